@@ -1,0 +1,3 @@
+//! The HTTP service, and the operator's commands.
+
+fn main() {}

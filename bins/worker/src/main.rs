@@ -1,0 +1,3 @@
+//! Takes due roots, has an IPFS backend pin them, settles the outcome.
+
+fn main() {}

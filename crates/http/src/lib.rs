@@ -1,0 +1,1 @@
+//! The HTTP adapter: the Pinning Service API and its OpenAPI document.

@@ -1,0 +1,1 @@
+//! The checks every IPFS backend passes.

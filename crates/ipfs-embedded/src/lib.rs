@@ -1,0 +1,1 @@
+//! An IPFS node inside the worker: bitswap and a durable block store.

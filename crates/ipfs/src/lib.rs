@@ -1,0 +1,1 @@
+//! What an IPFS backend can do, and the links of a block.

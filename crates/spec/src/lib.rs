@@ -1,0 +1,1 @@
+//! The IPFS Pinning Service API's own types and limits.

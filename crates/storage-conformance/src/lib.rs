@@ -1,0 +1,1 @@
+//! The checks every storage passes, and the in-memory reference.

@@ -1,0 +1,1 @@
+//! Pinrail's storage on SQLite and PostgreSQL.

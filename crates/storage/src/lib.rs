@@ -1,0 +1,1 @@
+//! What Pinrail keeps: the storage traits and their errors.

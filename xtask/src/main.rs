@@ -1,0 +1,3 @@
+//! Codegen, migrations and all of development.
+
+fn main() {}
