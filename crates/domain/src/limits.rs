@@ -1,0 +1,62 @@
+//! What an account may use, counted in the transaction that uses it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::Usage;
+
+/// The most that an account may have; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Pin requests, whatever their status.
+    pub requests: Option<u64>,
+    /// Distinct roots that are queued or being fetched.
+    pub queued_roots: Option<u64>,
+    /// Bytes of the account's distinct roots, each at the size of its DAG, a running fetch at what it has received.
+    pub bytes: Option<u64>,
+}
+
+impl Limits {
+    /// The most pin requests that one account may hold for one root.
+    pub const REQUESTS_PER_ROOT: u64 = 1_000;
+
+    /// What an account gets unless an administrator says otherwise.
+    pub const STANDARD: Self = Self { requests: Some(100_000), queued_roots: Some(10_000), bytes: Some(1 << 40) };
+
+    /// No limit at all.
+    pub const UNLIMITED: Self = Self { requests: None, queued_roots: None, bytes: None };
+
+    /// Check that one more pin request fits; `new_root` when it also queues a root that the account did not wait for.
+    pub fn admit(&self, usage: &Usage, new_root: bool) -> Result<(), QuotaExceeded> {
+        check("pin requests", self.requests, usage.requests)?;
+        if new_root {
+            check("queued roots", self.queued_roots, usage.queued_roots)?;
+            check("bytes", self.bytes, usage.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the account's bytes are used up, so that a running fetch has to stop.
+    pub fn bytes_spent(&self, usage: &Usage) -> bool {
+        self.bytes.is_some_and(|limit| usage.bytes > limit)
+    }
+}
+
+fn check(what: &'static str, limit: Option<u64>, used: u64) -> Result<(), QuotaExceeded> {
+    match limit {
+        Some(limit) if used >= limit => Err(QuotaExceeded { what, limit, used }),
+        _ => Ok(()),
+    }
+}
+
+/// A limit of the account is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the account has {used} {what} and may have {limit}, delete some pins or ask for a higher limit")]
+pub struct QuotaExceeded {
+    /// Which limit.
+    pub what: &'static str,
+    /// The most there may be.
+    pub limit: u64,
+    /// What there is.
+    pub used: u64,
+}

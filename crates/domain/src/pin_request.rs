@@ -1,0 +1,57 @@
+//! Pin requests: what clients own.
+
+use pinrail_spec::{Multiaddr, Pin, Status, Timestamp};
+
+use crate::{AccountId, RequestId, RootView, TokenId};
+
+/// A pin that was authorized and checked, ready to be accepted within the account's limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPinRequest {
+    /// Its identifier.
+    pub id: RequestId,
+    /// Who owns it.
+    pub account: AccountId,
+    /// The token it was asked with, for the record: pins belong to the account.
+    pub token: TokenId,
+    /// What was sent, `origins` reduced to the first 20 usable ones.
+    pub pin: Pin,
+}
+
+/// The place in the account's own queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuePosition {
+    /// Counted from 1.
+    At(u32),
+    /// Beyond what is counted (1,000).
+    Beyond,
+}
+
+/// A pin request as it is stored, with what its root tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinRequest {
+    /// Its identifier.
+    pub id: RequestId,
+    /// Who owns it.
+    pub account: AccountId,
+    /// When it was accepted, unique in the account and in the order of commits.
+    pub created: Timestamp,
+    /// What was asked for.
+    pub pin: Pin,
+    /// Where it stands: the root's truth for one request, the copy (seconds behind at most) in lists.
+    pub status: Status,
+    /// What its root tells.
+    pub root: RootView,
+    /// Where the client can hand over the data: the addresses of the root's node.
+    pub delegates: Vec<Multiaddr>,
+    /// Its place in the account's queue; only for one request, while it is queued.
+    pub queue_position: Option<QueuePosition>,
+}
+
+/// One page of pin requests and how many match in all, from one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinPage {
+    /// How many match, `before` and `after` included.
+    pub count: u64,
+    /// The newest first.
+    pub requests: Vec<PinRequest>,
+}

@@ -1,0 +1,150 @@
+//! Roots: what the service keeps, one for each codec and multihash over all accounts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use pinrail_spec::{Status, Timestamp};
+
+/// Where a root stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RootState {
+    /// Wanted, and no worker has begun.
+    Queued,
+    /// A worker has begun; a retry does not turn it back.
+    Pinning,
+    /// Whole and durable.
+    Pinned,
+    /// Given up, for all its requests.
+    Failed,
+    /// Nobody wants it any more; a worker unpins it and the row goes.
+    Releasing,
+}
+
+impl RootState {
+    /// What clients are told; a root that is being released has no requests, so there is nobody to tell.
+    pub const fn status(self) -> Option<Status> {
+        match self {
+            Self::Queued => Some(Status::Queued),
+            Self::Pinning => Some(Status::Pinning),
+            Self::Pinned => Some(Status::Pinned),
+            Self::Failed => Some(Status::Failed),
+            Self::Releasing => None,
+        }
+    }
+
+    /// Where a root stands once a new pin request or hold wants it, at the same moment.
+    ///
+    /// A failed root starts afresh, so nobody inherits another's failure; a releasing one has to be
+    /// checked by a worker before it can be called pinned again.
+    #[must_use]
+    pub const fn wanted(self) -> Self {
+        match self {
+            Self::Failed | Self::Releasing => Self::Queued,
+            other => other,
+        }
+    }
+
+    /// Its word in the database and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Pinning => "pinning",
+            Self::Pinned => "pinned",
+            Self::Failed => "failed",
+            Self::Releasing => "releasing",
+        }
+    }
+}
+
+impl FromStr for RootState {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Queued, Self::Pinning, Self::Pinned, Self::Failed, Self::Releasing]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(())
+    }
+}
+
+/// What a running fetch has durably received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Distinct blocks.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The size of a whole DAG: distinct blocks and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DagSize {
+    /// Distinct blocks.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What was being done when an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Looking for a peer that has the root.
+    Finding,
+    /// Dialling the peers that should have it.
+    Connecting,
+    /// Receiving blocks.
+    Transferring,
+    /// Holding blocks against their CIDs and reading their links.
+    Checking,
+    /// Writing to the disk.
+    Storing,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Finding => "finding a provider",
+            Self::Connecting => "connecting",
+            Self::Transferring => "transferring",
+            Self::Checking => "checking",
+            Self::Storing => "storing",
+        })
+    }
+}
+
+/// Why an attempt, or a whole root, failed: where it stood, what happened, what a person can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFailure {
+    /// What was being done.
+    pub phase: Phase,
+    /// The kind, for machines, such as `NO_PROVIDER_FOUND` (docs/api.md lists them).
+    pub reason: String,
+    /// What happened and what a person can do, one sentence without addresses of others.
+    pub details: String,
+}
+
+/// What a reader of a pin request is told of its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootView {
+    /// Where it stands.
+    pub state: RootState,
+    /// Attempts since it was last wanted afresh.
+    pub attempts: u32,
+    /// What has been received of it.
+    pub progress: Progress,
+    /// Its whole size, once known.
+    pub size: Option<DagSize>,
+    /// Why the last attempt failed, if it did.
+    pub failure: Option<RootFailure>,
+    /// When it is looked at next, for one that waits.
+    pub due: Option<Timestamp>,
+    /// No connected peer has it: it gave up its slot and is asked for in rotation.
+    pub waiting: bool,
+    /// The node that holds it has been silent for too long.
+    pub node_silent: bool,
+    /// The node's disk is full, so its fetch pauses.
+    pub paused: bool,
+}
