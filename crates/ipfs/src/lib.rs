@@ -1,1 +1,7 @@
 //! What an IPFS backend can do, and the links of a block.
+
+mod backend;
+mod error;
+
+pub use backend::{Held, IpfsBackend, PinJob, Pinned};
+pub use error::{IpfsError, Stage};
