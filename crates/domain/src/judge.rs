@@ -1,0 +1,200 @@
+//! What becomes of a root after an attempt: the worker reports an outcome, and it is judged here.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use pinrail_spec::Timestamp;
+
+use crate::{DagSize, Lease, LeaseTask, Phase, RootFailure, Verdict};
+
+/// How patient a worker is. In settings every duration is a number of seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// How long a lease lasts; it is renewed at half time.
+    #[serde(with = "seconds")]
+    pub lease: Duration,
+    /// How long after a failed first attempt the second begins; doubled with each further one.
+    #[serde(with = "seconds")]
+    pub first_retry: Duration,
+    /// The longest time between two attempts.
+    #[serde(with = "seconds")]
+    pub max_retry: Duration,
+    /// How long a root that nobody has is tried before it fails, counted from when it was last wanted afresh.
+    #[serde(with = "seconds")]
+    pub total: Duration,
+    /// The shortest time between two searches for a root that no peer had; it grows with the root's age.
+    #[serde(with = "seconds")]
+    pub rotation: Duration,
+    /// How long a fetch may go without a block before the attempt ends.
+    #[serde(with = "seconds")]
+    pub stall: Duration,
+    /// How long a fetch pauses when the node's disk is full.
+    #[serde(with = "seconds")]
+    pub pause: Duration,
+    /// The largest DAG, in bytes.
+    pub max_root_bytes: u64,
+    /// How many roots one worker works on at once.
+    pub slots: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(60),
+            first_retry: Duration::from_secs(10),
+            max_retry: Duration::from_secs(3600),
+            total: Duration::from_secs(24 * 3600),
+            rotation: Duration::from_secs(30),
+            stall: Duration::from_secs(120),
+            pause: Duration::from_secs(60),
+            max_root_bytes: 32 << 30,
+            slots: 64,
+        }
+    }
+}
+
+/// How an attempt ended, as the worker saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole DAG is there, durably.
+    Pinned {
+        /// Its size.
+        size: DagSize,
+    },
+    /// No reachable peer has the root.
+    NotProvided {
+        /// What was tried, in numbers and without addresses, such as `2 origins and 14 connected peers`.
+        tried: String,
+    },
+    /// The attempt broke off: a stall, lost peers, a backend that does not answer.
+    Broken {
+        /// What was being done.
+        phase: Phase,
+        /// The kind, such as `STALLED`.
+        reason: String,
+        /// What happened, one sentence without addresses.
+        details: String,
+    },
+    /// The content cannot be pinned, whoever has it: an unknown hash, a malformed block, over the size limit.
+    Unpinnable {
+        /// The kind, such as `UNSUPPORTED_HASH`.
+        reason: String,
+        /// What is wrong with it, one sentence.
+        details: String,
+    },
+    /// The node has no room for it.
+    StorageFull,
+    /// The worker is going down.
+    Interrupted,
+    /// Every account that wants it has used up its bytes.
+    OverQuota,
+    /// It was unpinned.
+    Released,
+}
+
+/// Judge how an attempt ended at `now`. `jitter`, 0 to 1, shortens a wait by up to a fifth, so that what failed
+/// together does not come back together.
+///
+/// Before the total time limit a root fails only for its content or the accounts' quota; after it, for whatever the
+/// last attempt failed with. No retry and no wait is due after that limit. A full disk and a shutdown are not the
+/// root's fault and never fail it, and an unpin is retried until it is done.
+pub fn judge(lease: &Lease, outcome: Outcome, now: Timestamp, jitter: f64, policy: &Policy) -> Verdict {
+    let patience = Patience { lease, now, jitter, policy };
+    match outcome {
+        Outcome::Pinned { size } => Verdict::Pinned { size },
+        Outcome::Released => Verdict::Released,
+        Outcome::Interrupted => Verdict::Pause { due: now, storage_full: false },
+        Outcome::StorageFull => Verdict::Pause { due: now + policy.pause, storage_full: true },
+        Outcome::NotProvided { tried } => patience.wait(not_provided(&tried)),
+        Outcome::Broken { phase, reason, details } => patience.retry(RootFailure { phase, reason, details }),
+        Outcome::Unpinnable { reason, details } => {
+            patience.give_up(RootFailure { phase: Phase::Checking, reason, details })
+        }
+        Outcome::OverQuota => patience.give_up(over_quota()),
+    }
+}
+
+fn not_provided(tried: &str) -> RootFailure {
+    RootFailure {
+        phase: Phase::Finding,
+        reason: "NO_PROVIDER_FOUND".to_owned(),
+        details: format!(
+            "no peer that has it was found, asked {tried}; keep a node that has it online, connect it to the \
+             delegates or name it in origins"
+        ),
+    }
+}
+
+fn over_quota() -> RootFailure {
+    RootFailure {
+        phase: Phase::Transferring,
+        reason: "QUOTA_EXCEEDED".to_owned(),
+        details: "the account's bytes are used up; delete some pins or ask for a higher limit, then pin it again"
+            .to_owned(),
+    }
+}
+
+/// One attempt against the policy.
+struct Patience<'a> {
+    lease: &'a Lease,
+    now: Timestamp,
+    jitter: f64,
+    policy: &'a Policy,
+}
+
+impl Patience<'_> {
+    fn is_release(&self) -> bool {
+        matches!(self.lease.task, LeaseTask::Release)
+    }
+
+    fn give_up(&self, failure: RootFailure) -> Verdict {
+        if self.is_release() { self.retry(failure) } else { Verdict::Failed { failure } }
+    }
+
+    fn retry(&self, failure: RootFailure) -> Verdict {
+        let doublings = self.lease.attempt.saturating_sub(1).min(20);
+        let pause = self.policy.first_retry.saturating_mul(1 << doublings).min(self.policy.max_retry);
+        match self.due_after(pause) {
+            Some(due) => Verdict::Retry { due, failure },
+            None => Verdict::Failed { failure },
+        }
+    }
+
+    /// A root that nobody has waits about as long again as it has waited, so that a hundred thousand such roots do
+    /// not take the slots of those that somebody has. One that a peer turns out to have is due at once.
+    fn wait(&self, failure: RootFailure) -> Verdict {
+        let age = self.now.since(self.lease.wanted_since);
+        let pause = age.clamp(self.policy.rotation, self.policy.max_retry.max(self.policy.rotation));
+        match self.due_after(pause) {
+            Some(due) => Verdict::Wait { due, failure },
+            None => Verdict::Failed { failure },
+        }
+    }
+
+    /// The moment after `pause`, at the latest the total time limit; `None` once that has passed.
+    fn due_after(&self, pause: Duration) -> Option<Timestamp> {
+        let due = self.now + pause.mul_f64(1.0 - 0.2 * self.jitter.clamp(0.0, 1.0));
+        if self.is_release() {
+            return Some(due);
+        }
+        let limit = self.lease.wanted_since + self.policy.total;
+        (self.now < limit).then(|| due.min(limit))
+    }
+}
+
+/// Durations as numbers of seconds, fractions allowed.
+mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(duration.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| serde::de::Error::custom(format!("{seconds} is no duration, wanted seconds from 0 on")))
+    }
+}

@@ -1,0 +1,84 @@
+//! Asking a narrowed token: the facts of an operation against the checks that holders appended.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use biscuit_auth::builder::{Fact, Term, fact, string};
+use biscuit_auth::macros::policy;
+use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, error};
+
+use pinrail_spec::Timestamp;
+
+use super::{Scope, VerifiedToken};
+
+/// How long one run may take. The allow-list bounds the work to some microseconds, so only a machine that is out of
+/// breath gets here; the library's own limit of 1 ms failed one good request in 500.
+const MAX_TIME: Duration = Duration::from_secs(1);
+
+static ALLOW: LazyLock<AuthorizerBuilder> = LazyLock::new(|| {
+    let limits = AuthorizerLimits { max_time: MAX_TIME, ..AuthorizerLimits::default() };
+    let builder = AuthorizerBuilder::new().set_limits(limits);
+    builder.policy(policy!("allow if true")).expect("a policy without parameters is complete")
+});
+
+/// What a check may ask of an operation on one pin. The account is a fact of the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts<'a> {
+    /// `operation`, named as the scope that it takes.
+    pub operation: Scope,
+    /// `pin_name`; the empty name for a pin without one, absent for a list that is not by one exact name.
+    pub name: Option<&'a str>,
+    /// `pin_cid`, version 1 in base32; absent for a list that is not by a single CID.
+    pub cid: Option<String>,
+}
+
+/// Why a narrowed token does not allow an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// A check failed or could not be evaluated; with its source as the holder wrote it, if known.
+    Check(Option<String>),
+    /// The run took too long.
+    Timeout,
+}
+
+impl VerifiedToken {
+    /// Whether everything that holders appended allows the operation at `now`.
+    pub(crate) fn allows(&self, facts: &Facts<'_>, now: Timestamp) -> Result<(), Denial> {
+        if !self.is_narrowed() {
+            return Ok(());
+        }
+        let mut builder = ALLOW.clone();
+        for fact in facts.to_biscuit(now) {
+            builder = builder.fact(fact).map_err(|_| Denial::Check(None))?;
+        }
+        let mut authorizer = builder.build(self.biscuit()).map_err(|_| Denial::Check(None))?;
+        match authorizer.authorize() {
+            Ok(_) => Ok(()),
+            Err(error::Token::RunLimit(_)) => Err(Denial::Timeout),
+            Err(error::Token::FailedLogic(logic)) => Err(Denial::Check(first_failed(&logic))),
+            Err(_) => Err(Denial::Check(None)),
+        }
+    }
+}
+
+impl Facts<'_> {
+    fn to_biscuit(&self, now: Timestamp) -> Vec<Fact> {
+        let seconds = u64::try_from(now.as_millis() / 1000).unwrap_or(0);
+        let mut facts =
+            vec![fact("operation", &[string(self.operation.as_str())]), fact("time", &[Term::Date(seconds)])];
+        facts.extend(self.name.map(|name| fact("pin_name", &[string(name)])));
+        facts.extend(self.cid.as_ref().map(|cid| fact("pin_cid", &[string(cid)])));
+        facts
+    }
+}
+
+fn first_failed(logic: &error::Logic) -> Option<String> {
+    let (error::Logic::Unauthorized { checks, .. } | error::Logic::NoMatchingPolicy { checks }) = logic else {
+        return None;
+    };
+    let failed = checks.first()?;
+    Some(match failed {
+        error::FailedCheck::Block(check) => check.rule.clone(),
+        error::FailedCheck::Authorizer(check) => check.rule.clone(),
+    })
+}

@@ -1,0 +1,163 @@
+//! Minting: who may, what a new token may allow, and its signing.
+
+use biscuit_auth::builder::{BiscuitBuilder, Term, fact, string};
+use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::macros::check;
+use biscuit_auth::{KeyPair, error};
+use thiserror::Error;
+
+use pinrail_spec::Timestamp;
+
+use super::{RevocationId, Scope, Scopes, SigningKey, TokenRecord, VerifiedToken};
+use crate::{AccountId, Refusal, Role, ServiceId, TokenId};
+
+/// The longest name of a token, in characters.
+const MAX_NAME: usize = 64;
+
+/// A token to be minted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MintRequest {
+    /// The service that will accept it.
+    pub service: ServiceId,
+    /// Whose it will be.
+    pub account: AccountId,
+    /// Its identifier.
+    pub token: TokenId,
+    /// What its owner calls it, 1 to 64 characters.
+    pub name: String,
+    /// What it allows, at least one scope.
+    pub scopes: Scopes,
+    /// When it ends, cut to a whole second; never if absent.
+    pub expires: Option<Timestamp>,
+    /// When it is minted.
+    pub created: Timestamp,
+}
+
+/// A new token: the text, shown once and never stored, and what is stored of it.
+pub struct MintedToken {
+    /// What the holder sends.
+    pub text: String,
+    /// What is stored.
+    pub record: TokenRecord,
+}
+
+/// Why a token cannot be minted as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MintError {
+    /// Its name is empty, too long, or has control characters.
+    #[error("the token's name has {0} characters, wanted 1 to 64, none of them a control character")]
+    Name(usize),
+    /// It would allow nothing.
+    #[error("the token has no scope, wanted at least one of pins:read, pins:write, pins:delete, tokens and admin")]
+    NoScope,
+    /// It would have ended before it begins.
+    #[error("the token would expire at {0}, which is past")]
+    Expired(Timestamp),
+    /// Biscuit would not build it.
+    #[error("the token could not be signed")]
+    Signing(#[source] error::Token),
+}
+
+/// Sign a token with `key`. `random` is 32 bytes of the system's randomness, new for each token: they become the
+/// secret with which its holder narrows it.
+pub fn mint(request: &MintRequest, key: &SigningKey, random: [u8; 32]) -> Result<MintedToken, MintError> {
+    let expires = check_request(request)?;
+    let next = KeyPair::from_bytes(&random, biscuit_auth::Algorithm::Ed25519.into());
+    let sign = |next| {
+        authority(request, expires)?.root_key_id(key.id()).build_with_key_pair(key.pair(), SymbolTable::new(), &next)
+    };
+    let biscuit = next.map_err(error::Token::Format).and_then(sign).map_err(MintError::Signing)?;
+    let text = biscuit.to_base64().map_err(MintError::Signing)?;
+    let revocation_id = biscuit.revocation_identifiers().swap_remove(0);
+    let record = TokenRecord {
+        id: request.token,
+        account: request.account,
+        name: request.name.clone(),
+        scopes: request.scopes.clone(),
+        expires,
+        created: request.created,
+        key_id: key.id(),
+        revocation_id: RevocationId::from_bytes(revocation_id),
+        last_used: None,
+        revoked: None,
+    };
+    Ok(MintedToken { text, record })
+}
+
+/// The expiry at a whole second, which is all that a biscuit's dates hold.
+fn check_request(request: &MintRequest) -> Result<Option<Timestamp>, MintError> {
+    let length = request.name.chars().count();
+    if !(1..=MAX_NAME).contains(&length) || request.name.chars().any(char::is_control) {
+        return Err(MintError::Name(length));
+    }
+    if request.scopes.is_empty() {
+        return Err(MintError::NoScope);
+    }
+    let expires = request.expires.map(|expires| Timestamp::from_millis(expires.as_millis().div_euclid(1000) * 1000));
+    match expires.filter(|expires| *expires <= request.created) {
+        Some(past) => Err(MintError::Expired(past)),
+        None => Ok(expires),
+    }
+}
+
+fn authority(request: &MintRequest, expires: Option<Timestamp>) -> Result<BiscuitBuilder, error::Token> {
+    let mut builder = BiscuitBuilder::new()
+        .fact(fact("service", &[string(&request.service.to_string())]))?
+        .fact(fact("account", &[string(&request.account.to_string())]))?
+        .fact(fact("token", &[string(&request.token.to_string())]))?;
+    for scope in request.scopes.iter() {
+        builder = builder.fact(fact("scope", &[string(scope.as_str())]))?;
+    }
+    let Some(expires) = expires else { return Ok(builder) };
+    let date = Term::Date(u64::try_from(expires.as_millis() / 1000).unwrap_or(0));
+    // The fact is for us, the check for whoever verifies the token with another Biscuit library.
+    builder.fact(fact("expires", &[date.clone()]))?.check(check!("check if time($time), $time < {date}"))
+}
+
+/// Who wants to mint a token.
+#[derive(Debug, Clone, Copy)]
+pub enum Minter<'a> {
+    /// The operator at the command line.
+    Operator,
+    /// The owner of the account, signed in.
+    Session,
+    /// A program with a token of the account, already authorized for [`Act::ManageTokens`](crate::Act::ManageTokens).
+    Token(&'a VerifiedToken),
+}
+
+/// Whether `minter` may mint a token with these scopes and this expiry for an account with this role.
+///
+/// A token never makes one that outlives it or can do more than it, nor one that could make further ones; otherwise
+/// a token that leaked once would live for ever.
+pub fn may_mint(minter: Minter<'_>, role: Role, scopes: &Scopes, expires: Option<Timestamp>) -> Result<(), Refusal> {
+    if scopes.contains(Scope::Admin) && role != Role::Administrator {
+        return Err(Refusal::Forbidden("the scope admin needs an account with the role administrator".to_owned()));
+    }
+    match minter {
+        Minter::Operator | Minter::Session => Ok(()),
+        Minter::Token(token) => may_derive(token, scopes, expires),
+    }
+}
+
+fn may_derive(minter: &VerifiedToken, scopes: &Scopes, expires: Option<Timestamp>) -> Result<(), Refusal> {
+    let forbid = |details: String| Err(Refusal::Forbidden(details));
+    if minter.is_narrowed() {
+        return forbid("a narrowed token cannot mint tokens, use the one it was narrowed from".to_owned());
+    }
+    if !minter.scopes().contains(Scope::Tokens) {
+        return forbid("minting a token takes the scope tokens, which this token does not have".to_owned());
+    }
+    if let Some(scope) = [Scope::Tokens, Scope::Admin].into_iter().find(|scope| scopes.contains(*scope)) {
+        return forbid(format!("a token cannot mint one with the scope {scope}, sign in or ask the operator"));
+    }
+    let beyond = scopes.beyond(minter.scopes());
+    if !beyond.is_empty() {
+        return forbid(format!("the new token would allow {beyond}, which this token does not"));
+    }
+    match minter.expires() {
+        Some(end) if expires.is_none_or(|expires| expires > end) => {
+            forbid(format!("the new token would outlive this one, let it expire at {end} or earlier"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What is stored of a token: everything but the token.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use pinrail_spec::Timestamp;
+
+use crate::{AccountId, Scopes, TokenId};
+
+/// What names a token block for revocation: its signature, 64 bytes, written in hexadecimal.
+///
+/// Tokens are told apart by it and never by a hash of their text, of which there may be several.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RevocationId(Vec<u8>);
+
+impl RevocationId {
+    /// From the bytes of the signature.
+    pub const fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the signature.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for RevocationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl FromStr for RevocationId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.as_bytes();
+        let is_hex = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
+        let pairs = if is_hex { digits.chunks(2) } else { return Err(()) };
+        let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        pairs.map(byte).collect::<Option<_>>().map(Self).ok_or(())
+    }
+}
+
+impl Serialize for RevocationId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A token as it is stored: never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenRecord {
+    /// Its identifier, which everything narrowed from it carries too.
+    pub id: TokenId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What its owner calls it, 1 to 64 characters.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// When it ends, at a whole second, if it does.
+    pub expires: Option<Timestamp>,
+    /// When it was minted.
+    pub created: Timestamp,
+    /// The key that signed it.
+    pub key_id: u32,
+    /// The revocation id of its authority block: it covers everything narrowed from it.
+    pub revocation_id: RevocationId,
+    /// When it was last used, a minute late at most.
+    pub last_used: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    pub revoked: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RevocationId;
+
+    #[test]
+    fn a_revocation_id_is_written_in_hexadecimal() {
+        let id = RevocationId::from_bytes(vec![0, 15, 255]);
+        assert_eq!(id.to_string(), "000fff");
+        assert_eq!("000FFF".parse(), Ok(id));
+        for wrong in ["0", "0g", "+1"] {
+            assert_eq!(wrong.parse::<RevocationId>(), Err(()), "{wrong}");
+        }
+    }
+}
