@@ -1,1 +1,35 @@
-//! What Pinrail keeps: the storage traits and their errors.
+//! What Pinrail keeps: the storage traits, one for each consumer, and their one error enum.
+//!
+//! Every method is one atomic step, and takes the time as an argument. Which database does it is not known here;
+//! `pinrail-storage-conformance` holds the checks that every implementation passes.
+
+mod accounts;
+mod error;
+mod nodes;
+mod pin_requests;
+mod root_queue;
+mod tokens;
+
+pub use accounts::{Accounts, NewAccount};
+pub use error::StorageError;
+pub use nodes::{NodeRegistration, Nodes};
+pub use pin_requests::PinRequests;
+pub use root_queue::{ProgressReport, RootQueue, Settlement};
+pub use tokens::{AccessTokens, SigningKeys};
+
+use async_trait::async_trait;
+use pinrail_domain::ServiceId;
+use pinrail_spec::Timestamp;
+
+/// Everything that one database keeps.
+#[async_trait]
+pub trait Storage: Accounts + AccessTokens + SigningKeys + Nodes + PinRequests + RootQueue {
+    /// The database's clock, which leases, due times and heartbeats go by; on SQLite never below the greatest stored.
+    async fn now(&self) -> Result<Timestamp, StorageError>;
+
+    /// The service's random id, made when the schema was first migrated.
+    async fn service_id(&self) -> Result<ServiceId, StorageError>;
+
+    /// Whether the database answers and accepts writes: a trivial read and a trivial durable write.
+    async fn ready(&self) -> Result<(), StorageError>;
+}

@@ -1,0 +1,51 @@
+//! Accounts, their access and their limits.
+
+use async_trait::async_trait;
+use pinrail_domain::{Access, Account, AccountId, Limits, Role};
+use pinrail_spec::Timestamp;
+
+use crate::StorageError;
+
+/// An account to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Its identifier.
+    pub id: AccountId,
+    /// Its unique name, 1 to 64 characters.
+    pub name: String,
+    /// Where to write to, if known.
+    pub email: Option<String>,
+    /// What it may do beyond its own pins.
+    pub role: Role,
+    /// The most it may use.
+    pub limits: Limits,
+}
+
+/// What is kept of accounts.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Add an account without access; `Conflict` when the name is taken.
+    async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError>;
+
+    /// The account with this id.
+    async fn find_account(&self, id: &AccountId) -> Result<Option<Account>, StorageError>;
+
+    /// The account with this name.
+    async fn find_account_by_name(&self, name: &str) -> Result<Option<Account>, StorageError>;
+
+    /// Up to `limit` accounts in the order of their names, those after `after`.
+    async fn list_accounts(&self, after: Option<&str>, limit: u16) -> Result<Vec<Account>, StorageError>;
+
+    /// Grant access (and set limits with it) or withdraw it. What is pinned stays; the change is in the audit log.
+    async fn set_access(
+        &self,
+        id: &AccountId,
+        access: Option<&Access>,
+        limits: Option<&Limits>,
+        now: Timestamp,
+    ) -> Result<Account, StorageError>;
+
+    /// Block with a reason, or unblock. Roots that only blocked accounts want are neither leased nor retried;
+    /// unblocking makes them due at once. The change is in the audit log.
+    async fn set_blocked(&self, id: &AccountId, reason: Option<&str>, now: Timestamp) -> Result<Account, StorageError>;
+}
