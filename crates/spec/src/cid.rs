@@ -1,8 +1,11 @@
 //! The CID of a pin, echoed as it was sent and compared by codec and multihash.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
+
+use crate::Reason;
 
 /// The multicodec of `libp2p-key`, the codec of IPNS names.
 const LIBP2P_KEY: u64 = 0x72;
@@ -10,6 +13,8 @@ const LIBP2P_KEY: u64 = 0x72;
 const IDENTITY: u64 = 0x00;
 /// A longer CID is refused by other nodes, so nobody could read what we accepted.
 const MAX_CID_BYTES: usize = 168;
+/// No text of a CID that we accept is longer: base2 writes eight characters for each byte.
+const MAX_CID_TEXT: usize = 8 * MAX_CID_BYTES + 1;
 
 /// The codecs that can be pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +95,9 @@ pub struct Cid {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CidError {
     /// Not a CID at all, or one with trailing bytes.
-    #[error("not a CID, wanted one of version 0 or 1 such as bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy")]
+    #[error(
+        "not a CID, wanted one of version 0 or 1 such as bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+    )]
     Malformed,
     /// A multibase that Go clients cannot read back in a list.
     #[error("unsupported multibase {0:?}, wanted base16, base32, base36, base58btc or base64")]
@@ -109,9 +116,25 @@ pub enum CidError {
     TooLong(usize),
 }
 
+impl CidError {
+    /// The kind of failure that the client is told.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Malformed => Reason::BadRequest,
+            Self::UnsupportedCodec(_) => Reason::UnsupportedCodec,
+            Self::Ipns => Reason::IpnsNotSupported,
+            Self::UnsupportedBase(_) | Self::DigestTooLong(_) | Self::TooLong(_) => Reason::UnsupportedCid,
+        }
+    }
+}
+
 impl Cid {
     /// Read a CID in any base that Kubo reads; see [`CidError`] for what is refused.
     pub fn parse(text: &str) -> Result<Self, CidError> {
+        let base = text.chars().next().ok_or(CidError::Malformed)?;
+        if matches!(base, '7' | '9') {
+            return Err(CidError::UnsupportedBase(base));
+        }
         let cid = Self::decode(text)?;
         match cid.codec() {
             LIBP2P_KEY => Err(CidError::Ipns),
@@ -120,27 +143,19 @@ impl Cid {
         }
     }
 
-    /// Read a CID whatever its codec, for filters: a codec that is never pinned matches nothing.
+    /// Read a CID whatever its codec and base, for filters: a codec that is never pinned matches nothing.
     pub fn parse_any_codec(text: &str) -> Result<RootKey, CidError> {
         Self::decode(text).map(|cid| RootKey::from(&cid))
     }
 
     fn decode(text: &str) -> Result<cid::Cid, CidError> {
-        let is_v0 = text.len() == 46 && text.starts_with("Qm");
-        if is_v0 {
-            return cid::Cid::try_from(text).map_err(|_| CidError::Malformed);
-        }
-        let base = text.chars().next().ok_or(CidError::Malformed)?;
-        if matches!(base, '0' | '7' | '9') {
-            return Err(CidError::UnsupportedBase(base));
-        }
-        if !matches!(
-            base,
-            'f' | 'F' | 'b' | 'B' | 'c' | 'C' | 'v' | 'V' | 't' | 'T' | 'k' | 'K' | 'z' | 'm' | 'M' | 'u' | 'U'
-        ) {
+        if text.len() > MAX_CID_TEXT {
             return Err(CidError::Malformed);
         }
-        let (_, bytes) = multibase::decode(text).map_err(|_| CidError::Malformed)?;
+        if text.len() == 46 && text.starts_with("Qm") {
+            return cid::Cid::try_from(text).map_err(|_| CidError::Malformed);
+        }
+        let (_, bytes) = multibase::decode(one_case(text)).map_err(|_| CidError::Malformed)?;
         Self::from_bytes(&bytes)
     }
 
@@ -179,6 +194,15 @@ impl Cid {
     /// Whether the CID holds its whole content: an identity digest of codec raw.
     pub fn is_whole(&self) -> bool {
         self.cid.hash().code() == IDENTITY && self.cid.codec() == Codec::Raw.code()
+    }
+}
+
+/// The text in the case that its base prescribes: Go reads either case of base16, base32 and base36.
+fn one_case(text: &str) -> Cow<'_, str> {
+    match text.as_bytes().first() {
+        Some(b'f' | b'b' | b'c' | b'v' | b't' | b'k') => Cow::Owned(text.to_ascii_lowercase()),
+        Some(b'F' | b'B' | b'C' | b'V' | b'T' | b'K') => Cow::Owned(text.to_ascii_uppercase()),
+        _ => Cow::Borrowed(text),
     }
 }
 

@@ -6,9 +6,11 @@
 mod cid;
 mod failure;
 mod filter;
+mod json;
 mod multiaddr;
 mod name;
 mod pin;
+mod query;
 mod status;
 mod timestamp;
 
