@@ -36,6 +36,21 @@ impl Limits {
         Ok(())
     }
 
+    /// Check that a root of `bytes` fits that is pinned already, for others, and new to the account.
+    pub fn admit_bytes(&self, usage: &Usage, bytes: u64) -> Result<(), QuotaExceeded> {
+        match self.bytes {
+            Some(limit) if usage.bytes.saturating_add(bytes) > limit => {
+                Err(QuotaExceeded { what: "bytes", limit, used: usage.bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Check that the account may have one more pin request for a root for which it has `requests`.
+    pub fn admit_same_root(requests: u64) -> Result<(), QuotaExceeded> {
+        check("pin requests for this CID", Some(Self::REQUESTS_PER_ROOT), requests)
+    }
+
     /// Whether the account's bytes are used up, so that a running fetch has to stop.
     pub fn bytes_spent(&self, usage: &Usage) -> bool {
         self.bytes.is_some_and(|limit| usage.bytes > limit)

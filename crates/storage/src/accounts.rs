@@ -24,7 +24,7 @@ pub struct NewAccount {
 /// What is kept of accounts.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Add an account without access; `Conflict` when the name is taken.
+    /// Add an account without access; `Conflict` when the name or the id is taken. Names differ by their bytes.
     async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError>;
 
     /// The account with this id.
@@ -33,10 +33,13 @@ pub trait Accounts: Send + Sync {
     /// The account with this name.
     async fn find_account_by_name(&self, name: &str) -> Result<Option<Account>, StorageError>;
 
-    /// Up to `limit` accounts in the order of their names, those after `after`.
+    /// Up to `limit` accounts in the order of their names (of the bytes, whatever the database's collation), those
+    /// after `after`.
     async fn list_accounts(&self, after: Option<&str>, limit: u16) -> Result<Vec<Account>, StorageError>;
 
-    /// Grant access (and set limits with it) or withdraw it. What is pinned stays; the change is in the audit log.
+    /// Grant access or withdraw it (`None`), and set limits unless they are `None`; `Missing` without the account.
+    ///
+    /// What is pinned stays, what is queued goes on. The change is in the audit log.
     async fn set_access(
         &self,
         id: &AccountId,
@@ -45,7 +48,10 @@ pub trait Accounts: Send + Sync {
         now: Timestamp,
     ) -> Result<Account, StorageError>;
 
-    /// Block with a reason, or unblock. Roots that only blocked accounts want are neither leased nor retried;
-    /// unblocking makes them due at once. The change is in the audit log.
+    /// Block with a reason, or unblock (`None`); `Missing` without the account. The change is in the audit log.
+    ///
+    /// Roots that only blocked accounts want are neither leased nor retried, and what they have stays. Blocking ends
+    /// the leases of fetches that no other account wants: their workers read `Lost`. Unblocking makes unfinished
+    /// roots that only blocked accounts wanted due at once, with a fresh time limit (`wanted_since = now`).
     async fn set_blocked(&self, id: &AccountId, reason: Option<&str>, now: Timestamp) -> Result<Account, StorageError>;
 }

@@ -27,14 +27,45 @@ pub struct Settlement {
 /// The roots that workers work on.
 ///
 /// A lease is held while its token stands in the root's row and its epoch is the root's. `now` is the database's.
+///
+/// **Wanted.** A root is wanted by its requests. `refs` counts requests and holds: a hold keeps what is there but is
+/// no reason to fetch, so an unfinished root with holds alone is not leased.
+/// - The first request makes it *wanted afresh*, unless it is pinned: `queued`, `epoch + 1` (1 for a new row), no
+///   lease, no attempts, no failure, nothing received, no size, due now, `wanted_since = now`. So does any request on
+///   a `failed` root, for all its requests, and whose holds were to end after that failure are to end no more.
+/// - Any further request on an unfinished one that is not leased makes it due at once (`due = min(due, now)`) and no
+///   longer a retry, for its origins may be what was missing.
+/// - When its last request goes while a hold stays: a `pinned` one stays as it is; another loses its lease, stops
+///   waiting, and `epoch + 1`.
+/// - When its last request and hold are gone: `releasing`, `epoch + 1`, no lease, no attempts, due now.
+///
+/// A lease that a request, a removal or a block took away is lost: its worker reads `Lost` and settles `LeaseLost`.
+///
+/// **Attempts** are counted when a lease is taken, and given back by `Wait` and `Pause`. A lease that expires or ends
+/// with a restart leaves its attempt counted. Taking one turns `queued` to `pinning` and nothing turns it back but
+/// being wanted afresh; it clears *waiting* and *paused* and makes the root a *retry*, which `Pause`, [`Self::wake`]
+/// and a new request undo.
+///
+/// **Origins** are the union of the root's requests', those of the newest request (created, id) first, each request's
+/// in the order sent, each address once, at most 60.
 #[async_trait]
 pub trait RootQueue: Send + Sync {
-    /// Take up to `limit` due roots of `node`: accounts in the order of fewest running, then longest not served, and
-    /// each account's roots in its own order, fresh ones before retries; releases beside them.
+    /// Take up to `limit` due roots of `node` to pin, and beside them releases.
+    ///
+    /// Roots to pin are taken one after another, each from the account with the fewest running, then the longest not
+    /// served (never served first), then the least id; blocked accounts are passed over. *Running* counts unexpired
+    /// leases of this node that were taken for the account, those of this call included; an account that runs
+    /// `slots - slots / 4` is passed over, `slots` being the worker's roots at once. An account's own order is: no
+    /// retries before retries, then by due, then by (codec, multihash). A shared root stands in the order of each
+    /// account that wants it, and counts for the one that it was taken for, which is served at `now`.
+    ///
+    /// Roots of nodes that are not live are taken too and then belong to `node`; nothing is taken for a node that is
+    /// retired or unknown. Releases are taken by due, then (codec, multihash), until `node` has `slots` of them at
+    /// once; they come last and do not count for `limit`: a release is short, and must not wait for fetches of hours.
     ///
     /// A lease ends at `until`; a worker that needs longer renews it, one that died loses it. Two workers never hold
-    /// the same root. No account gets beyond three quarters of `slots`, the worker's roots at once; roots that only
-    /// blocked accounts want are passed over. Roots of a node that has been silent too long are given to others.
+    /// the same root: one with a lease whose `until` is after `now` is not taken. Each lease raises the root's epoch.
+    /// `previous` is the root of the newest hold that a request of this root owns, among those pinned on this node.
     async fn lease_due(
         &self,
         node: &NodeId,
@@ -49,16 +80,27 @@ pub trait RootQueue: Send + Sync {
     async fn renew(&self, leases: &[LeaseKey], until: Timestamp) -> Result<Vec<bool>, StorageError>;
 
     /// What a worker has to know of its leases: new origins, cancellation, a spent quota. In the order asked.
+    ///
+    /// `OverQuota` when of the accounts that want the root and are not blocked every one is over its bytes. A release
+    /// that stands is `Wanted` with no origins.
     async fn read_leases(&self, leases: &[LeaseKey]) -> Result<Vec<LeaseNews>, StorageError>;
 
     /// Note how far fetches have come and count it in their accounts' bytes; those of lost leases are passed over.
     async fn report_progress(&self, reports: &[ProgressReport]) -> Result<(), StorageError>;
 
-    /// Settle leases, each on its own: `LeaseLost` when it is another's or its epoch is older than the root's.
+    /// Settle leases, each on its own: `LeaseLost` when it is another's or settled before, when its epoch is older
+    /// than the root's, or when the verdict does not fit the task. An expired lease that nobody took settles.
+    ///
+    /// - `Pinned`: no failure, the size is what was received, and the holds that its requests own end.
+    /// - `Failed`: the holds that its requests own end 24 hours after `now`.
+    /// - `Retry`, `Wait`, `Pause`: due at their time; `Retry` and `Wait` note the failure, `Wait` makes it waiting,
+    ///   `Pause` notes whether the disk is full. `Retry` and `Pause` fit a release too, which stays `releasing`.
+    /// - `Released`: the row goes, unless further nodes that are not retired leased the root to pin it: then the one
+    ///   with the least id becomes its node, due at once, to release its copy too. If the root was wanted meanwhile
+    ///   the lease is lost, since that took it away.
     ///
     /// The status of up to 500 of the root's requests changes in the same step, the rest follow by
-    /// [`Self::copy_statuses`]. `Released` deletes the root if it is still unwanted, else leaves it queued.
-    /// `Pinned` and `Failed` end the holds of requests that replaced others (`Failed` after 24 hours).
+    /// [`Self::copy_statuses`]; holds may end with the copy of their owner's status.
     async fn settle(
         &self,
         settlements: &[Settlement],
@@ -66,15 +108,20 @@ pub trait RootQueue: Send + Sync {
     ) -> Result<Vec<Result<(), StorageError>>, StorageError>;
 
     /// Carry the next roots' states to up to 500 more of their requests; whether there is more to do.
+    ///
+    /// Every change of a root's state (also by a lease, a new request, or retiring a node) changes the copies of up to
+    /// 500 of its requests in the same step and leaves the rest to this.
     async fn copy_statuses(&self) -> Result<bool, StorageError>;
 
-    /// End holds that have outlived their time at `now`; how many.
+    /// End holds whose time (24 hours after their owner's root failed) is at or before `now`; how many.
     async fn expire_holds(&self, now: Timestamp) -> Result<usize, StorageError>;
 
-    /// Make waiting roots of `node` due at once, because a peer that has them connected.
+    /// Make waiting roots of `node` due at once, waiting no longer and no retry, because a peer that has them
+    /// connected. Others are passed over.
     async fn wake(&self, node: &NodeId, roots: &[RootKey], now: Timestamp) -> Result<(), StorageError>;
 
-    /// Up to `limit` roots of `node` that wait for a source, those after `after`, for a worker that starts.
+    /// Up to `limit` roots of `node` that wait for a source, those after `after` in the order of (codec, multihash),
+    /// for a worker that starts.
     async fn list_waiting(
         &self,
         node: &NodeId,
@@ -82,6 +129,7 @@ pub trait RootQueue: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RootKey>, StorageError>;
 
-    /// Return when another process may have changed something that concerns workers; may return early.
+    /// Return when another process may have changed something that concerns workers; may return early, and may miss
+    /// what changed while nobody waited, so callers look again by a timer too.
     async fn changed(&self) -> Result<(), StorageError>;
 }
