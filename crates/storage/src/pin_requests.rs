@@ -63,7 +63,7 @@ pub trait PinRequests: Send + Sync {
     ) -> Result<bool, StorageError>;
 
     /// One request, its status the root's truth. `queue_position` is set while that is `queued`: its place, from 1,
-    /// among the account's distinct `queued` roots in the order of (due, codec, multihash), up to 1,000.
+    /// among the account's distinct `queued` roots by due, then age (which row was made first), up to 1,000.
     async fn find_pin_request(
         &self,
         account: &AccountId,

@@ -53,19 +53,19 @@ pub trait RootQueue: Send + Sync {
     /// Take up to `limit` due roots of `node` to pin, and beside them releases.
     ///
     /// Roots to pin are taken one after another, each from the account with the fewest running, then the longest not
-    /// served (never served first), then the least id; blocked accounts are passed over. *Running* counts unexpired
+    /// served by this node (never served first), then the least id; blocked accounts are passed over. *Running* counts unexpired
     /// leases of this node that were taken for the account, those of this call included; an account that runs
     /// `slots - slots / 4` is passed over, `slots` being the worker's roots at once. An account's own order is: no
-    /// retries before retries, then by due, then by (codec, multihash). A shared root stands in the order of each
-    /// account that wants it, and counts for the one that it was taken for, which is served at `now`.
+    /// retries before retries, then by due, then by age (which row was made first). A shared root stands in the order of each
+    /// account that wants it, and counts for the one that it was taken for, which this node serves at `now`.
     ///
     /// Roots of nodes that are not live are taken too and then belong to `node`; nothing is taken for a node that is
-    /// retired or unknown. Releases are taken by due, then (codec, multihash), until `node` has `slots` of them at
-    /// once; they come last and do not count for `limit`: a release is short, and must not wait for fetches of hours.
+    /// retired or unknown. Releases are taken by due, then age, until `node` has `slots` of them at once; they
+    /// come last and do not count for `limit`: a release is short, and must not wait for fetches of hours.
     ///
     /// A lease ends at `until`; a worker that needs longer renews it, one that died loses it. Two workers never hold
     /// the same root: one with a lease whose `until` is after `now` is not taken. Each lease raises the root's epoch.
-    /// `previous` is the root of the newest hold that a request of this root owns, among those pinned on this node.
+    /// `previous` is, of the roots that requests of this one hold and that are pinned on this node, the youngest.
     async fn lease_due(
         &self,
         node: &NodeId,
