@@ -1,3 +1,55 @@
-//! Codegen, migrations and all of development.
+//! Development in one program: build and run, test, generate, migrate, measure.
 
-fn main() {}
+mod building;
+mod cache;
+mod child;
+mod command;
+mod environment;
+mod instance;
+mod progress;
+mod signals;
+mod stopwatch;
+mod testing;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::environment::Environment;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check the arrows between the crates, where packages may be used, and what every file says.
+    Tidy,
+    /// Run every part that has to hold, and set up what they need.
+    Test(testing::Options),
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    signals::listen()?;
+    let environment = Environment::read();
+    match &arguments.task {
+        Task::Tidy => tidy::run(&environment),
+        Task::Test(options) => testing::run(&environment, options),
+    }
+}

@@ -1,0 +1,89 @@
+//! A Pinrail on this machine: its data folder, its ports, and the two binaries on them.
+
+pub mod client;
+pub mod operator;
+pub mod ports;
+pub mod provider;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::building::Binaries;
+use crate::child::Running;
+use crate::command::program;
+use client::is_ready;
+use ports::Ports;
+
+/// How long a binary may take until it is ready: longer than it waits for its schema.
+const READY: Duration = Duration::from_secs(45);
+
+/// Where everything of one Pinrail is.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    binaries: Binaries,
+    data: PathBuf,
+    pub ports: Ports,
+}
+
+impl Instance {
+    /// A Pinrail in `data`, which is made if it is missing.
+    pub fn at(data: &Path, binaries: Binaries, ports: Ports) -> Result<Self> {
+        let instance = Self { binaries, data: data.to_owned(), ports };
+        fs::create_dir_all(instance.logs()).with_context(|| format!("{} cannot be made", data.display()))?;
+        Ok(instance)
+    }
+
+    /// Where the binaries' output goes.
+    pub fn logs(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+
+    /// The base address of the Pinning Service API.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.api)
+    }
+
+    /// `pinrail-api` on this data folder.
+    pub fn api(&self) -> Command {
+        self.binary(&self.binaries.api)
+    }
+
+    /// `pinrail-worker` on this data folder.
+    pub fn worker(&self) -> Command {
+        self.binary(&self.binaries.worker)
+    }
+
+    fn binary(&self, path: &Path) -> Command {
+        let mut command = program(path, &self.data);
+        command.arg("--data-dir").arg(&self.data);
+        command
+    }
+
+    /// Start the HTTP service and wait until it is ready.
+    pub fn start_api(&self) -> Result<Running> {
+        let mut command = self.api();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.ports.api)]);
+        self.start("pinrail-api", command, self.ports.api)
+    }
+
+    /// Start the worker and wait until it is ready.
+    pub fn start_worker(&self) -> Result<Running> {
+        let mut command = self.worker();
+        command
+            .args(["serve", "--health", &format!("127.0.0.1:{}", self.ports.health)])
+            .args(["--listen", &self.ports.multiaddr()]);
+        self.start("pinrail-worker", command, self.ports.health)
+    }
+
+    fn start(&self, name: &str, command: Command, port: u16) -> Result<Running> {
+        let log = self.logs().join(format!("{name}.log"));
+        let mut running = Running::start(name, command, &log)?;
+        let health = format!("http://127.0.0.1:{port}/health/ready");
+        running.wait_until(READY, "readiness", || is_ready(&health))?;
+        Ok(running)
+    }
+}

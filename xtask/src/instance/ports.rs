@@ -1,0 +1,80 @@
+//! The three ports of a Pinrail, and whether they are free.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context, Result, bail};
+
+/// All of them on loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// HTTP.
+    pub api: u16,
+    /// The worker's health.
+    pub health: u16,
+    /// libp2p.
+    pub p2p: u16,
+}
+
+impl Ports {
+    /// What the documents speak of.
+    pub const USUAL: Self = Self { api: 7400, health: 7401, p2p: 4401 };
+
+    /// The given port and the two after it.
+    pub fn from(first: u16) -> Result<Self> {
+        match (first.checked_add(1), first.checked_add(2)) {
+            (Some(health), Some(p2p)) if first > 0 => Ok(Self { api: first, health, p2p }),
+            _ => bail!("port is {first}, wanted 1 to 65533: the two after it are used too"),
+        }
+    }
+
+    /// Three ports that nobody uses now.
+    pub fn free() -> Result<Self> {
+        // Held together, or the system might give the same one again.
+        let listeners = [listen(0)?, listen(0)?, listen(0)?];
+        let [api, health, p2p] = listeners.map(|listener| listener.local_addr());
+        Ok(Self { api: api?.port(), health: health?.port(), p2p: p2p?.port() })
+    }
+
+    /// An error that names the first port that somebody uses.
+    pub fn check(self) -> Result<()> {
+        for (port, what) in
+            [(self.api, "the HTTP service"), (self.health, "the worker's health"), (self.p2p, "the IPFS node")]
+        {
+            listen(port).with_context(|| {
+                format!("port {port}, wanted for {what}, is in use; --port N takes N and the two after it")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where the worker's node listens.
+    pub fn multiaddr(self) -> String {
+        format!("/ip4/127.0.0.1/tcp/{}", self.p2p)
+    }
+}
+
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_ports_follow_one_another() {
+        let ports = Ports::from(8000).unwrap();
+        assert_eq!((ports.api, ports.health, ports.p2p), (8000, 8001, 8002));
+        assert!(Ports::from(65534).is_err());
+        assert!(Ports::from(0).is_err());
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let ports = Ports::free().unwrap();
+        ports.check().unwrap();
+        let _held = listen(ports.health).unwrap();
+        let error = format!("{:#}", ports.check().unwrap_err());
+        assert!(error.starts_with(&format!("port {}, wanted for the worker's health, is in use", ports.health)));
+    }
+}

@@ -1,0 +1,67 @@
+//! A part of the test run, and what it counts.
+
+use std::fmt::Write;
+
+use anyhow::{Error, Result};
+
+use crate::environment::Environment;
+use crate::progress::Step;
+
+/// Something that is run and counted by itself.
+pub struct Part {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&Context, &Step) -> Result<Tally>,
+}
+
+/// What every part may use.
+pub struct Context {
+    pub environment: Environment,
+}
+
+/// What a part counted. A part that could not run at all is one failure.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub passed: usize,
+    /// The name of each failed check and what it said.
+    pub failed: Vec<(String, String)>,
+    /// The name of each skipped check and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+impl Tally {
+    /// One check that passed.
+    pub fn one() -> Self {
+        Self { passed: 1, ..Self::default() }
+    }
+
+    /// One check under a name.
+    pub fn check(&mut self, name: &str, result: Result<()>) {
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(error) => self.failed.push((name.to_owned(), format!("{error:#}"))),
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+    }
+
+    pub fn summary(&self) -> String {
+        let mut text = format!("{} passed", self.passed);
+        for (count, word) in [(self.failed.len(), "FAILED"), (self.skipped.len(), "skipped")] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {word}");
+            }
+        }
+        text
+    }
+}
+
+impl From<Error> for Tally {
+    fn from(error: Error) -> Self {
+        Self { failed: vec![("it ran to its end".to_owned(), format!("{error:#}"))], ..Self::default() }
+    }
+}

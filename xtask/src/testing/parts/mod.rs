@@ -1,0 +1,11 @@
+//! Every part of the test run, the quick ones first.
+
+mod compliance;
+mod deny;
+mod lints;
+mod unit;
+
+use super::part::Part;
+
+/// The parts in the order of their running.
+pub const ALL: &[Part] = &[lints::FMT, lints::TIDY, lints::CLIPPY, unit::UNIT, deny::DENY, compliance::COMPLIANCE];

@@ -1,0 +1,6 @@
+//! The programs of others that development needs, each of one version, kept in the cache.
+
+pub mod cargo_tools;
+pub mod kubo;
+pub mod node;
+pub mod system;
