@@ -2,6 +2,8 @@
 
 mod backend;
 mod error;
+mod links;
 
 pub use backend::{Held, IpfsBackend, PinJob, Pinned};
 pub use error::{IpfsError, Stage};
+pub use links::{LinksError, links};
