@@ -12,6 +12,7 @@ mod stopwatch;
 mod testing;
 mod tidy;
 mod tools;
+mod up;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run a Pinrail on this machine, with a sample pinned and served.
+    Up(up::Options),
     /// Check the arrows between the crates, where packages may be used, and what every file says.
     Tidy,
     /// Run every part that has to hold, and set up what they need.
@@ -49,6 +52,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     signals::listen()?;
     let environment = Environment::read();
     match &arguments.task {
+        Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
         Task::Test(options) => testing::run(&environment, options),
     }

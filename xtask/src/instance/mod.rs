@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod operator;
+pub mod pins;
 pub mod ports;
 pub mod provider;
 
@@ -35,6 +36,11 @@ impl Instance {
         let instance = Self { binaries, data: data.to_owned(), ports };
         fs::create_dir_all(instance.logs()).with_context(|| format!("{} cannot be made", data.display()))?;
         Ok(instance)
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Where the binaries' output goes.
