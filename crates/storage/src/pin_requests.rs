@@ -16,10 +16,11 @@ use crate::StorageError;
 /// a `queued` or `pinning` one at what was received, a `failed` one at nothing. Holds count, or one could keep any
 /// amount by replacing pins with what nobody has.
 ///
-/// **Limits** are judged in the step, in this order: `Limits::admit_same_root` with the account's requests for this
-/// root; then `Limits::admit`, `new_root` when the step raises `queued_roots`; then, when the root is pinned and
-/// neither a request nor a hold of the account is on it yet, `Limits::admit_bytes` with its size. Access and blocks
-/// are judged by the caller.
+/// **Limits** are judged in the step, with an old request that is replaced gone and its root held, in this order:
+/// `Limits::admit_same_root` with the account's requests for this root; then `Limits::admit`, `new_root` when the root
+/// is unfinished after the step and was not among the account's `queued_roots` before it; then, when it is pinned
+/// after the step and neither a request nor a hold of the account was on it, `Limits::admit_bytes` with its size.
+/// Access and blocks are judged by the caller.
 ///
 /// **The node** of a new root is `Node::choose`. A root that exists keeps its node while that is live. When it is not
 /// live and the root is unfinished and not leased, it goes to the least loaded live one; with no live one it stays,

@@ -1,0 +1,130 @@
+//! Accounts in memory.
+
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use pinrail_domain::{Access, Account, AccountId, Limits, Usage};
+use pinrail_spec::Timestamp;
+use pinrail_storage::{Accounts, NewAccount, StorageError};
+
+use super::MemoryStorage;
+use super::tables::{AccountRow, Tables};
+
+#[async_trait]
+impl Accounts for MemoryStorage {
+    async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError> {
+        self.step(|tables| {
+            let taken = tables.accounts.contains_key(&account.id) || tables.account_named(&account.name).is_some();
+            if taken {
+                return Err(StorageError::Conflict(format!("account {}", account.name)));
+            }
+            tables.accounts.insert(account.id, AccountRow { account: fresh(account, now), last_created: None });
+            tables.account(&account.id)
+        })
+    }
+
+    async fn find_account(&self, id: &AccountId) -> Result<Option<Account>, StorageError> {
+        Ok(self.step(|tables| tables.account(id).ok()))
+    }
+
+    async fn find_account_by_name(&self, name: &str) -> Result<Option<Account>, StorageError> {
+        Ok(self.step(|tables| tables.account_named(name).and_then(|id| tables.account(&id).ok())))
+    }
+
+    async fn list_accounts(&self, after: Option<&str>, limit: u16) -> Result<Vec<Account>, StorageError> {
+        self.step(|tables| {
+            let by_name = tables.accounts.values().map(|row| (row.account.name.clone(), row.account.id));
+            let by_name = by_name.collect::<std::collections::BTreeMap<_, _>>();
+            let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let page = by_name.range::<str, _>((first, Bound::Unbounded)).take(usize::from(limit));
+            page.map(|(_, id)| tables.account(id)).collect()
+        })
+    }
+
+    async fn set_access(
+        &self,
+        id: &AccountId,
+        access: Option<&Access>,
+        limits: Option<&Limits>,
+        _now: Timestamp,
+    ) -> Result<Account, StorageError> {
+        self.step_for_workers(|tables| {
+            let account = tables.account_mut(id)?;
+            account.access = access.cloned();
+            account.limits = limits.copied().unwrap_or(account.limits);
+            tables.account(id)
+        })
+    }
+
+    async fn set_blocked(&self, id: &AccountId, reason: Option<&str>, now: Timestamp) -> Result<Account, StorageError> {
+        self.step_for_workers(|tables| {
+            let was_blocked = tables.is_blocked(id);
+            tables.account_mut(id)?.blocked = reason.map(str::to_owned);
+            match (was_blocked, reason) {
+                (_, Some(_)) => tables.end_blocked_leases(),
+                (true, None) => tables.resume_unblocked(id, now),
+                (false, None) => {}
+            }
+            tables.account(id)
+        })
+    }
+}
+
+fn fresh(account: &NewAccount, now: Timestamp) -> Account {
+    Account {
+        id: account.id,
+        name: account.name.clone(),
+        email: account.email.clone(),
+        role: account.role,
+        blocked: None,
+        access: None,
+        limits: account.limits,
+        usage: Usage::default(),
+        created: now,
+    }
+}
+
+impl Tables {
+    /// The account with what it uses now.
+    pub fn account(&self, id: &AccountId) -> Result<Account, StorageError> {
+        let row = self.accounts.get(id).ok_or_else(|| missing_account(id))?;
+        Ok(Account { usage: self.usage(id), ..row.account.clone() })
+    }
+
+    pub fn is_blocked(&self, id: &AccountId) -> bool {
+        self.accounts.get(id).is_some_and(|row| row.account.blocked.is_some())
+    }
+
+    fn account_mut(&mut self, id: &AccountId) -> Result<&mut Account, StorageError> {
+        self.accounts.get_mut(id).map(|row| &mut row.account).ok_or_else(|| missing_account(id))
+    }
+
+    fn account_named(&self, name: &str) -> Option<AccountId> {
+        self.accounts.values().find(|row| row.account.name == name).map(|row| row.account.id)
+    }
+
+    /// Take the leases of fetches away that only blocked accounts want.
+    fn end_blocked_leases(&mut self) {
+        let unwanted = self.roots.iter().filter(|(_, root)| root.is_unfinished() && !self.has_open_account(root));
+        for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.root_mut(&key).lease = None;
+        }
+    }
+
+    /// Make what was wanted by blocked accounts only, until `account` was unblocked, due at once.
+    fn resume_unblocked(&mut self, account: &AccountId, now: Timestamp) {
+        let alone = |accounts: &[AccountId]| {
+            accounts.contains(account) && accounts.iter().all(|other| other == account || self.is_blocked(other))
+        };
+        let resumed = self.roots.iter().filter(|(_, root)| root.is_unfinished() && alone(&root.accounts()));
+        for key in resumed.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            let root = self.root_mut(&key);
+            root.due = root.due.min(now);
+            root.wanted_since = now;
+        }
+    }
+}
+
+pub fn missing_account(id: &AccountId) -> StorageError {
+    StorageError::Missing(format!("account {id}"))
+}

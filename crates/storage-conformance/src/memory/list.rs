@@ -1,0 +1,39 @@
+//! The filters of a list in memory, each by its plain meaning.
+
+use pinrail_domain::{AccountId, PinPage, PinRequest};
+use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp, fold};
+
+use super::tables::{RequestRow, Tables};
+
+impl Tables {
+    /// A page of the account's requests, the newest first, and how many match.
+    pub fn list(&self, account: &AccountId, filter: &PinFilter, now: Timestamp) -> PinPage {
+        let matching = self.requests_of(account).rev().filter(|((_, created), row)| {
+            filter.before.is_none_or(|before| *created < before)
+                && filter.after.is_none_or(|after| *created > after)
+                && matches(row, filter)
+        });
+        let matching = matching.collect::<Vec<_>>();
+        let page = matching.iter().take(usize::from(filter.limit));
+        PinPage {
+            count: matching.len().try_into().unwrap_or(u64::MAX),
+            requests: page.map(|(key, row)| PinRequest { status: row.status, ..self.show(key, now) }).collect(),
+        }
+    }
+}
+
+fn matches(row: &RequestRow, filter: &PinFilter) -> bool {
+    (filter.roots.is_empty() || filter.roots.contains(&row.root))
+        && filter.statuses.contains(&row.status)
+        && filter.meta.iter().all(|(key, value)| row.pin.meta.get(key) == Some(value))
+        && filter.name.as_ref().is_none_or(|name| row.pin.name.as_ref().is_some_and(|own| matches_name(own, name)))
+}
+
+fn matches_name(name: &str, filter: &NameFilter) -> bool {
+    match filter.matching {
+        Match::Exact => name == filter.text,
+        Match::Iexact => fold(name) == fold(&filter.text),
+        Match::Partial => name.contains(&filter.text),
+        Match::Ipartial => fold(name).contains(&fold(&filter.text)),
+    }
+}

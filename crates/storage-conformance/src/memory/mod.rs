@@ -1,0 +1,84 @@
+//! Storage in memory: the storage traits as an executable specification.
+//!
+//! One lock over plain maps, every method one step under it, everything that can be counted is counted when it is
+//! asked for. It is what tests of other crates run on, and the model that real databases are compared with.
+
+mod accounts;
+mod clock;
+mod fairness;
+mod holds;
+mod leases;
+mod limits;
+mod list;
+mod nodes;
+mod pin_requests;
+mod roots;
+mod settle;
+mod tables;
+mod tokens;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use pinrail_domain::ServiceId;
+use pinrail_spec::Timestamp;
+use pinrail_storage::{Storage, StorageError};
+use tokio::sync::Notify;
+
+pub use clock::TestClock;
+use tables::Tables;
+
+/// Everything that Pinrail keeps, in memory and by the letter of the storage traits.
+pub struct MemoryStorage {
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    service: ServiceId,
+    tables: Mutex<Tables>,
+    changed: Notify,
+}
+
+impl MemoryStorage {
+    /// An empty storage whose database clock is `clock`. Each one of a process is another service.
+    pub fn new(clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let mut bytes = [0; 10];
+        bytes[2..].copy_from_slice(&MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let service = ServiceId::new(clock(), bytes);
+        Self { clock, service, tables: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// An empty storage whose database clock is a clock that a test moves.
+    pub fn with_clock(clock: &Arc<TestClock>) -> Self {
+        let clock = Arc::clone(clock);
+        Self::new(Arc::new(move || clock.now()))
+    }
+
+    /// One atomic step.
+    fn step<T>(&self, step: impl FnOnce(&mut Tables) -> T) -> T {
+        step(&mut self.tables.lock().expect("no step panics while it holds the tables"))
+    }
+
+    /// One atomic step after which workers may have something to do.
+    fn step_for_workers<T>(&self, step: impl FnOnce(&mut Tables) -> T) -> T {
+        let outcome = self.step(step);
+        self.changed.notify_waiters();
+        // A permit for a worker that is about to wait: it would sleep through this change.
+        self.changed.notify_one();
+        outcome
+    }
+}
+
+#[async_trait]
+impl Storage for MemoryStorage {
+    async fn now(&self) -> Result<Timestamp, StorageError> {
+        Ok((self.clock)())
+    }
+
+    async fn service_id(&self) -> Result<ServiceId, StorageError> {
+        Ok(self.service)
+    }
+
+    async fn ready(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The tables, and the rows that are more than a domain type.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pinrail_domain::{
+    Account, AccountId, DagSize, LeaseToken, Node, NodeId, Progress, PublicKeyRecord, RequestId, RootFailure,
+    RootState, TokenId, TokenRecord,
+};
+use pinrail_spec::{Pin, RootKey, Status, Timestamp};
+
+/// Where a request stands in the order of its account.
+pub type RequestKey = (AccountId, Timestamp);
+
+/// Everything that is kept.
+#[derive(Default)]
+pub struct Tables {
+    pub accounts: BTreeMap<AccountId, AccountRow>,
+    pub tokens: BTreeMap<TokenId, TokenRecord>,
+    pub keys: BTreeMap<u32, PublicKeyRecord>,
+    /// Their `load` is counted when it is asked for.
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub requests: BTreeMap<RequestKey, RequestRow>,
+    pub request_ids: BTreeMap<RequestId, RequestKey>,
+    pub roots: BTreeMap<RootKey, RootRow>,
+    /// When each node last took a root for an account.
+    pub served: BTreeMap<(NodeId, AccountId), Timestamp>,
+    pub roots_made: u64,
+    pub leases_made: u64,
+}
+
+/// An account, its `usage` counted when it is asked for.
+pub struct AccountRow {
+    pub account: Account,
+    /// The `created` given out last.
+    pub last_created: Option<Timestamp>,
+}
+
+/// A pin request.
+pub struct RequestRow {
+    pub id: RequestId,
+    pub pin: Pin,
+    pub root: RootKey,
+    /// The copy of the root's state that lists go by.
+    pub status: Status,
+    /// The roots that it holds, those of the requests that it replaced.
+    pub holds: BTreeSet<RootKey>,
+}
+
+/// A root: what is kept, and the job of fetching or releasing it.
+pub struct RootRow {
+    /// Which row was made first.
+    pub age: u64,
+    pub node: NodeId,
+    pub state: RootState,
+    pub requests: BTreeSet<RequestKey>,
+    /// When each hold ends at the latest, once its owner's root failed; by the request that owns it.
+    pub holds: BTreeMap<RequestId, Option<Timestamp>>,
+    pub epoch: u64,
+    pub due: Timestamp,
+    pub wanted_since: Timestamp,
+    pub attempts: u32,
+    pub retry: bool,
+    pub waiting: bool,
+    pub paused: bool,
+    pub lease: Option<LeaseRow>,
+    pub progress: Progress,
+    pub size: Option<DagSize>,
+    pub failure: Option<RootFailure>,
+    /// The nodes that leased it to pin it, so each may have a copy.
+    pub holders: BTreeSet<NodeId>,
+    /// The requests whose copy of the state is older than the state.
+    pub behind: BTreeSet<RequestKey>,
+}
+
+/// The lease in a root's row.
+pub struct LeaseRow {
+    pub token: LeaseToken,
+    pub until: Timestamp,
+    /// Whose turn it was; `None` for a release.
+    pub account: Option<AccountId>,
+}
