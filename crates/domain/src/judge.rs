@@ -42,13 +42,13 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(60),
+            lease: Duration::from_mins(1),
             first_retry: Duration::from_secs(10),
-            max_retry: Duration::from_secs(3600),
-            total: Duration::from_secs(24 * 3600),
+            max_retry: Duration::from_hours(1),
+            total: Duration::from_hours(24),
             rotation: Duration::from_secs(30),
-            stall: Duration::from_secs(120),
-            pause: Duration::from_secs(60),
+            stall: Duration::from_mins(2),
+            pause: Duration::from_mins(1),
             max_root_bytes: 32 << 30,
             slots: 64,
         }

@@ -9,7 +9,7 @@ use pinrail_spec::{Multiaddr, Timestamp};
 use crate::NodeId;
 
 /// A node that has been silent for this long gives its unfinished roots to others.
-pub const SILENCE: Duration = Duration::from_secs(300);
+pub const SILENCE: Duration = Duration::from_mins(5);
 
 /// The most addresses of one node that a client is given: Kubo dials them one after another.
 const DELEGATES: usize = 4;

@@ -16,8 +16,11 @@ const MAX_CHECKS: usize = 4;
 const MAX_ALTERNATIVES: usize = 4;
 /// The most predicates in one alternative; there has to be one.
 const MAX_PREDICATES: usize = 2;
-/// The most operations in one check, values and what is inside closures included.
+/// The most operations in one check, those inside closures included.
 const MAX_OPERATIONS: usize = 32;
+/// The most steps in one check: operations, the values they are about, and closures. An expression in good form of 32
+/// operations has 97; a malformed one is bounded too.
+const MAX_STEPS: usize = 128;
 /// The most literals in one set or array.
 const MAX_LITERALS: usize = 64;
 
@@ -27,7 +30,7 @@ const FACTS: [&str; 5] = ["operation", "time", "account", "pin_name", "pin_cid"]
 const BAD_BLOCK: &str = "it has facts, rules, scopes or another's signature, wanted only `check if`";
 const TOO_MANY_CHECKS: &str = "it has more than 4 checks";
 const BAD_KIND: &str = "it has `check all` or `reject if`, wanted only `check if`";
-const BAD_ALTERNATIVES: &str = "a check has more than 4 alternatives, or a scope";
+const BAD_ALTERNATIVES: &str = "a check has no alternative or more than 4, a scope, or a head";
 const BAD_PREDICATES: &str = "a check asks for no fact or for more than 2 in one alternative";
 const BAD_FACT: &str = "a check asks for a fact other than operation, time, account, pin_name and pin_cid";
 const BAD_TERM: &str = "a value is not a string, a date or a variable";
@@ -59,7 +62,7 @@ fn check_check(check: &schema::Check, symbols: &SymbolTable, asked: &mut Asked) 
     let kind = check.kind.map_or(Some(check::Kind::One), check::Kind::from_i32);
     hold(kind == Some(check::Kind::One), BAD_KIND)?;
     hold((1..=MAX_ALTERNATIVES).contains(&check.queries.len()), BAD_ALTERNATIVES)?;
-    let mut budget = MAX_OPERATIONS;
+    let mut budget = Budget { operations: MAX_OPERATIONS, steps: MAX_STEPS };
     for query in &check.queries {
         hold(query.scope.is_empty() && query.head.terms.is_empty(), BAD_ALTERNATIVES)?;
         hold((1..=MAX_PREDICATES).contains(&query.body.len()), BAD_PREDICATES)?;
@@ -85,13 +88,25 @@ fn check_predicate(
     hold(is_variable(term) || is_literal(term), BAD_TERM)
 }
 
-fn check_operations(operations: &[schema::Op], budget: &mut usize) -> Result<(), &'static str> {
+/// What is left for one check.
+struct Budget {
+    operations: usize,
+    steps: usize,
+}
+
+fn check_operations(operations: &[schema::Op], budget: &mut Budget) -> Result<(), &'static str> {
     for operation in operations {
-        *budget = budget.checked_sub(1).ok_or(TOO_MANY_OPERATIONS)?;
+        spend(&mut budget.steps)?;
         match operation.content.as_ref().ok_or(BAD_OPERATION)? {
             op::Content::Value(term) => check_value(term)?,
-            op::Content::Unary(unary) => hold(is_allowed_unary(unary), BAD_OPERATION)?,
-            op::Content::Binary(binary) => hold(is_allowed_binary(binary), BAD_OPERATION)?,
+            op::Content::Unary(unary) => {
+                spend(&mut budget.operations)?;
+                hold(is_allowed_unary(unary), BAD_OPERATION)?;
+            }
+            op::Content::Binary(binary) => {
+                spend(&mut budget.operations)?;
+                hold(is_allowed_binary(binary), BAD_OPERATION)?;
+            }
             // `and` and `or` hold their right side in a closure without parameters; one with parameters is a loop.
             op::Content::Closure(closure) => {
                 hold(closure.params.is_empty(), BAD_OPERATION)?;
@@ -99,6 +114,11 @@ fn check_operations(operations: &[schema::Op], budget: &mut usize) -> Result<(),
             }
         }
     }
+    Ok(())
+}
+
+fn spend(budget: &mut usize) -> Result<(), &'static str> {
+    *budget = budget.checked_sub(1).ok_or(TOO_MANY_OPERATIONS)?;
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use biscuit_auth::datalog::SymbolTable;
-use biscuit_auth::format::schema::{self, term::Content};
+use biscuit_auth::format::schema::op_binary::Kind as Binary;
+use biscuit_auth::format::schema::{self, op, term::Content};
+use uuid::Uuid;
 
 use pinrail_spec::Timestamp;
 
@@ -21,67 +23,73 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Read the facts of `block`; anything that this version does not mint is an error, since it could mean less
-    /// than it seems to.
+    /// Read `block`; anything that this version does not mint is an error, since it could mean less than it seems to.
     pub(super) fn read(block: &schema::SnapshotBlock, symbols: &SymbolTable) -> Result<Self, TokenError> {
-        let mut found = Found::default();
-        for fact in &block.facts {
-            found.take(&fact.predicate, symbols).ok_or(TokenError::UnknownForm)?;
-        }
-        let expiry_checks = usize::from(found.expires.is_some());
-        let known = block.rules.is_empty() && block.scope.is_empty() && block.checks.len() == expiry_checks;
-        let authority = found.complete().filter(|_| known);
+        let known = block.rules.is_empty() && block.scope.is_empty();
+        let authority = if known { read_known(block, symbols) } else { None };
         authority.ok_or(TokenError::UnknownForm)
     }
 }
 
-/// The facts found so far, each at most once.
-#[derive(Default)]
-struct Found {
-    service: Option<ServiceId>,
-    account: Option<AccountId>,
-    token: Option<TokenId>,
-    scopes: Vec<Scope>,
-    expires: Option<Timestamp>,
-}
-
-impl Found {
-    fn take(&mut self, fact: &schema::Predicate, symbols: &SymbolTable) -> Option<()> {
-        let [term] = fact.terms.as_slice() else { return None };
-        match (symbols.get_symbol(fact.name)?, term.content.as_ref()?) {
-            ("service", content) => once(&mut self.service, read(content, symbols)),
-            ("account", content) => once(&mut self.account, read(content, symbols)),
-            ("token", content) => once(&mut self.token, read(content, symbols)),
-            ("scope", content) => read(content, symbols).map(|scope| self.scopes.push(scope)),
-            ("expires", Content::Date(seconds)) => once(&mut self.expires, from_seconds(*seconds)),
-            _ => None,
+fn read_known(block: &schema::SnapshotBlock, symbols: &SymbolTable) -> Option<Authority> {
+    let (mut ids, mut scopes) = (None, Vec::new());
+    for schema::Fact { predicate } in &block.facts {
+        match symbols.get_symbol(predicate.name)? {
+            "pinrail" if ids.is_none() => ids = Some(read_ids(&predicate.terms)?),
+            "scope" => scopes.push(read_scope(&predicate.terms, symbols)?),
+            _ => return None,
         }
     }
+    let expires = match block.checks.as_slice() {
+        [] => None,
+        [check] => Some(read_expiry(check, symbols)?),
+        _ => return None,
+    };
+    let [service, account, token] = ids?;
+    Some(Authority {
+        service: ServiceId::from_uuid(service),
+        account: AccountId::from_uuid(account),
+        token: TokenId::from_uuid(token),
+        scopes: scopes.into_iter().collect(),
+        expires,
+    })
+}
 
-    fn complete(self) -> Option<Authority> {
-        Some(Authority {
-            service: self.service?,
-            account: self.account?,
-            token: self.token?,
-            scopes: self.scopes.into_iter().collect(),
-            expires: self.expires,
-        })
+/// The terms of `pinrail(service, account, token)`, 16 bytes each.
+fn read_ids(terms: &[schema::Term]) -> Option<[Uuid; 3]> {
+    let read = |term: &schema::Term| match term.content.as_ref()? {
+        Content::Bytes(bytes) => Uuid::from_slice(bytes).ok(),
+        _ => None,
+    };
+    terms.iter().map(read).collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+/// The term of `scope("…")`.
+fn read_scope(terms: &[schema::Term], symbols: &SymbolTable) -> Option<Scope> {
+    match terms {
+        [schema::Term { content: Some(Content::String(index)) }] => Scope::from_str(symbols.get_symbol(*index)?).ok(),
+        _ => None,
     }
 }
 
-fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Option<()> {
-    if slot.is_some() {
-        return None;
+/// The date of `check if time($time), $time < date`.
+fn read_expiry(check: &schema::Check, symbols: &SymbolTable) -> Option<Timestamp> {
+    let [query] = check.queries.as_slice() else { return None };
+    let ([time], [expression]) = (query.body.as_slice(), query.expressions.as_slice()) else { return None };
+    let [left, right, operation] = expression.ops.as_slice() else { return None };
+    let is_before = match &operation.content {
+        Some(op::Content::Binary(binary)) => Binary::from_i32(binary.kind) == Some(Binary::LessThan),
+        _ => false,
+    };
+    let is_time = symbols.get_symbol(time.name)? == "time" && left.content == time.terms.first().map(as_value);
+    match &right.content {
+        Some(op::Content::Value(schema::Term { content: Some(Content::Date(seconds)) })) if is_before && is_time => {
+            i64::try_from(*seconds).ok()?.checked_mul(1000).map(Timestamp::from_millis)
+        }
+        _ => None,
     }
-    *slot = value;
-    slot.is_some().then_some(())
 }
 
-fn read<T: FromStr>(content: &Content, symbols: &SymbolTable) -> Option<T> {
-    let Content::String(index) = content else { return None };
-    symbols.get_symbol(*index)?.parse().ok()
-}
-
-fn from_seconds(seconds: u64) -> Option<Timestamp> {
-    i64::try_from(seconds).ok()?.checked_mul(1000).map(Timestamp::from_millis)
+fn as_value(term: &schema::Term) -> op::Content {
+    op::Content::Value(term.clone())
 }

@@ -21,7 +21,7 @@ static ALLOW: LazyLock<AuthorizerBuilder> = LazyLock::new(|| {
     builder.policy(policy!("allow if true")).expect("a policy without parameters is complete")
 });
 
-/// What a check may ask of an operation on one pin. The account is a fact of the token itself.
+/// What a check may ask of an operation on one pin, beside the time and the token's own account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts<'a> {
     /// `operation`, named as the scope that it takes.
@@ -48,7 +48,8 @@ impl VerifiedToken {
             return Ok(());
         }
         let mut builder = ALLOW.clone();
-        for fact in facts.to_biscuit(now) {
+        let account = fact("account", &[string(&self.account().to_string())]);
+        for fact in facts.to_biscuit(now).into_iter().chain([account]) {
             builder = builder.fact(fact).map_err(|_| Denial::Check(None))?;
         }
         let mut authorizer = builder.build(self.biscuit()).map_err(|_| Denial::Check(None))?;

@@ -1,8 +1,9 @@
 //! Reading a token without verifying it, for people who wonder what they hold.
 
 use biscuit_auth::UnverifiedBiscuit;
-use biscuit_auth::builder::{BlockBuilder, Fact, Term};
+use biscuit_auth::builder::{BlockBuilder, Check, Op, Term};
 use serde::Serialize;
+use uuid::Uuid;
 
 use pinrail_spec::Timestamp;
 
@@ -42,33 +43,41 @@ pub fn inspect(text: &str) -> Result<Inspection, TokenError> {
     let token = UnverifiedBiscuit::from_base64(text).map_err(|_| TokenError::Malformed)?;
     let source = |index| token.print_block_source(index).map_err(|_| TokenError::Malformed);
     // A source that does not parse again was crafted; its lines are shown all the same.
-    let facts = BlockBuilder::new().code(source(0)?).map(|block| block.facts).unwrap_or_default();
+    let authority = BlockBuilder::new().code(source(0)?).unwrap_or_default();
     let block = |(index, id)| {
         let statements = source(index)?.lines().map(printable).collect();
         Ok(InspectedBlock { revocation_id: RevocationId::from_bytes(id), statements })
     };
     Ok(Inspection {
         key_id: token.root_key_id(),
-        service: values(&facts, "service").find_map(|term| text_of(term)?.parse().ok()),
-        account: values(&facts, "account").find_map(|term| text_of(term)?.parse().ok()),
-        token: values(&facts, "token").find_map(|term| text_of(term)?.parse().ok()),
-        scopes: values(&facts, "scope").filter_map(|term| text_of(term)?.parse().ok()).collect(),
-        expires: values(&facts, "expires").find_map(date_of),
+        service: id(&authority, 0).map(ServiceId::from_uuid),
+        account: id(&authority, 1).map(AccountId::from_uuid),
+        token: id(&authority, 2).map(TokenId::from_uuid),
+        scopes: terms(&authority, "scope").filter_map(|terms| text_of(terms.first()?)?.parse().ok()).collect(),
+        expires: authority.checks.first().and_then(expiry),
         blocks: token.revocation_identifiers().into_iter().enumerate().map(block).collect::<Result<_, _>>()?,
     })
 }
 
-fn values<'a>(facts: &'a [Fact], name: &'a str) -> impl Iterator<Item = &'a Term> {
-    facts.iter().filter(move |fact| fact.predicate.name == name).filter_map(|fact| fact.predicate.terms.first())
+fn terms<'a>(block: &'a BlockBuilder, name: &'a str) -> impl Iterator<Item = &'a [Term]> {
+    block.facts.iter().filter(move |fact| fact.predicate.name == name).map(|fact| fact.predicate.terms.as_slice())
+}
+
+fn id(authority: &BlockBuilder, index: usize) -> Option<Uuid> {
+    match terms(authority, "pinrail").next()?.get(index)? {
+        Term::Bytes(bytes) => Uuid::from_slice(bytes).ok(),
+        _ => None,
+    }
 }
 
 const fn text_of(term: &Term) -> Option<&String> {
     if let Term::Str(text) = term { Some(text) } else { None }
 }
 
-fn date_of(term: &Term) -> Option<Timestamp> {
-    let Term::Date(seconds) = term else { return None };
-    i64::try_from(*seconds).ok()?.checked_mul(1000).map(Timestamp::from_millis)
+fn expiry(check: &Check) -> Option<Timestamp> {
+    let date = |op: &Op| if let Op::Value(Term::Date(seconds)) = op { Some(*seconds) } else { None };
+    let seconds = check.queries.first()?.expressions.first()?.ops.iter().find_map(date)?;
+    i64::try_from(seconds).ok()?.checked_mul(1000).map(Timestamp::from_millis)
 }
 
 /// A crafted string could steer the terminal it is shown on.

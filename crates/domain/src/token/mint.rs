@@ -1,6 +1,6 @@
 //! Minting: who may, what a new token may allow, and its signing.
 
-use biscuit_auth::builder::{BiscuitBuilder, Term, fact, string};
+use biscuit_auth::builder::{Algorithm, BiscuitBuilder, Term, bytes, fact, string};
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::macros::check;
 use biscuit_auth::{KeyPair, error};
@@ -62,7 +62,7 @@ pub enum MintError {
 /// secret with which its holder narrows it.
 pub fn mint(request: &MintRequest, key: &SigningKey, random: [u8; 32]) -> Result<MintedToken, MintError> {
     let expires = check_request(request)?;
-    let next = KeyPair::from_bytes(&random, biscuit_auth::Algorithm::Ed25519.into());
+    let next = KeyPair::from_bytes(&random, Algorithm::Ed25519.into());
     let sign = |next| {
         authority(request, expires)?.root_key_id(key.id()).build_with_key_pair(key.pair(), SymbolTable::new(), &next)
     };
@@ -101,17 +101,14 @@ fn check_request(request: &MintRequest) -> Result<Option<Timestamp>, MintError> 
 }
 
 fn authority(request: &MintRequest, expires: Option<Timestamp>) -> Result<BiscuitBuilder, error::Token> {
-    let mut builder = BiscuitBuilder::new()
-        .fact(fact("service", &[string(&request.service.to_string())]))?
-        .fact(fact("account", &[string(&request.account.to_string())]))?
-        .fact(fact("token", &[string(&request.token.to_string())]))?;
+    let ids = [request.service.as_uuid(), request.account.as_uuid(), request.token.as_uuid()];
+    let mut builder = BiscuitBuilder::new().fact(fact("pinrail", &ids.map(|id| bytes(id.as_bytes()))))?;
     for scope in request.scopes.iter() {
         builder = builder.fact(fact("scope", &[string(scope.as_str())]))?;
     }
     let Some(expires) = expires else { return Ok(builder) };
     let date = Term::Date(u64::try_from(expires.as_millis() / 1000).unwrap_or(0));
-    // The fact is for us, the check for whoever verifies the token with another Biscuit library.
-    builder.fact(fact("expires", &[date.clone()]))?.check(check!("check if time($time), $time < {date}"))
+    builder.check(check!("check if time($time), $time < {date}"))
 }
 
 /// Who wants to mint a token.

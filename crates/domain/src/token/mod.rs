@@ -1,9 +1,10 @@
 //! Access tokens: biscuits signed with the service's Ed25519 keys, minted, verified, narrowed and inspected.
 //!
 //! The authority block (the first token block, the only one that the service signs) says
-//! `service("…")`, `account("…")`, `token("…")`, one `scope("…")` for each scope, and `expires(date)` with the check
-//! `time($time), $time < date` if the token expires. Every further token block was appended by a holder, offline, and
-//! can only narrow; what such a block may ask is held against an allow-list before anything of it is evaluated.
+//! `pinrail(service, account, token)` (three UUIDs of 16 bytes) and `scope("…")` for each scope, and holds
+//! `check if time($time), $time < date` if the token expires. Every further token block was appended by a holder,
+//! offline, and can only narrow; what such a block may ask is held against an allow-list before anything of it is
+//! evaluated.
 //!
 //! **Invariant:** biscuit-auth's types do not leave this module, and neither a clock nor randomness enters it. The one
 //! exception is the stopwatch inside biscuit-auth's authorizer, which ends a run that takes too long.

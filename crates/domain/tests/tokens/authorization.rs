@@ -1,0 +1,96 @@
+//! Scopes and the account's standing, judged in order.
+
+use pinrail_domain::{
+    AccountId, Act, MintRequest, Minter, Operation, Refusal, Restrictions, Role, Scope, Scopes, Standing, TokenId,
+    attenuate, authorize, authorize_scope, may_mint, mint,
+};
+use pinrail_spec::{Reason, Timestamp};
+
+use crate::fixture::{NOW, key, later, minted, request, standing, token, verify_here};
+
+#[test]
+fn scope_and_standing_are_judged_in_order() {
+    let full = minted(&Scope::ALL);
+    let reader = minted(&[Scope::PinsRead]);
+    let good = standing();
+    let stranger = Standing { account: AccountId::new(NOW, [8; 10]), ..standing() };
+    let other_token = Standing { token: TokenId::new(NOW, [8; 10]), ..standing() };
+    let revoked = Standing { token_revoked: true, blocked: Some("spam".to_owned()), ..standing() };
+    let blocked = Standing { blocked: Some("spam".to_owned()), access: None, ..standing() };
+    let new = Standing { access: None, ..standing() };
+    let mut ended = standing();
+    ended.access.as_mut().unwrap().until = Some(NOW);
+    let administrator = Standing { role: Role::Administrator, ..standing() };
+    let cases = [
+        (&full, &good, Act::Read, None),
+        (&full, &good, Act::Add, None),
+        (&full, &good, Act::Replace, None),
+        (&full, &good, Act::Delete, None),
+        (&full, &good, Act::ManageTokens, None),
+        (&full, &good, Act::Administer, Some(Reason::Forbidden)),
+        (&full, &administrator, Act::Administer, None),
+        (&full, &stranger, Act::Read, Some(Reason::Unauthorized)),
+        (&full, &other_token, Act::Read, Some(Reason::Unauthorized)),
+        (&full, &revoked, Act::Read, Some(Reason::Unauthorized)),
+        (&full, &revoked, Act::Add, Some(Reason::Unauthorized)),
+        (&reader, &good, Act::Read, None),
+        (&reader, &good, Act::Add, Some(Reason::Forbidden)),
+        (&reader, &blocked, Act::Add, Some(Reason::Forbidden)),
+        (&reader, &administrator, Act::Administer, Some(Reason::Forbidden)),
+        (&full, &blocked, Act::Read, None),
+        (&full, &blocked, Act::Add, Some(Reason::AccountBlocked)),
+        (&full, &blocked, Act::Delete, Some(Reason::AccountBlocked)),
+        (&full, &blocked, Act::ManageTokens, Some(Reason::AccountBlocked)),
+        (&full, &new, Act::Read, None),
+        (&full, &new, Act::Delete, None),
+        (&full, &new, Act::ManageTokens, None),
+        (&full, &new, Act::Add, Some(Reason::PinningAccessRequired)),
+        (&full, &new, Act::Replace, Some(Reason::PinningAccessRequired)),
+        (&full, &ended, Act::Add, Some(Reason::PinningAccessRequired)),
+    ];
+    for (index, (token, standing, act, wanted)) in cases.into_iter().enumerate() {
+        let found = authorize_scope(token, standing, act, NOW).err().map(|refusal| refusal.reason());
+        assert_eq!(found, wanted, "case {index}: {act:?}");
+    }
+}
+
+#[test]
+fn replacing_takes_the_right_to_delete() {
+    let writer = minted(&[Scope::PinsWrite]);
+    assert_eq!(authorize_scope(&writer, &standing(), Act::Add, NOW), Ok(()));
+    let refusal = authorize_scope(&writer, &standing(), Act::Replace, NOW).unwrap_err();
+    assert_eq!(refusal.to_string(), "this takes the scope pins:delete, which the token does not have");
+}
+
+#[test]
+fn a_token_ends_at_its_expiry() {
+    let token = verify_here(&token()).unwrap();
+    let at = |now| authorize_scope(&token, &standing(), Act::Read, now);
+    assert_eq!(at(Timestamp::from_millis(later(24 * 60).as_millis() - 1)), Ok(()));
+    assert_eq!(at(later(24 * 60)).unwrap_err().reason(), Reason::Unauthorized);
+}
+
+#[test]
+fn a_missing_access_names_the_place_to_ask() {
+    let ask_at = "https://pins.example/access";
+    for ended in [None, Some(NOW)] {
+        let failure = Refusal::PinningAccessRequired { ended }.failure(ask_at).error;
+        assert_eq!(failure.reason, "PINNING_ACCESS_REQUIRED");
+        assert!(failure.details.unwrap().contains(ask_at));
+    }
+}
+
+#[test]
+fn a_narrowed_token_neither_mints_nor_administers() {
+    let request = MintRequest { scopes: Scope::ALL.into_iter().collect(), ..request() };
+    let text = mint(&request, &key(), [4; 32]).unwrap().text;
+    let restrictions = Restrictions { expires: Some(later(60)), ..Restrictions::default() };
+    let narrowed = verify_here(&attenuate(&text, &restrictions, [5; 32]).unwrap()).unwrap();
+    let administrator = Standing { role: Role::Administrator, ..standing() };
+    for (act, operation) in [(Act::ManageTokens, Operation::ManageTokens), (Act::Administer, Operation::Administer)] {
+        assert_eq!(authorize_scope(&narrowed, &administrator, act, NOW).unwrap_err().reason(), Reason::Forbidden);
+        assert!(authorize(&narrowed, &administrator, &operation, NOW).is_err());
+        assert_eq!(authorize(&verify_here(&text).unwrap(), &administrator, &operation, NOW), Ok(()));
+    }
+    assert!(may_mint(Minter::Token(&narrowed), Role::Pinner, &Scopes::pins(), request.expires).is_err());
+}

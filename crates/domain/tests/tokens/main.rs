@@ -1,0 +1,9 @@
+//! Tokens from minting to authorization, by the public functions alone.
+
+mod authorization;
+mod fixture;
+mod hostile;
+mod hostile_tokens;
+mod minting;
+mod narrowing;
+mod restrictions;
