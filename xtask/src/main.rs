@@ -3,7 +3,9 @@
 mod building;
 mod cache;
 mod child;
+mod codegen;
 mod command;
+mod database;
 mod environment;
 mod instance;
 mod progress;
@@ -36,6 +38,10 @@ enum Task {
     Tidy,
     /// Run every part that has to hold, and set up what they need.
     Test(testing::Options),
+    /// Print schema.rs from the migrated database, and the OpenAPI document from the code.
+    Codegen(codegen::Options),
+    /// Run, list, add and revert migrations on a development database.
+    Migrate(database::migrate::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +60,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
         Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
+        Task::Codegen(options) => codegen::run_codegen(&environment, options),
+        Task::Migrate(options) => database::migrate::migrate(&environment, options),
         Task::Test(options) => testing::run(&environment, options),
     }
 }

@@ -1,5 +1,6 @@
 //! Every part of the test run, the quick ones first.
 
+mod codegen;
 mod compliance;
 mod deny;
 mod lints;
@@ -8,4 +9,5 @@ mod unit;
 use super::part::Part;
 
 /// The parts in the order of their running.
-pub const ALL: &[Part] = &[lints::FMT, lints::TIDY, lints::CLIPPY, unit::UNIT, deny::DENY, compliance::COMPLIANCE];
+pub const ALL: &[Part] =
+    &[lints::FMT, lints::TIDY, lints::CLIPPY, unit::UNIT, codegen::CODEGEN, deny::DENY, compliance::COMPLIANCE];
