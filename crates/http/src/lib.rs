@@ -1,1 +1,26 @@
 //! The HTTP adapter: the Pinning Service API and its OpenAPI document.
+//!
+//! [`router`] answers requests and [`serve`] brings them in from a socket. A handler fetches from the storage, asks
+//! `pinrail-domain`, stores, and describes; which status code a failure has is decided in one place, `error.rs`.
+//!
+//! **Invariant:** nothing here touches a block, and no answer to one account depends on what another one holds.
+
+mod body;
+mod caller;
+mod error;
+mod health;
+mod last_used;
+mod limits;
+mod path;
+mod pins;
+mod readiness;
+mod router;
+mod serve;
+mod settings;
+mod state;
+mod verified;
+
+pub use router::router;
+pub use serve::{ServerLimits, serve};
+pub use settings::{BODY_LIMIT, CorsOrigins, Rate, RateLimits, Settings};
+pub use state::{Clock, Entropy, State};

@@ -111,8 +111,8 @@ pub enum CidError {
     /// A digest that our hash functions and other nodes do not hold.
     #[error("the digest has {0} bytes, wanted at most 64")]
     DigestTooLong(u64),
-    /// A CID longer than other nodes accept.
-    #[error("the CID has {0} bytes, wanted at most 168")]
+    /// A CID longer than other nodes accept (in bytes, or in characters of a text that was not decoded).
+    #[error("the CID has a length of {0}, wanted at most 168 bytes")]
     TooLong(usize),
 }
 
@@ -132,7 +132,7 @@ impl Cid {
     /// Read a CID in any base that Kubo reads; see [`CidError`] for what is refused.
     pub fn parse(text: &str) -> Result<Self, CidError> {
         let base = text.chars().next().ok_or(CidError::Malformed)?;
-        if matches!(base, '7' | '9') {
+        if matches!(base, '7' | '9' | 'h' | 'R' | '\0') {
             return Err(CidError::UnsupportedBase(base));
         }
         let cid = Self::decode(text)?;
@@ -150,7 +150,7 @@ impl Cid {
 
     fn decode(text: &str) -> Result<cid::Cid, CidError> {
         if text.len() > MAX_CID_TEXT {
-            return Err(CidError::Malformed);
+            return Err(CidError::TooLong(text.len()));
         }
         if text.len() == 46 && text.starts_with("Qm") {
             return cid::Cid::try_from(text).map_err(|_| CidError::Malformed);

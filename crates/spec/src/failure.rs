@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A failed request, the specification's `Failure`.
+/// Response for a failed request
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Failure {
-    /// What went wrong.
+    /// What went wrong, for machines and for people.
+    #[cfg_attr(feature = "utoipa", schema(inline))]
     pub error: FailureBody,
 }
 
@@ -14,11 +15,15 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct FailureBody {
-    /// Mandatory string identifying the type of error.
+    /// Mandatory string identifying the type of error
+    #[cfg_attr(feature = "utoipa", schema(example = "ERROR_CODE_FOR_MACHINES"))]
     pub reason: String,
-    /// Optional, longer description of the error.
+    /// Optional, longer description of the error; may include UUID of transaction for support, links to documentation etc
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "utoipa", schema(nullable = false))]
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(nullable = false, example = "Optional explanation for humans with more details")
+    )]
     pub details: Option<String>,
 }
 
@@ -56,6 +61,8 @@ pub enum Reason {
     MethodNotAllowed,
     /// 409: a limit of the account is reached.
     QuotaExceeded,
+    /// 408: the body did not arrive in time.
+    RequestTimeout,
     /// 413: the body is larger than 64 KiB.
     BodyTooLarge,
     /// 429: too much at once.
@@ -84,6 +91,7 @@ impl Reason {
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::InternalError => "INTERNAL_ERROR",

@@ -19,8 +19,10 @@ const DEFAULT_LIMIT: u16 = 10;
 /// The most pins that a client may ask for at once.
 const MAX_LIMIT: u16 = 1_000;
 
-/// How a name is compared.
+/// Alternative text matching strategy
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "utoipa", schema(as = TextMatchingStrategy, rename_all = "lowercase", default = "exact"))]
 pub enum Match {
     /// The whole name, case-sensitive.
     #[default]

@@ -11,6 +11,8 @@ mod multiaddr;
 mod name;
 mod pin;
 mod query;
+#[cfg(feature = "utoipa")]
+pub mod schema;
 mod status;
 mod timestamp;
 

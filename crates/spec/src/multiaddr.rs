@@ -1,9 +1,12 @@
 //! Multiaddrs as the pinning API carries them: text that ends in `/p2p/<peer id>`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
+
+/// A longer text is no address that anybody dials.
+const MAX_BYTES: usize = 1024;
 
 /// An address of a peer, kept as the text that was sent.
 ///
@@ -26,19 +29,18 @@ pub enum MultiaddrError {
 impl Multiaddr {
     /// Read a multiaddr that ends in `/p2p/<peer id>` (`/ipfs/` is its older name).
     pub fn parse(text: &str) -> Result<Self, MultiaddrError> {
-        let well_formed = text.starts_with('/')
-            && text.len() <= 1024
-            && text.chars().all(|character| !character.is_control() && !character.is_whitespace());
-        let mut parts = text.split('/').skip(1).collect::<Vec<_>>();
-        if !well_formed || parts.len() < 2 || parts.iter().any(|part| part.is_empty()) {
+        let clean = text.len() <= MAX_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+        let rest = text.strip_prefix('/').filter(|_| clean).ok_or(MultiaddrError::Malformed)?;
+        let parts = rest.split('/').collect::<Vec<_>>();
+        let values_read = parts.windows(2).all(|pair| is_value_of(pair[0], pair[1]));
+        if parts.iter().any(|part| part.is_empty()) || !values_read {
             return Err(MultiaddrError::Malformed);
         }
-        let peer = parts.pop().ok_or(MultiaddrError::Malformed)?;
-        let protocol = parts.pop().ok_or(MultiaddrError::Malformed)?;
-        if !matches!(protocol, "p2p" | "ipfs") || !is_peer_id(peer) {
-            return Err(MultiaddrError::NoPeer);
+        match parts.as_slice() {
+            [.., "p2p" | "ipfs", peer] if is_peer_id(peer) => Ok(Self(text.to_owned())),
+            [_, _, ..] => Err(MultiaddrError::NoPeer),
+            _ => Err(MultiaddrError::Malformed),
         }
-        Ok(Self(text.to_owned()))
     }
 
     /// Its text.
@@ -53,12 +55,28 @@ impl Multiaddr {
         let mut parts = self.0.split('/').skip(1);
         match (parts.next(), parts.next()) {
             (Some("ip4" | "ip6"), Some(address)) => address.parse().is_ok_and(is_public_ip),
-            (Some("dns" | "dns4" | "dns6" | "dnsaddr"), Some(name)) => {
-                name != "localhost" && !name.ends_with(".localhost") && !name.ends_with(".local")
-            }
+            (Some("dns" | "dns4" | "dns6" | "dnsaddr"), Some(name)) => is_public_name(name),
             _ => false,
         }
     }
+}
+
+/// Whether `value` can follow `protocol`; of a protocol that is not known here anything can.
+fn is_value_of(protocol: &str, value: &str) -> bool {
+    match protocol {
+        "ip4" => value.parse::<Ipv4Addr>().is_ok(),
+        "ip6" => value.parse::<Ipv6Addr>().is_ok(),
+        "tcp" | "udp" => value.parse::<u16>().is_ok(),
+        _ => true,
+    }
+}
+
+/// Whether a DNS name can mean a host outside: it has a dot and no ending that is kept for private use.
+fn is_public_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let private = ["localhost", "local", "internal", "lan", "home.arpa"];
+    let (host, _) = name.split_once('.').unwrap_or_default();
+    !host.is_empty() && !private.iter().any(|end| name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.')))
 }
 
 /// Whether `text` reads as a peer id: base58btc of a multihash, or a CID in base32 or base36.
@@ -89,13 +107,24 @@ fn is_public_ip(address: IpAddr) -> bool {
                 || (a == 198 && (b & 0xfe) == 18)
                 || a >= 240)
         }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public_ip(IpAddr::V4(v4)),
-            None => {
-                let first = v6.segments()[0];
-                (first & 0xe000) == 0x2000 && !(first == 0x2001 && v6.segments()[1] == 0x0db8)
-            }
-        },
+        IpAddr::V6(v6) => is_public_ipv6(v6),
+    }
+}
+
+/// Of IPv6 only `2000::/3` is routed; the ranges in it that carry an IPv4 address are judged by that.
+fn is_public_ipv6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_ip(IpAddr::V4(v4));
+    }
+    let [first, second, third, ..] = address.segments();
+    match (first, second) {
+        (0x2001, 0x0000 | 0x0db8) => false,
+        (0x2002, high) => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = third.to_be_bytes();
+            is_public_ip(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+        }
+        _ => (first & 0xe000) == 0x2000,
     }
 }
 

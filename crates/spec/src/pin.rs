@@ -19,20 +19,28 @@ const MAX_ORIGINS_SENT: usize = 100;
 /// The most origins that are kept and echoed.
 const MAX_ORIGINS_KEPT: usize = 20;
 
-/// A pin as it was sent, checked against the limits of the specification.
+/// Pin object
+//
+// As it was sent, checked against the limits of the specification, whose words document the fields here and in
+// the OpenAPI document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Pin {
-    /// The root of the DAG to pin.
+    /// Content Identifier (CID) to be pinned recursively
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "QmCIDToBePinned"))]
     pub cid: Cid,
-    /// A name for look-ups, at most 255 characters.
+    /// Optional name for pinned data; can be used for lookups later
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "utoipa", schema(nullable = false, max_length = 255, example = "PreciousData.pdf"))]
     pub name: Option<String>,
-    /// Peers known to have the data, at most 20 usable ones.
+    /// Optional list of multiaddrs known to provide the data
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_texts")]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::schema::origins, required = false))]
     pub origins: Vec<Multiaddr>,
-    /// What the client wants to find again with its pin.
+    /// Optional metadata for pin object
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::schema::meta, required = false))]
     pub meta: BTreeMap<String, String>,
 }
 

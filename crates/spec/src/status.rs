@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Pin, Timestamp};
 
-/// Where a pin stands.
+/// Status a pin object can have at a pinning service
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -52,32 +52,38 @@ impl FromStr for Status {
     }
 }
 
-/// Pin object with status, the specification's `PinStatus`.
+/// Pin object with status
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct PinStatus {
-    /// Globally unique identifier of the pin request.
+    /// Globally unique identifier of the pin request; can be used to check the status of ongoing pinning, or pin removal
+    #[cfg_attr(feature = "utoipa", schema(example = "UniqueIdOfPinRequest"))]
     pub requestid: String,
-    /// Where it stands.
+    /// Status a pin object can have at a pinning service
     pub status: Status,
-    /// When the request was accepted; unique in the account.
-    #[cfg_attr(feature = "utoipa", schema(value_type = String, format = DateTime))]
+    /// Immutable timestamp indicating when a pin request entered a pinning service; can be used for filtering results and pagination
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, format = DateTime, example = "2020-07-27T17:32:28Z"))]
     pub created: Timestamp,
-    /// What was asked for, as it was sent.
+    /// Pin object
     pub pin: Pin,
-    /// Where the client can connect to hand over the data, 1 to 20 multiaddrs.
+    /// List of multiaddrs designated by pinning service for transferring any new data from external peers
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::schema::delegates))]
     pub delegates: Vec<String>,
-    /// Further information, string to string.
+    /// Optional info for `PinStatus` response
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::schema::info, required = false))]
     pub info: BTreeMap<String, String>,
 }
 
-/// One page of pins, the specification's `PinResults`.
+/// Response used for listing pin objects matching request
+#[expect(clippy::doc_markdown, reason = "the words are the specification's and go into the OpenAPI document")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct PinResults {
-    /// How many pins match the filters, on this page or not.
+    /// The total number of pin objects that exist for passed query filters
+    #[cfg_attr(feature = "utoipa", schema(value_type = i32, minimum = 0, example = 1))]
     pub count: u64,
-    /// The newest first.
+    /// An array of PinStatus results
+    #[cfg_attr(feature = "utoipa", schema(value_type = BTreeSet<PinStatus>, min_items = 0, max_items = 1000))]
     pub results: Vec<PinStatus>,
 }

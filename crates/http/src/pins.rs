@@ -1,0 +1,111 @@
+//! The five operations of the Pinning Service API.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::StatusCode;
+use pinrail_domain::{Act, Operation, RequestId, Subject, status_of};
+use pinrail_spec::{Pin, PinFilter, PinResults, PinStatus};
+
+use crate::body;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::limits::Bucket;
+use crate::state::State;
+
+type Accepted = (StatusCode, Json<PinStatus>);
+
+/// List pin objects
+///
+/// List all the pin objects, matching optional filters; when no filter is provided, only successful pins are returned
+pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) -> Result<Json<PinResults>, ApiError> {
+    let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Reads).await?;
+    let query = request.uri().query().unwrap_or_default();
+    let filter = PinFilter::parse(query, state.settings().literal_status_filter)?;
+    caller.authorize(&Operation::list(&filter))?;
+    let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
+    let results = page.requests.iter().map(|request| status_of(request, caller.now)).collect();
+    Ok(Json(PinResults { count: page.count, results }))
+}
+
+/// Add pin object
+///
+/// Add a new pin object for the current access token
+pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> Result<Accepted, ApiError> {
+    let caller = Caller::admit(&state, request.headers(), Act::Add, Bucket::Writes).await?;
+    let pin = read_pin(request, &state).await?;
+    caller.authorize(&Operation::Add(Subject::from(&pin)))?;
+    let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await?;
+    Ok(accepted(status_of(&added, caller.now)))
+}
+
+/// Get pin object
+///
+/// Get a pin object and its status
+pub(crate) async fn find_pin(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<PinStatus>, ApiError> {
+    let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Polls).await?;
+    let id = read_id(path)?;
+    let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
+    let found = found.ok_or_else(ApiError::unknown_request)?;
+    caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
+    Ok(Json(status_of(&found, caller.now)))
+}
+
+/// Replace pin object
+///
+/// Replace an existing pin object (shortcut for executing remove and add operations in one step to avoid unnecessary
+/// garbage collection of blocks present in both recursive pins)
+pub(crate) async fn replace_pin(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Accepted, ApiError> {
+    let caller = Caller::admit(&state, request.headers(), Act::Replace, Bucket::Writes).await?;
+    let pin = read_pin(request, &state).await?;
+    // The new pin is judged before the old one is looked up: the 403 of a narrowed token comes before the 404.
+    caller.authorize(&Operation::Add(Subject::from(&pin)))?;
+    let id = read_id(path)?;
+    let old = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
+    let old = old.ok_or_else(ApiError::unknown_request)?;
+    caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
+    let replaced = state.storage().replace_pin_request(&id, &caller.request(pin), caller.now).await?;
+    let replaced = replaced.ok_or_else(ApiError::unknown_request)?;
+    Ok(accepted(status_of(&replaced, caller.now)))
+}
+
+/// Remove pin object
+///
+/// Remove a pin object
+pub(crate) async fn remove_pin(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let caller = Caller::admit(&state, request.headers(), Act::Delete, Bucket::Writes).await?;
+    let id = read_id(path)?;
+    let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
+    let found = found.ok_or_else(ApiError::unknown_request)?;
+    caller.authorize(&Operation::Delete(Subject::from(&found.pin)))?;
+    let removed = state.storage().remove_pin_request(&caller.account(), &id, caller.now).await?;
+    if removed { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::unknown_request()) }
+}
+
+async fn read_pin(request: Request, state: &State) -> Result<Pin, ApiError> {
+    let body = body::read(request.into_body(), state.settings()).await?;
+    Ok(Pin::parse(&body, state.settings().allow_private_origins)?)
+}
+
+/// The id in the path. What is not written as this service writes its ids is the id of nothing.
+fn read_id(path: Result<Path<String>, PathRejection>) -> Result<RequestId, ApiError> {
+    let Path(text) = path.map_err(|_| ApiError::unknown_request())?;
+    let id = text.parse::<RequestId>().map_err(|_| ApiError::unknown_request())?;
+    if id.to_string() == text { Ok(id) } else { Err(ApiError::unknown_request()) }
+}
+
+fn accepted(status: PinStatus) -> Accepted {
+    (StatusCode::ACCEPTED, Json(status))
+}

@@ -1,0 +1,108 @@
+//! Which handler answers which path, and what surrounds them all.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use pinrail_spec::Reason;
+use serde_json::json;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, Any as AnyOrigin, CorsLayer};
+use tower_http::trace::TraceLayer;
+
+use crate::error::ApiError;
+use crate::settings::{CorsOrigins, Settings};
+use crate::state::State;
+use crate::{health, path, pins};
+
+/// How long browsers may remember what a preflight allowed.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
+
+/// Everything that is answered over HTTP.
+pub fn router(state: State) -> Router {
+    let base_path = normal_base_path(state.settings());
+    let cors = cors(&state.settings().cors);
+    let routes = Router::new()
+        .route("/", get(about))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/pins", get(pins::list_pins).post(pins::add_pin))
+        .route("/pins/{requestid}", get(pins::find_pin).post(pins::replace_pin).delete(pins::remove_pin))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(state.clone(), answer_in_time))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new())
+        .layer(cors)
+        .layer(TraceLayer::new_for_http())
+        .with_state(state);
+    // Paths are read as they are meant before they are looked up, and a layer of a router runs only after that.
+    let by_meaning = routes.into_service::<axum::body::Body>().map_request(move |mut request: Request| {
+        *request.uri_mut() = path::normalize(request.uri(), &base_path);
+        request
+    });
+    Router::new().fallback_service(by_meaning)
+}
+
+/// The base path with one leading slash and none behind; empty if there is none.
+fn normal_base_path(settings: &Settings) -> String {
+    let parts = settings.base_path.split('/').filter(|part| !part.is_empty());
+    parts.fold(String::new(), |path, part| path + "/" + part)
+}
+
+/// What is here, for somebody who opens the endpoint.
+async fn about() -> Json<serde_json::Value> {
+    Json(json!({
+        "name": "Pinrail, an IPFS pinning service",
+        "version": env!("CARGO_PKG_VERSION"),
+        "pins": "/pins",
+        "documentation": "/docs/",
+        "openapi": "/openapi.json",
+    }))
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::new(Reason::NotFound, "there is nothing at this path, pins are at /pins and /pins/{requestid}")
+}
+
+async fn unknown_method() -> ApiError {
+    ApiError::new(Reason::MethodNotAllowed, "this path does not know the method, the header Allow lists those it does")
+}
+
+/// Bodies have a time limit of their own, so both together bound what a request may take.
+async fn answer_in_time(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+    let limit = state.settings().body_timeout + state.settings().answer_timeout;
+    let late = |_| {
+        tracing::warn!("an answer took longer than {limit:?}");
+        ApiError::new(Reason::Unavailable, "the answer took too long, try again").into_response()
+    };
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(late)
+}
+
+/// The panic is in the log, with its message; the client learns only that it happened.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::internal().into_response()
+}
+
+fn cors(origins: &CorsOrigins) -> CorsLayer {
+    let allowed = match origins {
+        CorsOrigins::Any => AllowOrigin::from(AnyOrigin),
+        CorsOrigins::These(origins) => {
+            AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        }
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE)
+}

@@ -1,0 +1,111 @@
+//! What every handler shares: the storage, the keys, the caches, the settings, and the clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pinrail_domain::{Refusal, RequestId, ServiceId};
+use pinrail_spec::Timestamp;
+use pinrail_storage::Storage;
+
+use crate::error::ApiError;
+use crate::last_used::LastUsed;
+use crate::limits::TokenLimits;
+use crate::readiness::Readiness;
+use crate::settings::Settings;
+use crate::verified::VerifiedTokens;
+
+/// The current time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Ten fresh random bytes, for the id of a pin request.
+pub type Entropy = Arc<dyn Fn() -> [u8; 10] + Send + Sync>;
+
+/// What the HTTP service works with. Cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Parts>);
+
+struct Parts {
+    storage: Arc<dyn Storage>,
+    settings: Settings,
+    tokens: VerifiedTokens,
+    limits: Option<TokenLimits>,
+    last_used: LastUsed,
+    readiness: Readiness,
+    clock: Clock,
+    entropy: Entropy,
+    draining: AtomicBool,
+}
+
+impl State {
+    /// A service that keeps its pins in `storage` and accepts the tokens of `service`.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        service: ServiceId,
+        clock: Clock,
+        entropy: Entropy,
+        settings: Settings,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            tokens: VerifiedTokens::new(service),
+            limits: settings.rate_limits.map(TokenLimits::new),
+            last_used: LastUsed::new(Arc::clone(&storage)),
+            readiness: Readiness::default(),
+            storage,
+            settings,
+            clock,
+            entropy,
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// Answer from now on that the service is not ready, so that a load balancer sends no more requests.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Write down which tokens were used and are not written yet; for a shutdown.
+    pub async fn flush(&self) {
+        self.0.last_used.flush().await;
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        self.0.storage.as_ref()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn tokens(&self) -> &VerifiedTokens {
+        &self.0.tokens
+    }
+
+    /// How much tokens may ask for; `None` where nothing is limited.
+    pub(crate) fn limits(&self) -> Option<&TokenLimits> {
+        self.0.limits.as_ref()
+    }
+
+    pub(crate) fn last_used(&self) -> &LastUsed {
+        &self.0.last_used
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0.clock)()
+    }
+
+    pub(crate) fn new_request_id(&self) -> RequestId {
+        RequestId::new(self.now(), (self.0.entropy)())
+    }
+
+    /// A refusal as the client is told it.
+    pub(crate) fn refuse(&self, refusal: &Refusal) -> ApiError {
+        ApiError::from_failure(refusal.reason(), refusal.failure(&self.0.settings.access_url))
+    }
+}

@@ -1,0 +1,106 @@
+//! Tokens that were verified, and the ring of public keys that they are verified with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use pinrail_domain::{KeyRing, PublicKeyRecord, Refusal, ServiceId, TokenError, VerifiedToken, verify};
+use pinrail_spec::Timestamp;
+use pinrail_storage::{Storage, StorageError};
+use tokio::sync::RwLock;
+
+/// The most text of tokens that is kept, in bytes: some 2,500 tokens of the usual size.
+const CACHE_BYTES: u64 = 1 << 20;
+/// A token that was not used for so long is verified again.
+const CACHE_IDLE: Duration = Duration::from_mins(10);
+/// How old the ring of keys may be; a revoked key counts at once, through the standing of its tokens.
+const RING_AGE: Duration = Duration::from_secs(30);
+/// How often a token of an unknown key makes the ring be read again.
+const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Verifies tokens, each text once for as long as the keys stay the same.
+///
+/// **Invariant:** only signatures and form are remembered. Whether a token is revoked, has expired, or its account may
+/// do something, is asked for every request.
+pub(crate) struct VerifiedTokens {
+    service: ServiceId,
+    verified: Cache<String, VerifiedToken>,
+    keys: RwLock<Option<Keys>>,
+}
+
+struct Keys {
+    records: Vec<PublicKeyRecord>,
+    ring: Arc<KeyRing>,
+    read: Timestamp,
+}
+
+/// Why a token was not verified.
+pub(crate) enum VerifyError {
+    /// It is not good: 401.
+    Refused(Refusal),
+    /// The keys could not be read.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for VerifyError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl VerifiedTokens {
+    pub(crate) fn new(service: ServiceId) -> Self {
+        let verified = Cache::builder()
+            .weigher(|text: &String, _| u32::try_from(text.len()).unwrap_or(u32::MAX))
+            .max_capacity(CACHE_BYTES)
+            .time_to_idle(CACHE_IDLE)
+            .build();
+        Self { service, verified, keys: RwLock::new(None) }
+    }
+
+    /// Verify `text`, with the keys read again when they are old, or when its key is not among them.
+    pub(crate) async fn verify(
+        &self,
+        text: &str,
+        storage: &dyn Storage,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let ring = self.ring(storage, now, RING_AGE).await?;
+        if let Some(token) = self.verified.get(text) {
+            return Ok(token);
+        }
+        let token = match verify(text, &ring, self.service) {
+            Err(TokenError::UnknownKey) => {
+                let ring = self.ring(storage, now, UNKNOWN_KEY_PAUSE).await?;
+                verify(text, &ring, self.service)
+            }
+            other => other,
+        };
+        let token = token.map_err(|error| VerifyError::Refused(error.into()))?;
+        self.verified.insert(text.to_owned(), token.clone());
+        Ok(token)
+    }
+
+    /// The ring of keys as it was at most `age` ago.
+    async fn ring(&self, storage: &dyn Storage, now: Timestamp, age: Duration) -> Result<Arc<KeyRing>, StorageError> {
+        let fresh = |keys: &&Keys| now.since(keys.read) < age;
+        if let Some(keys) = self.keys.read().await.as_ref().filter(fresh) {
+            return Ok(Arc::clone(&keys.ring));
+        }
+        let mut keys = self.keys.write().await;
+        if let Some(keys) = keys.as_ref().filter(fresh) {
+            return Ok(Arc::clone(&keys.ring));
+        }
+        let records = storage.list_keys().await?;
+        let unchanged = keys.take().filter(|keys| keys.records == records);
+        let ring = if let Some(keys) = unchanged {
+            keys.ring
+        } else {
+            self.verified.invalidate_all();
+            let ring = KeyRing::new(&records);
+            Arc::new(ring.map_err(|error| StorageError::Corrupt(format!("a public key: {error}")))?)
+        };
+        *keys = Some(Keys { records, ring: Arc::clone(&ring), read: now });
+        Ok(ring)
+    }
+}
