@@ -142,7 +142,17 @@ fn failed(root: &RootView) -> String {
 
 fn amount(blocks: u64, bytes: u64) -> String {
     let unit = if blocks == 1 { "block" } else { "blocks" };
-    format!("{bytes} bytes in {blocks} {unit}")
+    format!("{} in {blocks} {unit}", size(bytes))
+}
+
+/// A size for people, in the largest unit of which there is one.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let Some((shift, unit)) = units.into_iter().find(|(shift, _)| bytes >> shift > 0) else {
+        return format!("{bytes} bytes");
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 impl std::fmt::Display for QueuePosition {

@@ -109,9 +109,7 @@ pub fn judge(lease: &Lease, outcome: Outcome, now: Timestamp, jitter: f64, polic
         Outcome::StorageFull => Verdict::Pause { due: now + policy.pause, storage_full: true },
         Outcome::NotProvided { tried } => patience.wait(not_provided(&tried)),
         Outcome::Broken { phase, reason, details } => patience.retry(RootFailure { phase, reason, details }),
-        Outcome::Unpinnable { reason, details } => {
-            patience.give_up(RootFailure { phase: Phase::Checking, reason, details })
-        }
+        Outcome::Unpinnable { reason, details } => patience.give_up(unpinnable(reason, &details)),
         Outcome::OverQuota => patience.give_up(over_quota()),
     }
 }
@@ -121,10 +119,15 @@ fn not_provided(tried: &str) -> RootFailure {
         phase: Phase::Finding,
         reason: "NO_PROVIDER_FOUND".to_owned(),
         details: format!(
-            "no peer that has it was found, asked {tried}; keep a node that has it online, connect it to the \
-             delegates or name it in origins"
+            "no peer that has it was found, tried {tried}; keep a node that has it online and connect it to the \
+             delegates, or name it in origins"
         ),
     }
+}
+
+fn unpinnable(reason: String, details: &str) -> RootFailure {
+    let details = format!("{details}; that is in the content, so trying again changes nothing");
+    RootFailure { phase: Phase::Checking, reason, details }
 }
 
 fn over_quota() -> RootFailure {
@@ -158,7 +161,7 @@ impl Patience<'_> {
         let pause = self.policy.first_retry.saturating_mul(1 << doublings).min(self.policy.max_retry);
         match self.due_after(pause) {
             Some(due) => Verdict::Retry { due, failure },
-            None => Verdict::Failed { failure },
+            None => self.too_late(failure),
         }
     }
 
@@ -169,8 +172,15 @@ impl Patience<'_> {
         let pause = age.clamp(self.policy.rotation, self.policy.max_retry.max(self.policy.rotation));
         match self.due_after(pause) {
             Some(due) => Verdict::Wait { due, failure },
-            None => Verdict::Failed { failure },
+            None => self.too_late(failure),
         }
+    }
+
+    fn too_late(&self, failure: RootFailure) -> Verdict {
+        let limit = self.policy.total.as_secs();
+        let limit = if limit >= 7200 { format!("{} hours", limit / 3600) } else { format!("{limit} seconds") };
+        let details = format!("{}; given up after {limit}, pin it again to have it tried afresh", failure.details);
+        Verdict::Failed { failure: RootFailure { details, ..failure } }
     }
 
     /// The moment after `pause`, at the latest the total time limit; `None` once that has passed.

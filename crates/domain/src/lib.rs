@@ -1,5 +1,43 @@
 //! Every decision of Pinrail as a pure function: accounts, access tokens, authorization, limits, and the life of
 //! a pin request and a root. No I/O, no clock, no randomness: the time and the dice are arguments.
+//!
+//! A service of your own can check the same tokens and the same access with this crate alone. It needs what Pinrail
+//! keeps in its database: the service's id and public keys, and for every request the account's [`Standing`].
+//!
+//! ```
+//! use pinrail_domain::{Act, KeyRing, Refusal, ServiceId, Standing, TokenId, authorize_scope, verify};
+//! use pinrail_domain::spec::{Reason, Timestamp};
+//! # use pinrail_domain::{Access, AccountId, MintRequest, Role, Scopes, SigningKey, mint};
+//! # let now = Timestamp::parse_floor("2026-11-23T05:00:00Z").unwrap();
+//! # let service = ServiceId::new(now, [1; 10]);
+//! # let (account, token) = (AccountId::new(now, [2; 10]), TokenId::new(now, [3; 10]));
+//! # let key = SigningKey::new(1, [4; 32]);
+//! # let public_keys = [key.public(now)];
+//! # let minting =
+//! #     MintRequest { service, account, token, name: "laptop".into(), scopes: Scopes::pins(), expires: None, created: now };
+//! # let bearer = mint(&minting, &key, [5; 32])?.text;
+//! # let find_standing = |token: TokenId| {
+//! #     let access = Some(Access { since: now, by: "operator".into(), until: None });
+//! #     Standing { account, role: Role::Pinner, blocked: None, access, token, token_revoked: false }
+//! # };
+//!
+//! // Once: the public keys of the service. A verified token may be cached for as long as these do not change.
+//! let ring = KeyRing::new(&public_keys)?;
+//!
+//! // For each request: is this a token of ours, and may its account add a pin now?
+//! let verified = verify(&bearer, &ring, service)?;
+//! let standing = find_standing(verified.id());
+//! authorize_scope(&verified, &standing, Act::Add, now)?;
+//!
+//! // A blocked account may not, whatever its token says.
+//! let blocked = Standing { blocked: Some("spam".to_owned()), ..standing };
+//! let refusal: Refusal = authorize_scope(&verified, &blocked, Act::Add, now).unwrap_err();
+//! assert_eq!(refusal.reason(), Reason::AccountBlocked);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`authorize_scope`] judges what can be judged before the request is read; [`authorize`] does that and holds a
+//! narrowed token against the pin that is meant.
 
 mod account;
 mod authorize;
@@ -12,6 +50,9 @@ mod node;
 mod pin_request;
 mod root;
 mod token;
+
+/// The pinning API's own types, so that a service which embeds this crate names it alone.
+pub use pinrail_spec as spec;
 
 pub use account::{Access, Account, Role, Usage};
 pub use authorize::{Act, Operation, Refusal, Standing, Subject, authorize, authorize_scope};
