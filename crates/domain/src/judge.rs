@@ -185,7 +185,8 @@ impl Patience<'_> {
 
     /// The moment after `pause`, at the latest the total time limit; `None` once that has passed.
     fn due_after(&self, pause: Duration) -> Option<Timestamp> {
-        let due = self.now + pause.mul_f64(1.0 - 0.2 * self.jitter.clamp(0.0, 1.0));
+        let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
+        let due = self.now + pause.mul_f64(1.0 - 0.2 * jitter);
         if self.is_release() {
             return Some(due);
         }
@@ -198,13 +199,17 @@ impl Patience<'_> {
 mod seconds {
     use super::{Deserialize, Deserializer, Duration, Serializer};
 
+    /// A hundred years: what is longer is a slip, and arithmetic with it would overflow.
+    const LONGEST: Duration = Duration::from_hours(24 * 36_525);
+
     pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(duration.as_secs_f64())
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| serde::de::Error::custom(format!("{seconds} is no duration, wanted seconds from 0 on")))
+        let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= LONGEST);
+        duration
+            .ok_or_else(|| serde::de::Error::custom(format!("{seconds} seconds, wanted 0 to {}", LONGEST.as_secs())))
     }
 }

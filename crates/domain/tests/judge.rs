@@ -125,7 +125,7 @@ fn settings_are_seconds_with_a_default_for_each() {
     let short = Policy { first_retry: Duration::from_millis(250), total: Duration::from_mins(1), ..Policy::default() };
     assert_eq!(policy, short);
     assert_eq!(serde_json::from_value::<Policy>(serde_json::to_value(&policy).unwrap()).unwrap(), policy);
-    for wrong in [r#"{"lease": -1}"#, r#"{"leas": 1}"#, r#"{"lease": "1 min"}"#] {
+    for wrong in [r#"{"lease": -1}"#, r#"{"leas": 1}"#, r#"{"lease": "1 min"}"#, r#"{"lease": 1e300}"#] {
         assert!(serde_json::from_str::<Policy>(wrong).is_err(), "{wrong}");
     }
 }
@@ -147,7 +147,7 @@ proptest! {
         outcome in outcomes(),
         attempt in any::<u32>(),
         after in 0..200_000_000_u64,
-        jitter in any::<f64>(),
+        jitter in proptest::num::f64::ANY,
         first_retry in 0..100_000_u64,
         max_retry in 0..100_000_u64,
         rotation in 0..100_000_u64,

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod fixture;
+mod forged;
 mod hostile;
 mod hostile_tokens;
 mod minting;
