@@ -48,7 +48,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 /// An open file.
 pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Its length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Fills the buffer from the offset, or fails with `UnexpectedEof`.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes the whole buffer at the offset.
@@ -71,12 +71,7 @@ pub struct SystemDisk;
 impl Disk for SystemDisk {
     fn create(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         if access == Access::Direct {
             let flags = i32::try_from(OFlags::DIRECT.bits()).expect("open flags fit an int");
             match options.clone().custom_flags(flags).open(path) {
@@ -97,9 +92,7 @@ impl Disk for SystemDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.path()))
-            .collect()
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -123,12 +116,7 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -141,7 +129,7 @@ impl Disk for SystemDisk {
 struct SystemFile(File);
 
 impl DiskFile for SystemFile {
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

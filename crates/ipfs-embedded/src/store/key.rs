@@ -49,19 +49,13 @@ impl NodeKey {
     /// Reads what [`NodeKey::to_bytes`] wrote.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<NodeKey> {
         let (codec, multihash) = bytes.split_first_chunk::<8>()?;
-        Some(NodeKey {
-            codec: u64::from_be_bytes(*codec),
-            multihash: Multihash::from_bytes(multihash).ok()?,
-        })
+        Some(NodeKey { codec: u64::from_be_bytes(*codec), multihash: Multihash::from_bytes(multihash).ok()? })
     }
 }
 
 impl From<&Cid> for NodeKey {
     fn from(cid: &Cid) -> NodeKey {
-        NodeKey {
-            codec: cid.codec(),
-            multihash: *cid.hash(),
-        }
+        NodeKey { codec: cid.codec(), multihash: *cid.hash() }
     }
 }
 
@@ -85,9 +79,7 @@ pub(crate) fn identity_bytes(multihash: &Multihash<64>) -> Option<&[u8]> {
 /// A multihash as it is written in CIDs; the key of its bytes in the index.
 pub(crate) fn multihash_bytes(multihash: &Multihash<64>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(multihash.encoded_len());
-    multihash
-        .write(&mut bytes)
-        .expect("writing to a Vec does not fail");
+    multihash.write(&mut bytes).expect("writing to a Vec does not fail");
     bytes
 }
 
@@ -96,27 +88,17 @@ mod tests {
     use super::*;
 
     fn key(codec: u64, code: u64, digest: &[u8]) -> NodeKey {
-        NodeKey {
-            codec,
-            multihash: Multihash::wrap(code, digest).expect("digest fits"),
-        }
+        NodeKey { codec, multihash: Multihash::wrap(code, digest).expect("digest fits") }
     }
 
     #[test]
     fn keys_survive_their_bytes() {
-        for key in [
-            key(0x70, 0x12, &[7; 32]),
-            key(0x0129, 0x13, &[9; 64]),
-            key(0x55, 0, b""),
-        ] {
+        for key in [key(0x70, 0x12, &[7; 32]), key(0x0129, 0x13, &[9; 64]), key(0x55, 0, b"")] {
             assert_eq!(NodeKey::from_bytes(&key.to_bytes()), Some(key));
             assert_eq!(NodeKey::from(&key.to_cid()), key);
         }
         assert_eq!(NodeKey::from_bytes(&[0; 7]), None);
-        assert_eq!(
-            NodeKey::from_bytes(&[0, 0, 0, 0, 0, 0, 0, 0x55, 0x12, 0x20, 1]),
-            None
-        );
+        assert_eq!(NodeKey::from_bytes(&[0, 0, 0, 0, 0, 0, 0, 0x55, 0x12, 0x20, 1]), None);
     }
 
     #[test]

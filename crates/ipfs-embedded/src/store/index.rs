@@ -1,0 +1,162 @@
+//! The index: a redb database on the store's own disk, opened again when the disk failed under it.
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
+};
+
+use super::StoreError;
+use super::disk::{Access, Disk, DiskFile};
+
+/// A multihash to its [`Block`](super::row::Block).
+pub(crate) const BLOCKS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("blocks");
+/// A node's number to its [`Node`](super::row::Node). Numbers are given in the order in which nodes
+/// are first heard of and never used again, so a DAG's rows lie together.
+pub(crate) const NODES: TableDefinition<u64, &[u8]> = TableDefinition::new("nodes");
+/// A node's number to how many committed nodes link to it and roots hold it; no row at none.
+pub(crate) const COUNTS: TableDefinition<u64, u64> = TableDefinition::new("counts");
+/// A root's key to its [`Root`](super::row::Root).
+pub(crate) const ROOTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("roots");
+/// A root's number and a node that it holds until it is finished, though no link leads there yet.
+pub(crate) const HOLDS: TableDefinition<(u64, u64), ()> = TableDefinition::new("holds");
+/// Roots whose holds are to be dropped, by number.
+pub(crate) const DROPS: TableDefinition<u64, ()> = TableDefinition::new("drops");
+/// Nodes to be looked at for deletion. **Invariant:** a node without a count is always in here.
+pub(crate) const WORK: TableDefinition<u64, ()> = TableDefinition::new("work");
+/// When (in milliseconds) a root's failure or release is to be looked at, and its key.
+pub(crate) const DUE: TableDefinition<(u64, &[u8]), ()> = TableDefinition::new("due");
+/// A segment to its committed length, and the bytes and number of its live records.
+pub(crate) const SEGMENTS: TableDefinition<u32, (u64, u64, u64)> = TableDefinition::new("segments");
+/// Segment, offset and length of dead records whose disk is still to be given back.
+pub(crate) const PUNCHES: TableDefinition<(u32, u64), u64> = TableDefinition::new("punches");
+/// Numbers of the store: see the names below.
+pub(crate) const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+/// The next node's number.
+pub(crate) const NEXT_NODE: &str = "next node";
+/// The next segment's number.
+pub(crate) const NEXT_SEGMENT: &str = "next segment";
+/// How the rows are written; another number is another program's index.
+pub(crate) const FORMAT: &str = "format";
+const THIS_FORMAT: u64 = 1;
+
+/// The open database. Readers hold the lock shared for as long as they read, so that it is never
+/// opened again under them.
+#[derive(Debug)]
+pub(crate) struct Index {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    cache_bytes: usize,
+    database: RwLock<Option<Database>>,
+}
+
+impl Index {
+    /// Opens the index at `path`, or makes an empty one.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path, cache_bytes: usize) -> Result<Index, StoreError> {
+        let database = open_database(disk.as_ref(), path, cache_bytes)?;
+        let database = RwLock::new(Some(database));
+        let index = Index { disk, path: path.to_owned(), cache_bytes, database };
+        index.make_tables()?;
+        Ok(index)
+    }
+
+    /// Opens the database anew after an I/O error, which redb latches. What was committed before is
+    /// there, and the last commit whole or not at all.
+    pub fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        *database = None;
+        *database = Some(open_database(self.disk.as_ref(), &self.path, self.cache_bytes)?);
+        Ok(())
+    }
+
+    /// Reads one snapshot.
+    pub fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        read(&database.begin_read().map_err(failed)?)
+    }
+
+    /// Changes the index in one durable transaction; an error leaves it as it was.
+    pub fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        let transaction = database.begin_write().map_err(failed)?;
+        let changed = change(&transaction)?;
+        transaction.commit().map_err(failed)?;
+        Ok(changed)
+    }
+
+    /// Readers of a new index find every table.
+    fn make_tables(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.open_table(BLOCKS).map_err(failed)?;
+            transaction.open_table(NODES).map_err(failed)?;
+            transaction.open_table(COUNTS).map_err(failed)?;
+            transaction.open_table(ROOTS).map_err(failed)?;
+            transaction.open_table(HOLDS).map_err(failed)?;
+            transaction.open_table(DROPS).map_err(failed)?;
+            transaction.open_table(WORK).map_err(failed)?;
+            transaction.open_table(DUE).map_err(failed)?;
+            transaction.open_table(SEGMENTS).map_err(failed)?;
+            transaction.open_table(PUNCHES).map_err(failed)?;
+            let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+            let format = numbers.get(FORMAT).map_err(failed)?.map(|format| format.value());
+            match format {
+                Some(THIS_FORMAT) => {}
+                None => {
+                    numbers.insert(FORMAT, THIS_FORMAT).map_err(failed)?;
+                }
+                Some(other) => {
+                    let text = format!("its format is {other}, wanted {THIS_FORMAT}");
+                    return Err(StoreError::Index(text.into()));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn open_database(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let file = disk.create(path, Access::Buffered)?;
+    Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)).map_err(failed)
+}
+
+/// redb's errors as the store's: what the disk said, if it was the disk.
+pub(crate) fn failed(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Io(error) => StoreError::from(error),
+        other => StoreError::Index(other.to_string().into()),
+    }
+}
+
+/// A row that the index cannot hold unless it is damaged.
+pub(crate) fn damaged(what: &str) -> StoreError {
+    StoreError::Index(format!("{what} is damaged, wanted an index that is made anew").into())
+}
+
+/// redb's file on the store's disk.
+#[derive(Debug)]
+struct Backend(Arc<dyn DiskFile>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(out, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(data, offset)
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening a store: the lock, the index (made anew if need be), the segments' ends, the writer.
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+
+use redb::ReadableTable;
+
+use super::disk::Disk;
+use super::index::{Index, SEGMENTS, failed};
+use super::root_log::RootLog;
+use super::segment::{Segments, Tail};
+use super::space::Watch;
+use super::writer::Writer;
+use super::{BlockStore, Handle, Shared, StoreError, StoreOptions, rebuild};
+
+/// Takes the folder for this process, until the answer is dropped.
+pub(crate) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync>, StoreError> {
+    let unusable = |reason: io::Error| StoreError::Folder { folder: folder.to_owned(), reason: Arc::new(reason) };
+    disk.create_folder(folder).map_err(unusable)?;
+    let lock = disk.lock(&folder.join("lock")).map_err(unusable)?;
+    lock.ok_or_else(|| StoreError::InUse(folder.to_owned()))
+}
+
+pub(crate) fn open(disk: &Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<BlockStore, StoreError> {
+    let lock = lock(disk.as_ref(), folder)?;
+    open_locked(disk, folder, options, lock).map_err(|error| match error {
+        StoreError::Io(reason) => StoreError::Folder { folder: folder.to_owned(), reason },
+        other => other,
+    })
+}
+
+fn open_locked(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    options: StoreOptions,
+    lock: Box<dyn Send + Sync>,
+) -> Result<BlockStore, StoreError> {
+    let segments = Arc::new(Segments::new(Arc::clone(disk), folder.to_owned()));
+    let index = open_index(disk, folder, &segments, &options)?;
+    let batch = u64::try_from(options.batch_bytes).unwrap_or(u64::MAX);
+    let watch = Watch::new(Arc::clone(disk), folder.to_owned(), options.reserve, options.ballast, batch)?;
+    let mut tail = Tail::new(Arc::clone(&segments), options.batch_bytes);
+    let rows = segment_rows(&index)?;
+    watch.grow(rows.values().map(|(_, live)| live.cast_signed()).sum());
+    if let Some((number, (end, _))) = rows.last_key_value()
+        && *end < options.segment_size
+    {
+        tail.resume(*number, *end)?;
+    }
+    remove_strays(&segments, &rows)?;
+    let log = RootLog::open(Arc::clone(disk), folder)?;
+    disk.sync_folder(folder)?;
+    let shared = Arc::new(Shared { options, index, segments, watch, _lock: lock });
+    let (sender, inbox) = mpsc::channel();
+    let writer = Writer::new(Arc::clone(&shared), tail, log);
+    let thread = thread::Builder::new().name("block-store".to_owned());
+    let thread = thread.spawn(move || writer.run(&inbox))?;
+    Ok(BlockStore(Arc::new(Handle { shared, sender: Some(sender), writer: Some(thread), checked: Mutex::default() })))
+}
+
+/// Opens the index. One that is missing, damaged, or promises more than the segments hold is made
+/// anew from them.
+fn open_index(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    segments: &Segments,
+    options: &StoreOptions,
+) -> Result<Index, StoreError> {
+    let path = folder.join("index.redb");
+    let open = || Index::open(Arc::clone(disk), &path, options.cache_bytes);
+    let why = match disk.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if segments.list()?.is_empty() {
+                return open();
+            }
+            "it is missing".to_owned()
+        }
+        Err(error) => return Err(error.into()),
+        Ok(_) => match open() {
+            Ok(index) => match find_short_segment(&index, segments)? {
+                None => return Ok(index),
+                Some(number) => format!("segment {number} is shorter than it says"),
+            },
+            Err(StoreError::Index(why)) => why.to_string(),
+            Err(error) => return Err(error),
+        },
+    };
+    tracing::warn!(folder = %folder.display(), why, "index of the block store is made anew");
+    rebuild::rebuild(disk, folder, &path, options)?;
+    open()
+}
+
+fn find_short_segment(index: &Index, segments: &Segments) -> Result<Option<u32>, StoreError> {
+    for (number, (end, _)) in segment_rows(index)? {
+        let length = match segments.file(number) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            file => file?.length()?,
+        };
+        if length < end {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// The segments' numbers to their committed lengths and their live bytes.
+fn segment_rows(index: &Index) -> Result<BTreeMap<u32, (u64, u64)>, StoreError> {
+    index.read(|transaction| {
+        let table = transaction.open_table(SEGMENTS).map_err(failed)?;
+        let rows = table.iter().map_err(failed)?;
+        rows.map(|row| {
+            let (number, row) = row.map_err(failed)?;
+            let (end, live, _) = row.value();
+            Ok((number.value(), (end, live)))
+        })
+        .collect()
+    })
+}
+
+/// Removes the files that a crash left: of a segment whose first batch was not committed, or whose
+/// last record was deleted.
+fn remove_strays(segments: &Segments, rows: &BTreeMap<u32, (u64, u64)>) -> io::Result<()> {
+    for number in segments.list()? {
+        if !rows.contains_key(&number) {
+            segments.remove(number)?;
+        }
+    }
+    Ok(())
+}

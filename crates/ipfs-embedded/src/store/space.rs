@@ -1,0 +1,90 @@
+//! How full the disk is, and the ballast that is given up when it is.
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::disk::{Access, Disk};
+use super::{Space, StoreError};
+
+/// Watches the free space of the store's file system.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    reserve: u64,
+    ballast: u64,
+    batch: u64,
+    /// Whether the ballast is there; locked while it is made or given up.
+    has_ballast: Mutex<bool>,
+    /// Live bytes, as of the last commit.
+    used: AtomicU64,
+}
+
+impl Watch {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        folder: PathBuf,
+        reserve: u64,
+        ballast: u64,
+        batch: u64,
+    ) -> Result<Watch, StoreError> {
+        let there = match disk.open(&folder.join("ballast")) {
+            Ok(file) => file.length()? == ballast,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        let watch =
+            Watch { disk, folder, reserve, ballast, batch, has_ballast: Mutex::new(there), used: AtomicU64::new(0) };
+        watch.look()?;
+        Ok(watch)
+    }
+
+    /// Looks at the disk: gives the ballast up at the reserve, makes it again when there is room.
+    pub fn look(&self) -> Result<Space, StoreError> {
+        let mut has_ballast = self.has_ballast.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.disk.free(&self.folder)?;
+        // A ballast that is gone is owed before fetches go on.
+        let owed = if *has_ballast { 0 } else { self.ballast };
+        let full = free < self.reserve.saturating_add(owed).saturating_add(self.batch);
+        if full && *has_ballast {
+            self.disk.remove(&self.ballast_path())?;
+            *has_ballast = false;
+        } else if !full && !*has_ballast {
+            *has_ballast = self.make_ballast();
+        }
+        Ok(Space { free, reserve: self.reserve, full, used: self.used.load(Ordering::Relaxed) })
+    }
+
+    /// Gives the ballast up at once: the disk said that it is full, whatever it says is free.
+    pub fn give_up_ballast(&self) {
+        let mut has_ballast = self.has_ballast.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_ballast && self.disk.remove(&self.ballast_path()).is_ok() {
+            *has_ballast = false;
+        }
+    }
+
+    /// The live bytes grew (or shrank) with a commit.
+    pub fn grow(&self, growth: i64) {
+        self.used.fetch_add(growth.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    fn ballast_path(&self) -> PathBuf {
+        self.folder.join("ballast")
+    }
+
+    /// Whether the ballast could be made; without it deletes may fail on a full disk, which is no
+    /// reason to refuse blocks now.
+    fn make_ballast(&self) -> bool {
+        let path = self.ballast_path();
+        let made = self.disk.create(&path, Access::Buffered).and_then(|file| {
+            file.set_len(0)?;
+            file.allocate(self.ballast)
+        });
+        if let Err(error) = &made {
+            tracing::warn!(%error, "ballast of the block store could not be made");
+            let _ = self.disk.remove(&path);
+        }
+        made.is_ok()
+    }
+}

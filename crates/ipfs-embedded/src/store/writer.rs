@@ -1,0 +1,343 @@
+//! The one thread that writes: it takes what has queued up and commits it in one go.
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use cid::multihash::Multihash;
+use redb::{ReadableTable, WriteTransaction};
+
+use super::change::Change;
+use super::collect::{self, STEP_PUNCHES};
+use super::index::{PUNCHES, ROOTS, SEGMENTS, damaged, failed};
+use super::nodes::{self, Incoming};
+use super::root_log::RootLog;
+use super::row::Root;
+use super::segment::Tail;
+use super::{Collected, Committed, NodeKey, Shared, StoreError, Totals, roots};
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = SyncSender<Result<T, StoreError>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Command {
+    /// Commit a node.
+    Node(Incoming),
+    /// Change where a root stands.
+    Root(NodeKey, u64, RootCall, Reply<()>),
+    /// Give up damaged bytes.
+    Discard(Multihash<64>, Reply<()>),
+    /// Collect one step, at this time in milliseconds.
+    Collect(u64, Reply<Collected>),
+}
+
+/// What is to become of a root.
+#[derive(Clone, Copy)]
+pub(crate) enum RootCall {
+    Begin,
+    Finish(Totals),
+    /// Failed, and kept until then, in milliseconds.
+    Fail(u64),
+    Release,
+}
+
+/// What became of a command of a batch, to be said once the batch is durable.
+enum Answer {
+    Node(Committed),
+    Plain(Result<(), StoreError>),
+}
+
+pub(crate) struct Writer {
+    store: Arc<Shared>,
+    tail: Tail,
+    log: RootLog,
+}
+
+impl Writer {
+    pub fn new(store: Arc<Shared>, tail: Tail, log: RootLog) -> Writer {
+        Writer { store, tail, log }
+    }
+
+    /// Works until every handle of the store is gone.
+    pub fn run(mut self, inbox: &Receiver<Command>) {
+        let mut next = inbox.recv().ok();
+        while let Some(command) = next.take() {
+            if let Command::Collect(now_ms, reply) = command {
+                // Whoever asked may have gone; the step is done all the same.
+                let _ = reply.send(self.collect(now_ms));
+            } else {
+                let (batch, rest) = self.take_batch(command, inbox);
+                self.commit(batch);
+                next = rest;
+            }
+            next = next.or_else(|| inbox.recv().ok());
+        }
+    }
+
+    /// Takes what has queued up, as much as one commit holds; and what comes after it, if it is at
+    /// hand.
+    fn take_batch(&self, first: Command, inbox: &Receiver<Command>) -> (Vec<Command>, Option<Command>) {
+        let options = &self.store.options;
+        let mut bytes = size_of_command(&first);
+        let mut batch = vec![first];
+        while bytes < options.batch_bytes && batch.len() < options.batch_blocks {
+            match inbox.try_recv() {
+                Ok(command @ Command::Collect(..)) => return (batch, Some(command)),
+                Ok(command) => {
+                    bytes += size_of_command(&command);
+                    batch.push(command);
+                }
+                Err(_) => break,
+            }
+        }
+        (batch, None)
+    }
+
+    fn commit(&mut self, batch: Vec<Command>) {
+        let holds_nodes = batch.iter().any(|command| matches!(command, Command::Node(_)));
+        let room = if holds_nodes { self.look_for_room() } else { Ok(()) };
+        match self.try_commit(&batch, &room) {
+            Ok(answers) => say(batch, answers),
+            Err(error) => {
+                self.recover(&error);
+                self.commit_without_nodes(batch, &error);
+            }
+        }
+    }
+
+    fn look_for_room(&self) -> Result<(), StoreError> {
+        if self.store.watch.look()?.full {
+            return Err(StoreError::StorageFull);
+        }
+        Ok(())
+    }
+
+    /// A batch failed: its nodes with it, but what roots are to become is tried again by itself.
+    fn commit_without_nodes(&mut self, batch: Vec<Command>, error: &StoreError) {
+        let had_nodes = batch.iter().any(|command| matches!(command, Command::Node(_)));
+        if !had_nodes && !matches!(error, StoreError::StorageFull) {
+            let answers = batch.iter().map(|command| refusal(command, error)).collect();
+            return say(batch, answers);
+        }
+        match self.try_commit(&batch, &Err(error.clone())) {
+            Ok(answers) => say(batch, answers),
+            Err(error) => {
+                self.recover(&error);
+                let answers = batch.iter().map(|command| refusal(command, &error)).collect();
+                say(batch, answers);
+            }
+        }
+    }
+
+    fn try_commit(&mut self, batch: &[Command], room: &Result<(), StoreError>) -> Result<Vec<Answer>, StoreError> {
+        let store = Arc::clone(&self.store);
+        let (answers, growth) = store.index.write(|transaction| self.apply(transaction, batch, room))?;
+        self.tail.accept();
+        store.watch.grow(growth);
+        Ok(answers)
+    }
+
+    /// Blocks are durable first, then the roots' log, then (by the caller) the index.
+    fn apply(
+        &mut self,
+        transaction: &WriteTransaction,
+        batch: &[Command],
+        room: &Result<(), StoreError>,
+    ) -> Result<(Vec<Answer>, i64), StoreError> {
+        let mut change = Change::new(transaction)?;
+        let mut accepted = Vec::with_capacity(batch.len());
+        for command in batch {
+            accepted.push(self.take(&mut change, command, room)?);
+        }
+        if self.tail.waiting() > 0 {
+            let end = self.tail.write()?;
+            let (number, _) = self.tail.active().ok_or(StoreError::Closed)?;
+            change.usage(number)?.end = end;
+        }
+        self.log.append(change.changed_roots())?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for (command, accepted) in batch.iter().zip(accepted) {
+            answers.push(match (command, accepted) {
+                (Command::Node(incoming), Ok(Some(accepted))) => {
+                    Answer::Node(nodes::answer(&mut change, incoming.key, &accepted)?)
+                }
+                (command, Err(error)) => refusal(command, &error),
+                (_, Ok(_)) => Answer::Plain(Ok(())),
+            });
+        }
+        let growth = change.growth;
+        change.flush()?;
+        Ok((answers, growth))
+    }
+
+    /// Takes one command into the batch.
+    fn take(
+        &mut self,
+        change: &mut Change<'_>,
+        command: &Command,
+        room: &Result<(), StoreError>,
+    ) -> Result<Result<Option<nodes::Accepted>, StoreError>, StoreError> {
+        Ok(match command {
+            Command::Node(incoming) => {
+                if let Err(error) = room {
+                    return Ok(Err(error.clone()));
+                }
+                self.open_segment(change)?;
+                nodes::commit(change, &mut self.tail, incoming)?.map(Some)
+            }
+            Command::Root(key, epoch, call, _) => match call {
+                RootCall::Begin => roots::begin(change, key, *epoch)?,
+                RootCall::Finish(totals) => roots::finish(change, key, *epoch, *totals)?,
+                RootCall::Fail(until) => roots::fail(change, key, *epoch, *until)?,
+                RootCall::Release => roots::release(change, key, *epoch)?,
+            }
+            .map(|()| None),
+            Command::Discard(multihash, _) => {
+                nodes::discard(change, multihash)?;
+                Ok(None)
+            }
+            Command::Collect(..) => Ok(None),
+        })
+    }
+
+    /// Batches are never split: a segment that is large enough is closed before the next.
+    fn open_segment(&mut self, change: &mut Change<'_>) -> Result<(), StoreError> {
+        let grown = |(_, end)| end >= self.store.options.segment_size && self.tail.waiting() == 0;
+        if self.tail.active().is_none_or(grown) {
+            self.tail.begin_segment(change.number_segment())?;
+        }
+        Ok(())
+    }
+
+    /// After an error: the index is opened again, and what it says decides where segments end. If
+    /// the commit itself failed it may have become durable or not, but never by half.
+    fn recover(&mut self, error: &StoreError) {
+        tracing::warn!(%error, "block store could not commit");
+        if matches!(error, StoreError::StorageFull) {
+            self.store.watch.give_up_ballast();
+        }
+        let committed = self.store.index.reopen().and_then(|()| {
+            let number = self.tail.active().map(|(number, _)| number);
+            self.store.index.read(|transaction| {
+                let segments = transaction.open_table(SEGMENTS).map_err(failed)?;
+                let row = segments.get(number.unwrap_or(u32::MAX)).map_err(failed)?;
+                Ok(row.map_or(0, |row| row.value().0))
+            })
+        });
+        if let Err(error) = &committed {
+            tracing::error!(%error, "index of the block store could not be opened again");
+        }
+        self.tail.abandon(committed.ok());
+    }
+
+    /// One step of collection; tried once more when the ballast had to go for it.
+    fn collect(&mut self, now_ms: u64) -> Result<Collected, StoreError> {
+        match self.try_collect(now_ms) {
+            Err(StoreError::StorageFull) => {
+                self.recover(&StoreError::StorageFull);
+                self.try_collect(now_ms)
+            }
+            other => other,
+        }
+        .inspect_err(|error| self.recover(error))
+    }
+
+    fn try_collect(&mut self, now_ms: u64) -> Result<Collected, StoreError> {
+        let store = Arc::clone(&self.store);
+        let punched = self.punch()?;
+        let keep_ms = store.options.keep_failed_ms;
+        let (collected, dead, growth, long) = store.index.write(|transaction| {
+            let mut change = Change::new(transaction)?;
+            for hole in &punched {
+                change.punches.remove(hole).map_err(failed)?;
+            }
+            let collected = collect::step(&mut change, now_ms, keep_ms)?;
+            let dead = change.dead_segments()?;
+            for number in &dead {
+                change.forget_segment(*number)?;
+            }
+            self.log.append(change.changed_roots())?;
+            let long = self.log.is_long(change.known_roots()?);
+            let growth = change.growth;
+            change.flush()?;
+            Ok((collected, dead, growth, long))
+        })?;
+        store.watch.grow(growth);
+        for number in dead {
+            if self.tail.active().is_some_and(|(active, _)| active == number) {
+                self.tail.close_segment();
+            }
+            store.segments.remove(number)?;
+        }
+        if long {
+            self.shorten_log()?;
+        }
+        Ok(collected)
+    }
+
+    /// Gives disk back for records that were deleted in an earlier, durable transaction; done twice
+    /// it does nothing, since nothing is ever written to a segment's past.
+    fn punch(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let holes: Vec<(u32, u64, u64)> = self.store.index.read(|transaction| {
+            let punches = transaction.open_table(PUNCHES).map_err(failed)?;
+            let rows = punches.iter().map_err(failed)?.take(STEP_PUNCHES);
+            rows.map(|row| {
+                let (key, length) = row.map_err(failed)?;
+                let (segment, offset) = key.value();
+                Ok((segment, offset, length.value()))
+            })
+            .collect()
+        })?;
+        for (segment, offset, length) in &holes {
+            self.store.segments.punch(*segment, *offset, *length)?;
+        }
+        Ok(holes.into_iter().map(|(segment, offset, _)| (segment, offset)).collect())
+    }
+
+    fn shorten_log(&mut self) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        store.index.read(|transaction| {
+            let table = transaction.open_table(ROOTS).map_err(failed)?;
+            let mut rows = Vec::new();
+            for row in table.iter().map_err(failed)? {
+                let (key, root) = row.map_err(failed)?;
+                let key = NodeKey::from_bytes(key.value());
+                let root = Root::from_bytes(root.value());
+                rows.push(key.zip(root).ok_or_else(|| damaged("a root row"))?);
+            }
+            Ok(self.log.rewrite(rows.into_iter())?)
+        })
+    }
+}
+
+fn size_of_command(command: &Command) -> usize {
+    match command {
+        Command::Node(incoming) => incoming.bytes.as_ref().map_or(0, bytes::Bytes::len),
+        _ => 0,
+    }
+}
+
+fn refusal(command: &Command, error: &StoreError) -> Answer {
+    match command {
+        Command::Node(incoming) => Answer::Node(refused_node(incoming.key, error.clone())),
+        _ => Answer::Plain(Err(error.clone())),
+    }
+}
+
+/// The answer to a node that was not committed.
+pub(crate) fn refused_node(key: NodeKey, error: StoreError) -> Committed {
+    Committed { key, size: 0, missing: Vec::new(), result: Err(error) }
+}
+
+/// Whoever does not listen any more does not need to know.
+fn say(batch: Vec<Command>, answers: Vec<Answer>) {
+    for (command, answer) in batch.into_iter().zip(answers) {
+        match (command, answer) {
+            (Command::Node(incoming), Answer::Node(committed)) => {
+                let _ = incoming.done.send(committed);
+            }
+            (Command::Root(.., reply) | Command::Discard(_, reply), Answer::Plain(result)) => {
+                let _ = reply.send(result);
+            }
+            _ => {}
+        }
+    }
+}
