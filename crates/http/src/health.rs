@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::{HeaderName, header};
-use pinrail_spec::Reason;
+use pinrail_spec::{Failure, Reason};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::state::State;
 
 /// How the service is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     status: &'static str,
 }
@@ -20,6 +21,7 @@ type Answer = ([(HeaderName, &'static str); 1], Json<Health>);
 /// Whether the process is alive
 ///
 /// It answers, so it is.
+#[utoipa::path(get, path = "/health/live", tag = "health", security(()), responses((status = 200, body = Health)))]
 pub(crate) async fn live() -> Answer {
     healthy("live")
 }
@@ -27,6 +29,10 @@ pub(crate) async fn live() -> Answer {
 /// Whether requests can be served
 ///
 /// The database answers and accepts writes, and the service is not shutting down.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health", security(()),
+    responses((status = 200, body = Health), (status = 503, description = "Not now, and why", body = Failure))
+)]
 pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Answer, ApiError> {
     if state.is_draining() {
         return Err(ApiError::new(Reason::Unavailable, "the service is shutting down"));

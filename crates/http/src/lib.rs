@@ -7,10 +7,12 @@
 
 mod body;
 mod caller;
+mod docs;
 mod error;
 mod health;
 mod last_used;
 mod limits;
+mod openapi;
 mod path;
 mod pins;
 mod readiness;
@@ -20,6 +22,7 @@ mod settings;
 mod state;
 mod verified;
 
+pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServerLimits, serve};
 pub use settings::{BODY_LIMIT, CorsOrigins, Rate, RateLimits, Settings};

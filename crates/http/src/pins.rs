@@ -11,6 +11,7 @@ use crate::body;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::limits::Bucket;
+use crate::openapi::{Failures, ListQuery};
 use crate::state::State;
 
 type Accepted = (StatusCode, Json<PinStatus>);
@@ -18,6 +19,10 @@ type Accepted = (StatusCode, Json<PinStatus>);
 /// List pin objects
 ///
 /// List all the pin objects, matching optional filters; when no filter is provided, only successful pins are returned
+#[utoipa::path(
+    get, path = "/pins", tag = "pins", params(ListQuery),
+    responses((status = 200, description = "Successful response (PinResults object)", body = PinResults), Failures)
+)]
 pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) -> Result<Json<PinResults>, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Reads).await?;
     let query = request.uri().query().unwrap_or_default();
@@ -31,6 +36,10 @@ pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) ->
 /// Add pin object
 ///
 /// Add a new pin object for the current access token
+#[utoipa::path(
+    post, path = "/pins", tag = "pins", request_body = Pin,
+    responses((status = 202, description = "Successful response (PinStatus object)", body = PinStatus), Failures)
+)]
 pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> Result<Accepted, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Add, Bucket::Writes).await?;
     let pin = read_pin(request, &state).await?;
@@ -42,6 +51,10 @@ pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> R
 /// Get pin object
 ///
 /// Get a pin object and its status
+#[utoipa::path(
+    get, path = "/pins/{requestid}", tag = "pins", params(("requestid" = String, Path)),
+    responses((status = 200, description = "Successful response (PinStatus object)", body = PinStatus), Failures)
+)]
 pub(crate) async fn find_pin(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,
@@ -57,8 +70,11 @@ pub(crate) async fn find_pin(
 
 /// Replace pin object
 ///
-/// Replace an existing pin object (shortcut for executing remove and add operations in one step to avoid unnecessary
-/// garbage collection of blocks present in both recursive pins)
+/// Replace an existing pin object (shortcut for executing remove and add operations in one step to avoid unnecessary garbage collection of blocks present in both recursive pins)
+#[utoipa::path(
+    post, path = "/pins/{requestid}", tag = "pins", params(("requestid" = String, Path)), request_body = Pin,
+    responses((status = 202, description = "Successful response (PinStatus object)", body = PinStatus), Failures)
+)]
 pub(crate) async fn replace_pin(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,
@@ -80,6 +96,10 @@ pub(crate) async fn replace_pin(
 /// Remove pin object
 ///
 /// Remove a pin object
+#[utoipa::path(
+    delete, path = "/pins/{requestid}", tag = "pins", params(("requestid" = String, Path)),
+    responses((status = 202, description = "Successful response (no body, pin removed)"), Failures)
+)]
 pub(crate) async fn remove_pin(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,

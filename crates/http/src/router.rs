@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -16,44 +17,56 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, Any as AnyOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::error::ApiError;
-use crate::settings::{CorsOrigins, Settings};
+use crate::openapi::{About, as_json_in_query};
+use crate::settings::CorsOrigins;
 use crate::state::State;
-use crate::{health, path, pins};
+use crate::{docs, health, path, pins};
 
 /// How long browsers may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
 
 /// Everything that is answered over HTTP.
 pub fn router(state: State) -> Router {
-    let base_path = normal_base_path(state.settings());
-    let cors = cors(&state.settings().cors);
-    let routes = Router::new()
+    let base_path = normal_base_path(&state.settings().base_path);
+    let (routes, document) = routes().split_for_parts();
+    let routes = routes
         .route("/", get(about))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/pins", get(pins::list_pins).post(pins::add_pin))
-        .route("/pins/{requestid}", get(pins::find_pin).post(pins::replace_pin).delete(pins::remove_pin))
+        .merge(docs::routes(document, &base_path))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(state.clone(), answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
-        .layer(cors)
+        .layer(cors(&state.settings().cors))
         .layer(TraceLayer::new_for_http())
         .with_state(state);
     // Paths are read as they are meant before they are looked up, and a layer of a router runs only after that.
-    let by_meaning = routes.into_service::<axum::body::Body>().map_request(move |mut request: Request| {
+    let by_meaning = routes.into_service::<Body>().map_request(move |mut request: Request| {
         *request.uri_mut() = path::normalize(request.uri(), &base_path);
         request
     });
     Router::new().fallback_service(by_meaning)
 }
 
+/// What is in the OpenAPI document.
+pub(crate) fn routes() -> OpenApiRouter<State> {
+    let mut routes = OpenApiRouter::with_openapi(About::openapi())
+        .routes(routes!(pins::list_pins, pins::add_pin))
+        .routes(routes!(pins::find_pin, pins::replace_pin, pins::remove_pin))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready));
+    as_json_in_query(routes.get_openapi_mut());
+    routes
+}
+
 /// The base path with one leading slash and none behind; empty if there is none.
-fn normal_base_path(settings: &Settings) -> String {
-    let parts = settings.base_path.split('/').filter(|part| !part.is_empty());
+fn normal_base_path(sent: &str) -> String {
+    let parts = sent.split('/').filter(|part| !part.is_empty());
     parts.fold(String::new(), |path, part| path + "/" + part)
 }
 

@@ -7,23 +7,17 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// What went wrong, for machines and for people.
-    #[cfg_attr(feature = "utoipa", schema(inline))]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::schema::failure_body))]
     pub error: FailureBody,
 }
 
 /// What went wrong, for machines and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct FailureBody {
-    /// Mandatory string identifying the type of error
-    #[cfg_attr(feature = "utoipa", schema(example = "ERROR_CODE_FOR_MACHINES"))]
+    /// The kind of failure, one of [`Reason`].
     pub reason: String,
-    /// Optional, longer description of the error; may include UUID of transaction for support, links to documentation etc
+    /// A sentence for people: what was wrong and what would be right.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(
-        feature = "utoipa",
-        schema(nullable = false, example = "Optional explanation for humans with more details")
-    )]
     pub details: Option<String>,
 }
 

@@ -30,6 +30,25 @@ pub(crate) fn info() -> Object {
     pairs("Optional info for PinStatus response", json!({"status_details": "Queue position: 7 of 9"}))
 }
 
+/// `Failure.error`.
+pub(crate) fn failure_body() -> Object {
+    let details = "Optional, longer description of the error; may include UUID of transaction for support, links to \
+                   documentation etc";
+    ObjectBuilder::new()
+        .property("reason", text("Mandatory string identifying the type of error", json!("ERROR_CODE_FOR_MACHINES")))
+        .required("reason")
+        .property("details", text(details, json!("Optional explanation for humans with more details")))
+        .build()
+}
+
+fn text(description: &str, example: Value) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .description(Some(description))
+        .examples([example])
+        .build()
+}
+
 fn addresses(description: &str, least: usize, example: Value) -> Array {
     ArrayBuilder::new()
         .description(Some(description))
