@@ -1,0 +1,52 @@
+//! From how a backend ended its work to the outcome that `domain` judges.
+
+use pinrail_domain::{DagSize, Lease, Outcome, Phase, Policy, Verdict, judge};
+use pinrail_ipfs::{IpfsError, Stage};
+use pinrail_spec::Timestamp;
+
+use super::work::Ending;
+
+/// What becomes of the root under `lease`, whose work ended so; `None` when a newer lease has it and nothing is ours
+/// to settle.
+pub fn judge_ending(ending: &Ending, lease: &Lease, now: Timestamp, jitter: f64, policy: &Policy) -> Option<Verdict> {
+    Some(judge(lease, outcome(ending)?, now, jitter, policy))
+}
+
+fn outcome(ending: &Ending) -> Option<Outcome> {
+    Some(match ending {
+        Ending::Pinned(pinned) => Outcome::Pinned { size: DagSize { blocks: pinned.blocks, bytes: pinned.bytes } },
+        Ending::Released => Outcome::Released,
+        Ending::OverQuota => Outcome::OverQuota,
+        Ending::ShutDown => Outcome::Interrupted,
+        Ending::Refused(error) => return refusal(error),
+    })
+}
+
+fn refusal(error: &IpfsError) -> Option<Outcome> {
+    Some(match error {
+        IpfsError::NotProvided { tried } => Outcome::NotProvided { tried: tried.clone() },
+        IpfsError::Interrupted { stage, reason, details } => {
+            Outcome::Broken { phase: phase(*stage), reason: (*reason).to_owned(), details: details.clone() }
+        }
+        IpfsError::Unpinnable { reason, details } => {
+            Outcome::Unpinnable { reason: (*reason).to_owned(), details: details.clone() }
+        }
+        IpfsError::StorageFull => Outcome::StorageFull,
+        IpfsError::Unavailable(_) => Outcome::Broken {
+            phase: Phase::Connecting,
+            reason: "BACKEND_UNAVAILABLE".to_owned(),
+            details: "the IPFS node that was to fetch it does not work, its operator is told".to_owned(),
+        },
+        IpfsError::StaleEpoch => return None,
+    })
+}
+
+const fn phase(stage: Stage) -> Phase {
+    match stage {
+        Stage::Finding => Phase::Finding,
+        Stage::Connecting => Phase::Connecting,
+        Stage::Transferring => Phase::Transferring,
+        Stage::Checking => Phase::Checking,
+        Stage::Storing => Phase::Storing,
+    }
+}

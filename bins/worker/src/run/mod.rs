@@ -1,0 +1,182 @@
+//! The worker's own work: it leases due roots, has the backend pin them, and settles what became of them.
+//!
+//! All of it goes on in steps. A step asks the database for the time, renews leases, reports progress, settles what
+//! ended, reads what changed about the leases, and takes new ones, each in one grouped call. **Invariant:** nothing
+//! is settled under a lease that is past its end; it is renewed first, or it is lost and its work dropped. A step
+//! that the database refuses is tried again a second later, and the fetches go on meanwhile.
+
+mod background;
+mod ending;
+mod presence;
+mod step;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pinrail_domain::{Backend, NodeId, Policy};
+use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
+use pinrail_spec::RootKey;
+use pinrail_storage::Storage;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::{error, info, warn};
+
+use work::{Ending, Work};
+
+/// The least time between two steps, so that commits are grouped.
+const PACE: Duration = Duration::from_millis(250);
+
+/// The most time between two steps: retries fall due without anybody saying so.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A die: a fresh random number from 0 to 1 each time, handed in so that everything here can be replayed.
+pub type Die = Box<dyn FnMut() -> f64 + Send>;
+
+/// A worker with the node that it fills.
+pub struct Worker {
+    storage: Arc<dyn Storage>,
+    backend: Arc<dyn IpfsBackend>,
+    node: NodeId,
+    kind: Backend,
+    policy: Policy,
+    die: Die,
+    works: HashMap<RootKey, Work>,
+    tasks: JoinSet<Ending>,
+    /// Rung when the database or the backend has something new.
+    bell: Arc<Notify>,
+    last_step: Instant,
+    last_report: Option<Instant>,
+    presence: presence::Presence,
+    chores: step::Chores,
+    /// Whether the last step failed, so that an outage is said once and not hammered.
+    failing: bool,
+}
+
+impl Worker {
+    /// A worker for `node`, whose `backend`, of this kind, does what `storage` has due. Every judgement throws `die`.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        backend: Arc<dyn IpfsBackend>,
+        node: NodeId,
+        kind: Backend,
+        policy: Policy,
+        die: Die,
+    ) -> Self {
+        Self {
+            storage,
+            backend,
+            node,
+            kind,
+            policy,
+            die,
+            works: HashMap::new(),
+            tasks: JoinSet::new(),
+            bell: Arc::new(Notify::new()),
+            last_step: Instant::now(),
+            last_report: None,
+            presence: presence::Presence::default(),
+            chores: step::Chores::default(),
+            failing: false,
+        }
+    }
+
+    /// Work until `stop` resolves, then drain for at most `grace` and give back what is unfinished.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send, grace: Duration) {
+        let _background = background::start(&self.storage, &self.backend, self.node, &self.bell);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.wait() => self.try_step(true).await,
+            }
+        }
+        self.drain(Instant::now() + grace).await;
+    }
+
+    /// Wait until the next step is worth its commits.
+    ///
+    /// That is 250 ms after the last one if anything happened, sooner if half of the slots have ended, so that many
+    /// small roots are not held up, and a second after it in any case.
+    async fn wait(&mut self) {
+        let mut rung = false;
+        loop {
+            let ended = self.works.values().filter(|work| work.ending.is_some()).count();
+            let until = match (self.failing, ended) {
+                (true, _) => self.last_step + IDLE,
+                (false, ended) if ended * 2 >= self.slots() => return,
+                (false, ended) if rung || ended > 0 => self.last_step + PACE,
+                (false, _) => self.last_step + IDLE,
+            };
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.bell.notified(), if !rung => rung = true,
+                Some(joined) = self.tasks.join_next_with_id() => self.note(joined),
+            }
+        }
+    }
+
+    /// Take a step, and say once when steps begin to fail and once when they work again.
+    async fn try_step(&mut self, claim: bool) {
+        self.last_step = Instant::now();
+        let outcome = self.step(claim).await;
+        match &outcome {
+            Ok(()) if self.failing => info!("the database answers again"),
+            Err(problem) if !self.failing => warn!(%problem, "settling is put off, fetches go on"),
+            _ => {}
+        }
+        self.failing = outcome.is_err();
+    }
+
+    fn slots(&self) -> usize {
+        usize::try_from(self.policy.slots).unwrap_or(usize::MAX)
+    }
+
+    /// Take in how a task ended. One that was stopped ended before.
+    fn note(&mut self, joined: Result<(Id, Ending), JoinError>) {
+        let (id, ending) = match joined {
+            Ok(ended) => ended,
+            Err(problem) if problem.is_cancelled() => return,
+            Err(problem) => (problem.id(), broken(&problem)),
+        };
+        if let Some(work) = self.works.values_mut().find(|work| work.is_done_by(id)) {
+            work.ending.get_or_insert(ending);
+        }
+    }
+
+    /// Take in what ended by now.
+    fn note_ended(&mut self) {
+        while let Some(joined) = self.tasks.try_join_next_with_id() {
+            self.note(joined);
+        }
+    }
+
+    /// Settle what ends by `deadline`, then stop the rest and give it back as it is.
+    async fn drain(&mut self, deadline: Instant) {
+        while self.works.values().any(|work| work.ending.is_none()) {
+            let Ok(Some(joined)) = timeout_at(deadline, self.tasks.join_next_with_id()).await else { break };
+            self.note(joined);
+        }
+        for work in self.works.values_mut() {
+            work.stop(Ending::ShutDown);
+        }
+        self.try_step(false).await;
+        if self.works.is_empty() {
+            info!("all leases are given back");
+        } else {
+            warn!(leases = self.works.len(), "leases that could not be given back run out by themselves");
+        }
+    }
+}
+
+/// What became of a task that panicked: a mistake of ours, which must not hold the root's lease for ever.
+fn broken(problem: &JoinError) -> Ending {
+    error!(%problem, "the work on a root broke off");
+    let details = "the worker made a mistake while fetching it, its log says more".to_owned();
+    Ending::Refused(IpfsError::Interrupted { stage: Stage::Checking, reason: "WORKER_BROKE", details })
+}

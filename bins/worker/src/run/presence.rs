@@ -1,0 +1,74 @@
+//! The node's sign of life: registered when the worker starts, heard of from then on.
+
+use std::time::Duration;
+
+use pinrail_ipfs::{IpfsBackend, IpfsError};
+use pinrail_spec::{Multiaddr, Timestamp};
+use pinrail_storage::{NodeRegistration, StorageError};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Worker;
+
+/// How often a worker gives a sign of life; it counts as silent after five minutes.
+const BEAT_EVERY: Duration = Duration::from_secs(20);
+
+/// What was last said of the node.
+#[derive(Debug, Default)]
+pub struct Presence {
+    registered: bool,
+    addresses: Vec<Multiaddr>,
+    heard: Option<Instant>,
+}
+
+impl Worker {
+    /// Register the node after a start; then say when it has moved, or give a sign of life when one is due.
+    pub(super) async fn be_present(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        if self.presence.heard.is_some_and(|heard| heard.elapsed() < BEAT_EVERY) {
+            return Ok(());
+        }
+        match describe(&*self.backend).await {
+            Ok((peer_id, addresses)) => self.say(peer_id, addresses, now).await?,
+            Err(problem) => warn!(%problem, "the node gives no sign of life"),
+        }
+        self.presence.heard = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn say(&mut self, peer_id: String, addresses: Vec<Multiaddr>, now: Timestamp) -> Result<(), StorageError> {
+        let told = match (self.presence.registered, addresses == self.presence.addresses) {
+            (false, _) => Err(StorageError::Missing("the node".to_owned())),
+            (true, false) => self.storage.set_addresses(&self.node, &addresses, now).await,
+            (true, true) => self.storage.beat(&self.node, now).await,
+        };
+        match told {
+            Err(StorageError::Missing(_)) => self.register(peer_id, addresses.clone(), now).await?,
+            told => told?,
+        }
+        self.presence.addresses = addresses;
+        Ok(())
+    }
+
+    async fn register(
+        &mut self,
+        peer_id: String,
+        addresses: Vec<Multiaddr>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let registration = NodeRegistration { id: self.node, backend: self.kind, peer_id, addresses };
+        self.storage.register_node(&registration, now).await?;
+        let addresses = registration.addresses.iter().map(Multiaddr::as_str).collect::<Vec<_>>();
+        info!(node = %self.node, peer = registration.peer_id, ?addresses, "registered");
+        self.presence.registered = true;
+        Ok(())
+    }
+}
+
+/// The node's peer id and where it can be dialled.
+async fn describe(backend: &dyn IpfsBackend) -> Result<(String, Vec<Multiaddr>), IpfsError> {
+    let addresses = backend.delegates().await?;
+    if addresses.is_empty() {
+        return Err(IpfsError::Unavailable("it has no address where it can be dialled".to_owned()));
+    }
+    Ok((backend.peer_id().await?, addresses))
+}

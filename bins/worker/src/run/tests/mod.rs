@@ -1,0 +1,7 @@
+//! The worker's steps over storage in memory, a scripted backend, and clocks that only the test moves.
+
+mod backend;
+mod cancelling;
+mod pinning;
+mod running;
+mod scene;
