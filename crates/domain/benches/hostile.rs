@@ -1,4 +1,5 @@
-//! How long it takes to refuse each hostile token, beside accepting a good one: `cargo bench -p pinrail-domain`.
+//! How long it takes to refuse each hostile token, to accept a good one, and to ask one that is cached:
+//! `cargo bench -p pinrail-domain`.
 
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../tests/tokens/fixture.rs"]
@@ -9,22 +10,38 @@ mod hostile_tokens;
 use std::hint::black_box;
 use std::time::Instant;
 
-const ROUNDS: u32 = 20;
+use pinrail_domain::{Operation, Restrictions, Subject, attenuate, authorize};
+use pinrail_spec::Cid;
+
+const ROUNDS: u32 = 100;
 
 fn main() {
-    print_line("a good token", &fixture::token());
+    let good = fixture::token();
+    let hour = Restrictions { expires: Some(fixture::later(60)), ..Restrictions::default() };
+    let narrowed = attenuate(&good, &hour, [5; 32]).expect("a good token can be narrowed");
+    time("verify a good token", || fixture::verify_here(&good).is_ok());
+    time("verify a narrowed token", || fixture::verify_here(&narrowed).is_ok());
+    time_authorize("authorize a good token", &good);
+    time_authorize("authorize a narrowed token", &narrowed);
     for hostile in hostile_tokens::all() {
-        print_line(hostile.name, &hostile.text);
+        time(hostile.name, || fixture::verify_here(&hostile.text).is_ok());
     }
 }
 
+fn time_authorize(name: &str, text: &str) {
+    let token = fixture::verify_here(text).expect("a good token");
+    let cid = Cid::parse("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy").expect("a good CID");
+    let (standing, pin) = (fixture::standing(), Subject { name: None, cid: &cid });
+    time(name, || authorize(&token, &standing, &Operation::Add(pin), fixture::NOW).is_ok());
+}
+
 #[expect(clippy::disallowed_methods, reason = "a stopwatch is what this is")]
-fn print_line(name: &str, text: &str) {
-    let accepted = fixture::verify_here(text).is_ok();
+fn time(name: &str, work: impl Fn() -> bool) {
+    let accepted = work();
     let start = Instant::now();
     for _ in 0..ROUNDS {
-        let _ = black_box(fixture::verify_here(black_box(text)));
+        black_box(work());
     }
     let each = start.elapsed() / ROUNDS;
-    println!("{:>8.0} us  {}  {name}", each.as_secs_f64() * 1e6, if accepted { "accepted" } else { "refused " });
+    println!("{:>8.1} us  {}  {name}", each.as_secs_f64() * 1e6, if accepted { "accepted" } else { "refused " });
 }

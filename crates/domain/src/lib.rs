@@ -61,7 +61,7 @@ pub use id::{AccountId, LeaseToken, NodeId, RequestId, ServiceId, TokenId};
 pub use judge::{Outcome, Policy, judge};
 pub use lease::{Lease, LeaseKey, LeaseNews, LeaseTask, Verdict};
 pub use limits::{Limits, QuotaExceeded};
-pub use node::{Backend, Node};
+pub use node::{Backend, Node, SILENCE};
 pub use pin_request::{NewPinRequest, PinPage, PinRequest, QueuePosition};
 pub use root::{DagSize, Phase, Progress, RootFailure, RootState, RootView};
 pub use token::{

@@ -53,12 +53,16 @@ impl VerifiedToken {
             builder = builder.fact(fact).map_err(|_| Denial::Check(None))?;
         }
         let mut authorizer = builder.build(self.biscuit()).map_err(|_| Denial::Check(None))?;
-        match authorizer.authorize() {
-            Ok(_) => Ok(()),
-            Err(error::Token::RunLimit(_)) => Err(Denial::Timeout),
-            Err(error::Token::FailedLogic(logic)) => Err(Denial::Check(first_failed(&logic))),
-            Err(_) => Err(Denial::Check(None)),
-        }
+        read_answer(authorizer.authorize())
+    }
+}
+
+fn read_answer(answer: Result<usize, error::Token>) -> Result<(), Denial> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error::Token::RunLimit(_)) => Err(Denial::Timeout),
+        Err(error::Token::FailedLogic(logic)) => Err(Denial::Check(first_failed(&logic))),
+        Err(_) => Err(Denial::Check(None)),
     }
 }
 
@@ -82,4 +86,18 @@ fn first_failed(logic: &error::Logic) -> Option<String> {
         error::FailedCheck::Block(check) => check.rule.clone(),
         error::FailedCheck::Authorizer(check) => check.rule.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use biscuit_auth::error::{Expression, RunLimit, Token};
+
+    use super::{Denial, read_answer};
+
+    #[test]
+    fn only_a_run_that_took_too_long_is_not_the_token_s_fault() {
+        assert_eq!(read_answer(Ok(0)), Ok(()));
+        assert_eq!(read_answer(Err(Token::RunLimit(RunLimit::Timeout))), Err(Denial::Timeout));
+        assert_eq!(read_answer(Err(Token::Execution(Expression::InvalidType))), Err(Denial::Check(None)));
+    }
 }

@@ -1,13 +1,12 @@
 //! Reading a token without verifying it, for people who wonder what they hold.
 
 use biscuit_auth::UnverifiedBiscuit;
-use biscuit_auth::builder::{BlockBuilder, Check, Op, Term};
 use serde::Serialize;
 use uuid::Uuid;
 
 use pinrail_spec::Timestamp;
 
-use super::{RevocationId, Scopes, TokenError};
+use super::{MAX_TOKEN_BYTES, RevocationId, Scopes, TokenError};
 use crate::{AccountId, ServiceId, TokenId};
 
 /// What a token says of itself. **Nothing of it is verified**: anyone can write such a token, so it is for reading only.
@@ -32,7 +31,7 @@ pub struct Inspection {
 /// One block of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InspectedBlock {
-    /// What it can be revoked by, with all that was narrowed from it.
+    /// What names it, and with it all that was narrowed from it.
     pub revocation_id: RevocationId,
     /// Its Datalog, a statement in each line, without control characters.
     pub statements: Vec<String>,
@@ -40,44 +39,43 @@ pub struct InspectedBlock {
 
 /// Read what `text` says of itself, without keys and without verifying anything.
 pub fn inspect(text: &str) -> Result<Inspection, TokenError> {
+    if text.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::TooLong(text.len()));
+    }
     let token = UnverifiedBiscuit::from_base64(text).map_err(|_| TokenError::Malformed)?;
-    let source = |index| token.print_block_source(index).map_err(|_| TokenError::Malformed);
-    // A source that does not parse again was crafted; its lines are shown all the same.
-    let authority = BlockBuilder::new().code(source(0)?).unwrap_or_default();
-    let block = |(index, id)| {
-        let statements = source(index)?.lines().map(printable).collect();
+    let inspect_block = |(index, id)| {
+        let source = token.print_block_source(index).map_err(|_| TokenError::Malformed)?;
+        let statements = source.lines().map(printable).collect();
         Ok(InspectedBlock { revocation_id: RevocationId::from_bytes(id), statements })
     };
+    let ids = token.revocation_identifiers().into_iter().enumerate();
+    let blocks = ids.map(inspect_block).collect::<Result<Vec<_>, _>>()?;
+    // The lines are read as text: a crafted one can only lie, which an unverified token does anyway, while parsing
+    // crafted Datalog can take for ever.
+    let authority = blocks.first().map(|block| block.statements.as_slice()).unwrap_or_default();
+    let [service, account, token_id] = read_ids(authority).map_or([None; 3], |ids| ids.map(Some));
+    let scopes = enclosed(authority, "scope(\"", "\")").filter_map(|scope| scope.parse().ok()).collect();
+    let expires = enclosed(authority, "check if time($time), $time < ", "").find_map(Timestamp::parse_floor);
     Ok(Inspection {
         key_id: token.root_key_id(),
-        service: id(&authority, 0).map(ServiceId::from_uuid),
-        account: id(&authority, 1).map(AccountId::from_uuid),
-        token: id(&authority, 2).map(TokenId::from_uuid),
-        scopes: terms(&authority, "scope").filter_map(|terms| text_of(terms.first()?)?.parse().ok()).collect(),
-        expires: authority.checks.first().and_then(expiry),
-        blocks: token.revocation_identifiers().into_iter().enumerate().map(block).collect::<Result<_, _>>()?,
+        service: service.map(ServiceId::from_uuid),
+        account: account.map(AccountId::from_uuid),
+        token: token_id.map(TokenId::from_uuid),
+        scopes,
+        expires,
+        blocks,
     })
 }
 
-fn terms<'a>(block: &'a BlockBuilder, name: &'a str) -> impl Iterator<Item = &'a [Term]> {
-    block.facts.iter().filter(move |fact| fact.predicate.name == name).map(|fact| fact.predicate.terms.as_slice())
+fn read_ids(authority: &[String]) -> Option<[Uuid; 3]> {
+    let terms = enclosed(authority, "pinrail(", ")").next()?;
+    let ids = terms.split(", ").map(|term| Uuid::try_parse(term.strip_prefix("hex:")?).ok());
+    ids.collect::<Option<Vec<_>>>()?.try_into().ok()
 }
 
-fn id(authority: &BlockBuilder, index: usize) -> Option<Uuid> {
-    match terms(authority, "pinrail").next()?.get(index)? {
-        Term::Bytes(bytes) => Uuid::from_slice(bytes).ok(),
-        _ => None,
-    }
-}
-
-const fn text_of(term: &Term) -> Option<&String> {
-    if let Term::Str(text) = term { Some(text) } else { None }
-}
-
-fn expiry(check: &Check) -> Option<Timestamp> {
-    let date = |op: &Op| if let Op::Value(Term::Date(seconds)) = op { Some(*seconds) } else { None };
-    let seconds = check.queries.first()?.expressions.first()?.ops.iter().find_map(date)?;
-    i64::try_from(seconds).ok()?.checked_mul(1000).map(Timestamp::from_millis)
+/// What stands between `start` and `end` in the lines that begin and end so.
+fn enclosed<'a>(lines: &'a [String], start: &'a str, end: &'a str) -> impl Iterator<Item = &'a str> {
+    lines.iter().filter_map(move |line| line.strip_prefix(start)?.strip_suffix(end))
 }
 
 /// A crafted string could steer the terminal it is shown on.

@@ -5,12 +5,13 @@ use std::fmt;
 
 use biscuit_auth::builder::Algorithm;
 use biscuit_auth::{KeyPair, PrivateKey, PublicKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use pinrail_spec::Timestamp;
 
 use super::TokenError;
+use super::hex::Hex;
 
 /// Why bytes or a text are not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -84,16 +85,21 @@ pub enum KeyState {
 }
 
 /// A public key as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PublicKeyRecord {
     /// Its id, which each token names that it signed.
     pub id: u32,
-    /// The Ed25519 public key, 32 bytes.
+    /// The Ed25519 public key, 32 bytes; written as `ed25519/` and 64 hexadecimal digits, as Biscuit's own tools do.
+    #[serde(serialize_with = "as_text")]
     pub public_key: Vec<u8>,
     /// What it may still be used for.
     pub state: KeyState,
     /// When it was made.
     pub created: Timestamp,
+}
+
+fn as_text<S: Serializer>(public_key: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("ed25519/{}", Hex(public_key)))
 }
 
 /// The public keys that tokens are verified with.
@@ -138,6 +144,9 @@ mod tests {
         let created = Timestamp::from_millis(0);
         assert_eq!(again.public(created), key.public(created));
         assert_eq!(format!("{key:?}"), "SigningKey { id: 3, .. }");
+        let json = serde_json::to_value(key.public(created)).unwrap();
+        assert_eq!(json["public_key"].as_str().unwrap().len(), "ed25519/".len() + 64);
+        assert_eq!(json["state"], "active");
     }
 
     #[test]

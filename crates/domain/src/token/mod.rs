@@ -14,6 +14,7 @@ mod attenuate;
 mod authority;
 mod error;
 mod evaluate;
+mod hex;
 mod inspect;
 mod key;
 mod mint;

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use pinrail_spec::Timestamp;
 
+use super::hex::{self, Hex};
 use crate::{AccountId, Scopes, TokenId};
 
 /// What names a token block for revocation: its signature, 64 bytes, written in hexadecimal.
@@ -29,7 +30,7 @@ impl RevocationId {
 
 impl fmt::Display for RevocationId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        Hex(&self.0).fmt(formatter)
     }
 }
 
@@ -37,11 +38,7 @@ impl FromStr for RevocationId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.as_bytes();
-        let is_hex = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-        let pairs = if is_hex { digits.chunks(2) } else { return Err(()) };
-        let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        pairs.map(byte).collect::<Option<_>>().map(Self).ok_or(())
+        hex::read(text).map(Self).ok_or(())
     }
 }
 
@@ -74,19 +71,4 @@ pub struct TokenRecord {
     pub last_used: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked: Option<Timestamp>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::RevocationId;
-
-    #[test]
-    fn a_revocation_id_is_written_in_hexadecimal() {
-        let id = RevocationId::from_bytes(vec![0, 15, 255]);
-        assert_eq!(id.to_string(), "000fff");
-        assert_eq!("000FFF".parse(), Ok(id));
-        for wrong in ["0", "0g", "+1"] {
-            assert_eq!(wrong.parse::<RevocationId>(), Err(()), "{wrong}");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinrail_domain::{
-    AttenuateError, NameRestriction, Operation, Restrictions, Scope, Scopes, Subject, TokenError, VerifiedToken,
+    Act, AttenuateError, NameRestriction, Operation, Restrictions, Scope, Scopes, Subject, TokenError, VerifiedToken,
     attenuate, authorize,
 };
 use pinrail_spec::{Cid, Match, NameFilter, PinFilter, Reason, RootKey, Status};
@@ -68,6 +68,11 @@ fn a_narrowed_token_allows_what_is_left() {
         (&hour, Operation::Add(stranger), true),
         (&hour, list(None, None), true),
         (&past, Operation::Read(named), false),
+        (&read_only, Operation::Absent(Act::Read), true),
+        (&read_only, Operation::Absent(Act::Delete), false),
+        (&read_only, Operation::Absent(Act::Replace), false),
+        (&prefix, Operation::Absent(Act::Delete), true),
+        (&past, Operation::Absent(Act::Read), false),
     ];
     for (index, (restrictions, operation, allowed)) in cases.into_iter().enumerate() {
         let found = authorize(&narrowed(restrictions), &standing(), &operation, NOW);
