@@ -1,2 +1,21 @@
 //! An IPFS node inside the worker: bitswap and a durable block store.
+
+mod backend;
+mod bitswap;
+mod dial;
+mod fetch;
+mod hash;
+mod identity;
+mod node;
+pub mod provide;
 pub mod store;
+mod transport;
+mod watch;
+
+pub use backend::{Clock, EmbeddedBackend};
+pub use fetch::{FetchError, FetchRequest, Phase};
+pub use identity::load_or_create_key;
+pub use libp2p::identity::Keypair;
+pub use libp2p::{Multiaddr, PeerId};
+pub use node::{Node, NodeError, NodeLimits, NodeOptions};
+pub use watch::Sighting;

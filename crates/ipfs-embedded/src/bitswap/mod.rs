@@ -1,0 +1,17 @@
+//! Bitswap: asking peers for blocks, and answering theirs.
+//!
+//! The behaviour only hands out streams. A task per inbound stream decodes and hashes, two tasks per peer send our
+//! wants and serve theirs, so nothing heavy runs on the swarm's own task and a peer that never reads blocks nobody.
+
+mod behaviour;
+mod client;
+mod exchange;
+mod handler;
+mod inbound;
+mod peer;
+mod server;
+pub mod wire;
+
+pub use behaviour::Behaviour;
+pub use exchange::{Event, Exchange, Subscription};
+pub use peer::{Peer, lock};

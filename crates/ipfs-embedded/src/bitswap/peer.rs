@@ -1,0 +1,248 @@
+//! A connected peer: its streams, what we asked of it and what it asks of us.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cid::Cid;
+use futures::{AsyncWriteExt, future};
+use libp2p::PeerId;
+use libp2p::multihash::Multihash;
+use libp2p::swarm::{ConnectionId, Stream};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::handler::{OpenStream, Version};
+use super::server::ServeQueue;
+use super::wire::{WantEntry, WantKind};
+
+/// Other nodes keep 1,024 wants for each peer and drop what is beyond; some are left for asking whether it has roots.
+const MAX_OUTSTANDING: usize = 768;
+/// A connection that carried no message for this long is not kept.
+const IDLE_LIMIT: Duration = Duration::from_mins(5);
+/// Helia closes streams that were idle for five seconds, so an older one is not trusted.
+const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
+/// How many of the blocks last asked for are remembered, so that a late one is told from one nobody asked for.
+const REMEMBERED: usize = 4_096;
+/// Bytes of messages that one peer can have us read at once.
+const READING_BYTES: usize = 8 << 20;
+/// Inbound streams of one peer that are read at once; some peers open one for each message.
+const READING_STREAMS: usize = 256;
+
+/// A connected peer.
+pub struct Peer {
+    /// Who it is.
+    pub id: PeerId,
+    openers: Mutex<Vec<(ConnectionId, mpsc::UnboundedSender<OpenStream>)>>,
+    outbox: mpsc::UnboundedSender<WantEntry>,
+    /// What it wants of us.
+    pub(super) serve: ServeQueue,
+    pub(super) reading_bytes: Arc<Semaphore>,
+    pub(super) reading_streams: Arc<Semaphore>,
+    asked: Mutex<Recent>,
+    outstanding: AtomicUsize,
+    strikes: AtomicU32,
+    started: Instant,
+    active_at: AtomicU64,
+    heard_at: AtomicU64,
+    gone: watch::Sender<bool>,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId) -> (Arc<Self>, mpsc::UnboundedReceiver<WantEntry>) {
+        let (outbox, receiver) = mpsc::unbounded_channel();
+        let peer = Arc::new(Self {
+            id,
+            openers: Mutex::default(),
+            outbox,
+            serve: ServeQueue::default(),
+            reading_bytes: Arc::new(Semaphore::new(READING_BYTES)),
+            reading_streams: Arc::new(Semaphore::new(READING_STREAMS)),
+            asked: Mutex::default(),
+            outstanding: AtomicUsize::new(0),
+            strikes: AtomicU32::new(0),
+            started: Instant::now(),
+            active_at: AtomicU64::new(0),
+            heard_at: AtomicU64::new(0),
+            gone: watch::Sender::new(false),
+        });
+        (peer, receiver)
+    }
+
+    /// Ask for a block. False if the peer has as many wants of ours as it keeps.
+    pub fn want_block(&self, cid: Cid) -> bool {
+        if self.outstanding.fetch_add(1, Ordering::AcqRel) >= MAX_OUTSTANDING {
+            self.outstanding.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        lock(&self.asked).remember(*cid.hash());
+        self.send(WantEntry::Want { cid, kind: WantKind::Block, send_dont_have: true });
+        true
+    }
+
+    /// The want of a block was answered, cancelled or given up.
+    pub fn want_settled(&self) {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Ask whether it has a block.
+    pub fn want_have(&self, cid: Cid) {
+        self.send(WantEntry::Want { cid, kind: WantKind::Have, send_dont_have: true });
+    }
+
+    /// Ask no longer.
+    pub fn cancel(&self, cid: Cid) {
+        self.send(WantEntry::Cancel(cid));
+    }
+
+    fn send(&self, entry: WantEntry) {
+        // The receiver is gone only when the peer is, and then nobody waits for an answer.
+        let _gone = self.outbox.send(entry);
+    }
+
+    /// When the last piece of a message came that is large enough to hold a block.
+    pub fn heard_at(&self) -> Instant {
+        self.started + Duration::from_millis(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note_heard(&self) {
+        self.heard_at.store(self.age_ms(), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_active(&self) {
+        self.active_at.store(self.age_ms(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        let idle = self.age_ms().saturating_sub(self.active_at.load(Ordering::Relaxed));
+        idle < u64::try_from(IDLE_LIMIT.as_millis()).unwrap_or(u64::MAX) || self.outstanding.load(Ordering::Relaxed) > 0
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether we asked it for this block not long ago.
+    pub(super) fn was_asked(&self, multihash: &Multihash<64>) -> bool {
+        lock(&self.asked).known.contains(multihash)
+    }
+
+    /// Count a block that nobody asked for or that is too large; how many there were.
+    pub(super) fn strike(&self) -> u32 {
+        self.strikes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn add_connection(&self, connection: ConnectionId, opener: mpsc::UnboundedSender<OpenStream>) {
+        lock(&self.openers).push((connection, opener));
+    }
+
+    /// True if that was the last one.
+    pub(super) fn remove_connection(&self, connection: ConnectionId) -> bool {
+        let mut openers = lock(&self.openers);
+        openers.retain(|(known, _)| *known != connection);
+        if openers.is_empty() {
+            self.leave();
+        }
+        openers.is_empty()
+    }
+
+    /// End its tasks.
+    pub(super) fn leave(&self) {
+        self.gone.send_replace(true);
+    }
+
+    pub(super) async fn wait_gone(&self) {
+        let mut gone = self.gone.subscribe();
+        // The sender is a field of self, so waiting cannot fail.
+        if gone.wait_for(|gone| *gone).await.is_err() {
+            future::pending::<()>().await;
+        }
+    }
+
+    async fn open_stream(&self) -> io::Result<(Stream, Version)> {
+        let (reply, stream) = oneshot::channel();
+        let opener = lock(&self.openers).last().map(|(_, opener)| opener.clone());
+        opener.ok_or(io::ErrorKind::NotConnected)?.send(reply).map_err(|_| io::ErrorKind::NotConnected)?;
+        stream.await.map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The stream for one kind of message to a peer, opened when needed.
+pub(super) struct Outlet {
+    peer: Arc<Peer>,
+    stream: Option<(Stream, Version)>,
+    used: Instant,
+}
+
+impl Outlet {
+    pub(super) fn new(peer: Arc<Peer>) -> Self {
+        Self { peer, stream: None, used: Instant::now() }
+    }
+
+    /// A stream that the peer still reads, and what it speaks.
+    pub(super) async fn ready(&mut self) -> io::Result<Version> {
+        if self.used.elapsed() > STREAM_IDLE_LIMIT
+            && let Some((mut old, _)) = self.stream.take()
+        {
+            // Closing may wait for a peer that does not read; nothing depends on it.
+            tokio::spawn(async move { tokio::time::timeout(STREAM_IDLE_LIMIT, old.close()).await });
+        }
+        if self.stream.is_none() {
+            self.stream = Some(self.peer.open_stream().await?);
+        }
+        self.used = Instant::now();
+        Ok(self.stream.as_ref().map_or(Version::V1_0, |(_, version)| *version))
+    }
+
+    /// Write one message in pieces. A stream that stands still for `limit` is given up.
+    pub(super) async fn write(&mut self, pieces: &[impl AsRef<[u8]>], limit: Duration) -> io::Result<()> {
+        let (stream, _) = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let written = async {
+            for piece in pieces {
+                let mut rest = piece.as_ref();
+                while !rest.is_empty() {
+                    match tokio::time::timeout(limit, stream.write(rest)).await?? {
+                        0 => return Err(io::ErrorKind::WriteZero.into()),
+                        written => rest = &rest[written..],
+                    }
+                }
+            }
+            tokio::time::timeout(limit, stream.flush()).await?
+        }
+        .await;
+        self.used = Instant::now();
+        self.peer.note_active();
+        if written.is_err() {
+            self.stream = None;
+        }
+        written
+    }
+}
+
+/// The multihashes last asked for.
+#[derive(Default)]
+struct Recent {
+    known: HashSet<Multihash<64>>,
+    order: VecDeque<Multihash<64>>,
+}
+
+impl Recent {
+    fn remember(&mut self, multihash: Multihash<64>) {
+        if !self.known.insert(multihash) {
+            return;
+        }
+        self.order.push_back(multihash);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// Lock, also after another holder panicked: what is kept under these locks is never left half changed.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

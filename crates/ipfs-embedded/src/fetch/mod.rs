@@ -1,0 +1,132 @@
+//! Fetching a whole DAG: what is asked for and what comes of it.
+
+mod session;
+mod sources;
+mod walk;
+
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::store::{NodeKey, Totals};
+
+pub(crate) use session::fetch;
+
+/// One DAG to fetch.
+#[derive(Debug)]
+pub struct FetchRequest {
+    /// Its root.
+    pub root: NodeKey,
+    /// The epoch of the lease; the store refuses an older one than it has seen.
+    pub epoch: u64,
+    /// Where it is said to be; may grow meanwhile. Only addresses that end in `/p2p/<peer id>` count.
+    pub origins: watch::Receiver<Vec<Multiaddr>>,
+    /// The most bytes that its blocks may have together.
+    pub max_bytes: u64,
+    /// Told what is durable, as often as it changes.
+    pub progress: watch::Sender<Totals>,
+    /// The fetch ends when no block came for this long.
+    pub stall_timeout: Duration,
+    /// The fetch ends when nobody has what is missing for this long.
+    pub no_source_timeout: Duration,
+}
+
+/// Where a fetch stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody who has it was found.
+    Finding,
+    /// None of its origins could be reached.
+    Connecting,
+    /// Blocks were asked for or coming.
+    Transferring,
+    /// A block was held against its CID or read for its links.
+    Checking,
+    /// A block was written.
+    Storing,
+}
+
+/// Why a fetch ended without the whole DAG.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FetchError {
+    /// Nobody has it within the limit; what was tried, without addresses.
+    #[error("no peer that has it was found: {tried}")]
+    NotProvided {
+        /// Whether it was a matter of finding or of reaching a peer.
+        phase: Phase,
+        /// How many peers were asked and how that went.
+        tried: String,
+    },
+    /// No block came for too long although a peer had it.
+    #[error("no block came for {seconds} seconds, {received} blocks were received before")]
+    Stalled {
+        /// The limit.
+        seconds: u64,
+        /// What had come in this attempt.
+        received: u64,
+    },
+    /// A block under a hash function that we cannot check.
+    #[error("block {cid} is hashed with {hash}, which is not supported")]
+    UnsupportedHash {
+        /// The block.
+        cid: String,
+        /// The function's name.
+        hash: String,
+    },
+    /// A block in a codec that we cannot read for its links.
+    #[error("block {cid} has the codec {codec:#x}, wanted raw, dag-pb, dag-cbor or dag-json")]
+    UnsupportedCodec {
+        /// The block.
+        cid: String,
+        /// Its codec.
+        codec: u64,
+    },
+    /// A block that is not what its codec says.
+    #[error("block {cid} is malformed: {why}")]
+    Malformed {
+        /// The block.
+        cid: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A block with a link that cannot be followed.
+    #[error("block {cid} links to a CID whose digest has {size} bytes, wanted at most 64")]
+    LinkDigestTooLong {
+        /// The block.
+        cid: String,
+        /// The digest's length.
+        size: u64,
+    },
+    /// The DAG is larger than it may be.
+    #[error("the DAG has more than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// No room on the disk; nothing that was received is lost.
+    #[error("the storage is full")]
+    StorageFull,
+    /// The root was taken over since.
+    #[error("a newer lease has this root")]
+    StaleEpoch,
+    /// The store or the node failed.
+    #[error("not available: {0}")]
+    Unavailable(String),
+}
+
+impl FetchError {
+    /// Where the fetch stood.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::NotProvided { phase, .. } => *phase,
+            Self::Stalled { .. } | Self::TooLarge { .. } => Phase::Transferring,
+            Self::UnsupportedHash { .. }
+            | Self::UnsupportedCodec { .. }
+            | Self::Malformed { .. }
+            | Self::LinkDigestTooLong { .. } => Phase::Checking,
+            Self::StorageFull | Self::StaleEpoch | Self::Unavailable(_) => Phase::Storing,
+        }
+    }
+}

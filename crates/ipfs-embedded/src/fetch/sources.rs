@@ -1,0 +1,134 @@
+//! The peers that a fetch asks, and how they did.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+use tokio::time::Instant;
+
+use crate::bitswap::Peer;
+
+/// The first wait before an origin is dialled again, doubled up to the longest.
+const FIRST_REDIAL: Duration = Duration::from_secs(1);
+const LONGEST_REDIAL: Duration = Duration::from_mins(1);
+
+/// A peer that is asked for blocks.
+pub struct Source {
+    /// The peer, while it is connected.
+    pub peer: Arc<Peer>,
+    /// Blocks asked of it and not settled.
+    pub in_flight: usize,
+    /// It sent a block or said that it has one; an origin is asked without that.
+    pub proven: bool,
+    /// It let wants run out and sent nothing since; others go before it.
+    pub silent: bool,
+}
+
+/// A peer that is said to have the DAG.
+struct Origin {
+    addresses: Vec<Multiaddr>,
+    next_dial: Instant,
+    wait: Duration,
+    reached: bool,
+}
+
+/// All peers of one fetch.
+#[derive(Default)]
+pub struct Sources {
+    sources: HashMap<PeerId, Source>,
+    origins: HashMap<PeerId, Origin>,
+}
+
+impl Sources {
+    /// Take in the addresses of the origins.
+    pub fn set_origins(&mut self, addresses: &[Multiaddr], now: Instant) {
+        for address in addresses {
+            let Some(Protocol::P2p(peer)) = address.iter().last() else { continue };
+            let origin = self.origins.entry(peer).or_insert_with(|| Origin {
+                addresses: Vec::new(),
+                next_dial: now,
+                wait: FIRST_REDIAL,
+                reached: false,
+            });
+            if !origin.addresses.contains(address) {
+                origin.addresses.push(address.clone());
+                origin.next_dial = now;
+            }
+        }
+    }
+
+    /// Whether the peer is an origin.
+    pub fn is_origin(&self, peer: &PeerId) -> bool {
+        self.origins.contains_key(peer)
+    }
+
+    /// The origins that are due to be dialled, with their addresses.
+    pub fn due_dials(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        let due = self
+            .origins
+            .iter_mut()
+            .filter(|(peer, origin)| !self.sources.contains_key(peer) && origin.next_dial <= now);
+        due.map(|(peer, origin)| {
+            origin.next_dial = now + origin.wait;
+            origin.wait = (origin.wait * 2).min(LONGEST_REDIAL);
+            (*peer, origin.addresses.clone())
+        })
+        .collect()
+    }
+
+    /// Ask this peer from now on.
+    pub fn add(&mut self, peer: &Arc<Peer>, proven: bool) {
+        if let Some(origin) = self.origins.get_mut(&peer.id) {
+            origin.reached = true;
+            origin.wait = FIRST_REDIAL;
+        }
+        let fresh = Source { peer: peer.clone(), in_flight: 0, proven: false, silent: false };
+        self.sources.entry(peer.id).or_insert(fresh).proven |= proven;
+    }
+
+    /// The peer is gone.
+    pub fn remove(&mut self, peer: &PeerId, now: Instant) {
+        self.sources.remove(peer);
+        if let Some(origin) = self.origins.get_mut(peer) {
+            origin.next_dial = now;
+        }
+    }
+
+    /// A peer that is asked.
+    pub fn get(&self, peer: &PeerId) -> Option<&Source> {
+        self.sources.get(peer)
+    }
+
+    /// A peer that is asked.
+    pub fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Source> {
+        self.sources.get_mut(peer)
+    }
+
+    /// All peers that are asked.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.sources.values()
+    }
+
+    /// The peers to ask for a block that none of `except` should be asked for, the best first: those that answer
+    /// before silent ones, and of them the one with the fewest wants, so that the faster gets more.
+    pub fn best(&self, except: &HashSet<PeerId>, late: &[PeerId]) -> Vec<Arc<Peer>> {
+        let mut fit = self.sources.values().filter(|source| !except.contains(&source.peer.id)).collect::<Vec<_>>();
+        fit.sort_by_key(|source| (source.silent || late.contains(&source.peer.id), source.in_flight));
+        fit.into_iter().map(|source| source.peer.clone()).collect()
+    }
+
+    /// What became of the origins, for people; no addresses.
+    pub fn describe(&self, asked: usize) -> (bool, String) {
+        let total = self.origins.len();
+        let reached = self.origins.values().filter(|origin| origin.reached).count();
+        let origins = match (total, reached) {
+            (0, _) => "no origins were given".to_owned(),
+            (total, 0) => format!("{total} origins, unreachable"),
+            (total, reached) => format!("{total} origins, {reached} of them reached"),
+        };
+        (total > 0 && reached == 0, format!("{origins}; {asked} connected peers were asked"))
+    }
+}

@@ -1,0 +1,331 @@
+//! The node: a libp2p swarm on a task of its own, and the handle to it.
+
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::core::multiaddr::Protocol;
+use libp2p::identity::Keypair;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, connection_limits, identify, memory_connection_limits, ping, swarm};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::bitswap::{self, Exchange};
+use crate::dial::{Dialer, Dials};
+use crate::fetch::{self, FetchError, FetchRequest};
+use crate::store::{BlockStore, NodeKey, Totals};
+use crate::transport;
+use crate::watch::{Sighting, WatchList};
+
+/// What identify calls this kind of node.
+const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
+/// A connection without streams or use is closed after this.
+const IDLE_LIMIT: Duration = Duration::from_mins(1);
+/// How long a node may take to end, and how often that is looked at.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+const STOP_TICK: Duration = Duration::from_millis(5);
+/// How often dials that wait for a bound are looked at.
+const DIAL_TICK: Duration = Duration::from_millis(100);
+
+/// How many connections and how much memory a node may have.
+#[derive(Debug, Clone)]
+pub struct NodeLimits {
+    /// Connections that others opened.
+    pub incoming: u32,
+    /// Connections that we opened.
+    pub outgoing: u32,
+    /// Connections being set up by others.
+    pub pending_incoming: u32,
+    /// Connections with one peer.
+    pub per_peer: u32,
+    /// New connections are refused while the process holds more memory than this, in bytes.
+    pub memory: usize,
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self { incoming: 4_096, outgoing: 512, pending_incoming: 256, per_peer: 4, memory: 2 << 30 }
+    }
+}
+
+/// How a node is started.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Its key; see [`crate::load_or_create_key`].
+    pub keypair: Keypair,
+    /// Where it listens, such as `/ip4/0.0.0.0/tcp/4401`.
+    pub listen: Vec<Multiaddr>,
+    /// Where others can dial it, if that is not where it listens.
+    pub announce: Vec<Multiaddr>,
+    /// Whether addresses that are not publicly routable may be dialled.
+    pub allow_private: bool,
+    /// Its limits.
+    pub limits: NodeLimits,
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// An address cannot be listened on: in use, not ours, or not TCP.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The transport cannot be set up.
+    #[error("the network cannot be set up: {0}")]
+    Transport(#[from] io::Error),
+}
+
+/// Bitswap comes last: see [`bitswap::Behaviour`].
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    bitswap: bitswap::Behaviour,
+}
+
+/// A running node. It ends when dropped.
+pub struct Node {
+    peer_id: PeerId,
+    announce: Vec<Multiaddr>,
+    listening: watch::Receiver<Vec<Multiaddr>>,
+    exchange: Arc<Exchange>,
+    store: BlockStore,
+    dialer: Dialer,
+    watch_list: Arc<WatchList>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Start a node over `store`; it listens when this returns.
+    pub async fn start(options: NodeOptions, store: BlockStore) -> Result<Self, NodeError> {
+        let peer_id = options.keypair.public().to_peer_id();
+        let (drops, dropped) = mpsc::unbounded_channel();
+        let (dial, dials) = mpsc::unbounded_channel();
+        let exchange = Exchange::new(store.clone(), drops);
+        let behaviour = behaviour(&options, exchange.clone());
+        let transport = transport::build(&options.keypair, options.allow_private)?;
+        let config = swarm::Config::with_tokio_executor()
+            .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
+            .with_max_negotiating_inbound_streams(1_024)
+            .with_idle_connection_timeout(IDLE_LIMIT);
+        let mut swarm = Swarm::new(transport, behaviour, peer_id, config);
+        let addresses = listen(&mut swarm, &options.listen).await?;
+        for address in &options.announce {
+            swarm.add_external_address(address.clone());
+        }
+        let (listening, listened) = watch::channel(addresses);
+        let (watch_list, watching) = WatchList::start(&exchange);
+        let driving = tokio::spawn(drive(swarm, dials, dropped, listening));
+        Ok(Self {
+            peer_id,
+            announce: options.announce,
+            listening: listened,
+            exchange,
+            store,
+            dialer: Dialer(dial),
+            watch_list,
+            tasks: vec![driving, watching],
+        })
+    }
+
+    /// Its peer id.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where it can be dialled, each ending in `/p2p/<peer id>`: the announced addresses, else those it listens on.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        let own = if self.announce.is_empty() { self.listening.borrow().clone() } else { self.announce.clone() };
+        own.into_iter().filter_map(|address| address.with_p2p(self.peer_id).ok()).collect()
+    }
+
+    /// Its block store.
+    pub fn store(&self) -> &BlockStore {
+        &self.store
+    }
+
+    /// How many peers are connected.
+    pub fn connected_peers(&self) -> usize {
+        self.exchange.peers().len()
+    }
+
+    /// Dial a peer without asking it for anything; addresses end in `/p2p/<peer id>`.
+    pub fn connect(&self, address: Multiaddr) {
+        if let Some(Protocol::P2p(peer)) = address.iter().last() {
+            self.dialer.dial(peer, vec![address]);
+        }
+    }
+
+    /// Fetch a whole DAG. Dropping the future ends the fetch; what was stored stays for the next one.
+    pub async fn fetch(&self, request: FetchRequest) -> Result<Totals, FetchError> {
+        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), request).await
+    }
+
+    /// Go on asking all peers whether they have this root, in rotation, and each that connects.
+    pub fn watch_for(&self, root: NodeKey) {
+        self.watch_list.add(root);
+    }
+
+    /// Ask for this root no longer.
+    pub fn unwatch(&self, root: &NodeKey) {
+        self.watch_list.remove(root);
+    }
+
+    /// The next time that a peer says it has one of the roots that are watched for.
+    pub async fn next_sighting(&self) -> Sighting {
+        self.watch_list.next_sighting().await
+    }
+
+    /// End the node and wait until its tasks have let go of the store, five seconds at most.
+    pub async fn stop(mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Its end by being aborted is what was asked for.
+            let _aborted = task.await;
+        }
+        let exchange = self.exchange.clone();
+        drop(self);
+        let let_go = async {
+            while Arc::strong_count(&exchange) > 1 {
+                tokio::time::sleep(STOP_TICK).await;
+            }
+        };
+        if tokio::time::timeout(STOP_LIMIT, let_go).await.is_err() {
+            tracing::warn!("the node did not end in time");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn behaviour(options: &NodeOptions, exchange: Arc<Exchange>) -> Behaviour {
+    let limits = connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(options.limits.pending_incoming))
+        .with_max_established_incoming(Some(options.limits.incoming))
+        .with_max_established_outgoing(Some(options.limits.outgoing))
+        .with_max_established_per_peer(Some(options.limits.per_peer));
+    let about =
+        identify::Config::new("ipfs/0.1.0".to_owned(), options.keypair.public()).with_agent_version(AGENT.to_owned());
+    Behaviour {
+        limits: connection_limits::Behaviour::new(limits),
+        memory: memory_connection_limits::Behaviour::with_max_bytes(options.limits.memory),
+        identify: identify::Behaviour::new(about),
+        ping: ping::Behaviour::default(),
+        bitswap: bitswap::Behaviour::new(exchange),
+    }
+}
+
+/// Listen on all of `wanted`; the addresses with their real ports.
+async fn listen(swarm: &mut Swarm<Behaviour>, wanted: &[Multiaddr]) -> Result<Vec<Multiaddr>, NodeError> {
+    let mut waiting = Vec::new();
+    for address in wanted {
+        check_free(address)?;
+        let listener = swarm.listen_on(address.clone());
+        let failed = |error: &dyn std::error::Error| refused(address, error);
+        waiting.push((listener.map_err(|error| failed(&error))?, address));
+    }
+    let mut addresses = Vec::new();
+    while !waiting.is_empty() {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                waiting.retain(|(waited, _)| *waited != listener_id);
+                addresses.push(address);
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                if let Some((_, address)) = waiting.iter().find(|(waited, _)| *waited == listener_id) {
+                    return Err(refused(address, &error));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(addresses)
+}
+
+/// The transport shares ports so as to dial from where it listens; without this a second node would get half of the
+/// first one's connections.
+fn check_free(address: &Multiaddr) -> Result<(), NodeError> {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
+    TcpListener::bind((ip, port)).map(drop).map_err(|error| refused(address, &error))
+}
+
+fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> NodeError {
+    // The system's own words are at the end of the chain.
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    NodeError::Listen { address: address.clone(), reason: cause.to_string() }
+}
+
+/// Run the swarm until the node is dropped.
+async fn drive(
+    mut swarm: Swarm<Behaviour>,
+    mut requests: mpsc::UnboundedReceiver<(PeerId, Vec<Multiaddr>)>,
+    mut dropped: mpsc::UnboundedReceiver<PeerId>,
+    listening: watch::Sender<Vec<Multiaddr>>,
+) {
+    let mut dials = Dials::default();
+    loop {
+        while let Some(options) = dials.next(Instant::now()) {
+            let connection = options.connection_id();
+            if let Err(error) = swarm.dial(options) {
+                tracing::debug!(%error, "not dialled");
+                dials.ended(connection);
+            }
+        }
+        tokio::select! {
+            event = swarm.select_next_some() => note(event, &mut dials, &listening),
+            Some((peer, addresses)) = requests.recv() => dials.add(peer, addresses),
+            // Whether it was still connected does not matter.
+            Some(peer) = dropped.recv() => drop(swarm.disconnect_peer_id(peer)),
+            () = tokio::time::sleep(DIAL_TICK), if dials.is_waiting() => {}
+        }
+    }
+}
+
+fn note(event: SwarmEvent<BehaviourEvent>, dials: &mut Dials, listening: &watch::Sender<Vec<Multiaddr>>) {
+    match event {
+        SwarmEvent::ConnectionEstablished { connection_id, .. } => dials.ended(connection_id),
+        SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+            tracing::debug!(%error, "a peer was not reached");
+            dials.ended(connection_id);
+        }
+        SwarmEvent::NewListenAddr { address, .. } => {
+            listening.send_if_modified(|known| {
+                let new = !known.contains(&address);
+                if new {
+                    known.push(address);
+                }
+                new
+            });
+        }
+        SwarmEvent::ExpiredListenAddr { address, .. } => {
+            listening.send_modify(|known| known.retain(|listened| *listened != address));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,98 @@
+//! A file as a balanced tree of raw leaves.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use cid::Cid;
+
+use super::ProvideError;
+use super::importer::Importer;
+use super::pb::{Link, Node, file_data};
+
+const RAW: u64 = 0x55;
+const DAG_PB: u64 = 0x70;
+/// The length of a leaf, Helia's default.
+const CHUNK_BYTES: usize = 1 << 20;
+/// The most children of a node, Helia's default.
+const MAX_CHILDREN: usize = 1_024;
+
+/// A node that was stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Added {
+    /// Its CID.
+    pub cid: Cid,
+    /// The bytes of the file that are behind it.
+    pub content: u64,
+    /// The bytes of all its blocks.
+    pub total_size: u64,
+}
+
+/// Store a file. One of a single leaf, or an empty one, is that leaf.
+pub fn add(importer: &mut Importer<'_>, path: &Path) -> Result<Added, ProvideError> {
+    let mut file = File::open(path).map_err(ProvideError::file(path))?;
+    let mut builder = Builder::default();
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let read = file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk).map_err(ProvideError::file(path))?;
+        if read == 0 && builder.leaves > 0 {
+            return builder.finish(importer);
+        }
+        builder.add_leaf(importer, chunk)?;
+        if read < CHUNK_BYTES {
+            return builder.finish(importer);
+        }
+    }
+}
+
+/// A tree that is built from its leaves, with only the unfinished node of each level in memory.
+#[derive(Default)]
+struct Builder {
+    levels: Vec<Vec<Added>>,
+    leaves: usize,
+}
+
+impl Builder {
+    fn add_leaf(&mut self, importer: &mut Importer<'_>, chunk: Vec<u8>) -> Result<(), ProvideError> {
+        let size = chunk.len() as u64;
+        let cid = importer.put(RAW, chunk)?;
+        self.leaves += 1;
+        self.add(importer, 0, Added { cid, content: size, total_size: size })
+    }
+
+    fn add(&mut self, importer: &mut Importer<'_>, level: usize, node: Added) -> Result<(), ProvideError> {
+        if self.levels.len() == level {
+            self.levels.push(Vec::new());
+        }
+        if self.levels[level].len() == MAX_CHILDREN {
+            let parent = join(importer, &std::mem::take(&mut self.levels[level]))?;
+            self.add(importer, level + 1, parent)?;
+        }
+        self.levels[level].push(node);
+        Ok(())
+    }
+
+    fn finish(mut self, importer: &mut Importer<'_>) -> Result<Added, ProvideError> {
+        let mut level = 0;
+        loop {
+            let nodes = std::mem::take(&mut self.levels[level]);
+            let top = level + 1 == self.levels.len();
+            // A lone node at the top is the root; below it is joined like a full one.
+            if top && nodes.len() == 1 {
+                return Ok(nodes[0]);
+            }
+            let parent = join(importer, &nodes)?;
+            self.add(importer, level + 1, parent)?;
+            level += 1;
+        }
+    }
+}
+
+/// Store the parent of these nodes.
+fn join(importer: &mut Importer<'_>, nodes: &[Added]) -> Result<Added, ProvideError> {
+    let sizes = nodes.iter().map(|node| node.content).collect::<Vec<_>>();
+    let links = nodes.iter().map(|node| Link { cid: node.cid, name: String::new(), total_size: node.total_size });
+    let block = Node { links: links.collect(), data: file_data(&sizes) }.encode();
+    let total_size = block.len() as u64 + nodes.iter().map(|node| node.total_size).sum::<u64>();
+    Ok(Added { cid: importer.put(DAG_PB, block)?, content: sizes.iter().sum(), total_size })
+}

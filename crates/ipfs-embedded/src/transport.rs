@@ -1,0 +1,199 @@
+//! How bytes travel: TCP, encrypted with TLS or Noise, many streams in one connection, and no dials into private
+//! networks where they are not allowed.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::multiaddr::Protocol;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent};
+use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version};
+use libp2p::identity::Keypair;
+use libp2p::{Multiaddr, PeerId, Transport, dns, noise, tcp, tls, yamux};
+
+/// Connecting and securing a connection may take this long together.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Keeps a stream's window at 1 MiB or less. JavaScript peers send a whole window as one frame, and a frame of more
+/// than 1 MiB is refused together with its connection.
+const MAX_STREAMS: usize = 4_093;
+
+/// The transport of a node; `allow_private` permits dialling addresses that are not publicly routable.
+pub fn build(keypair: &Keypair, allow_private: bool) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    // The filter is below DNS, so it judges the addresses that names resolve to.
+    let filtered = || {
+        let inner = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+        Filtered { inner, allow_private }
+    };
+    let resolved = dns::tokio::Transport::system(filtered()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no DNS settings found, names in addresses will not resolve");
+        dns::tokio::Transport::custom(filtered(), dns::ResolverConfig::default(), dns::ResolverOpts::default())
+    });
+    let secure = Secure {
+        tls: tls::Config::new(keypair).map_err(io::Error::other)?,
+        noise: noise::Config::new(keypair).map_err(io::Error::other)?,
+    };
+    let mut streams = yamux::Config::default();
+    streams.set_max_num_streams(MAX_STREAMS);
+    let transport = resolved.upgrade(Version::V1Lazy).authenticate(secure).multiplex(streams).timeout(CONNECT_LIMIT);
+    Ok(transport.boxed())
+}
+
+/// Refuses to dial private addresses.
+struct Filtered {
+    inner: tcp::tokio::Transport,
+    allow_private: bool,
+}
+
+impl Transport for Filtered {
+    type Output = <tcp::tokio::Transport as Transport>::Output;
+    type Error = <tcp::tokio::Transport as Transport>::Error;
+    type ListenerUpgrade = <tcp::tokio::Transport as Transport>::ListenerUpgrade;
+    type Dial = <tcp::tokio::Transport as Transport>::Dial;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Self::Error>> {
+        self.inner.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner.remove_listener(id)
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Self::Error>> {
+        if self.allow_private || is_public(&address) {
+            return self.inner.dial(address, options);
+        }
+        Err(TransportError::MultiaddrNotSupported(address))
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
+        Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+/// Whether an address with its host resolved is publicly routable.
+pub fn is_public(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => is_public_ip(ip.into()),
+        Some(Protocol::Ip6(ip)) => is_public_ip(ip.into()),
+        _ => false,
+    }
+}
+
+fn is_public_ip(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            let protocols = a == 192 && b == 0 && c == 0;
+            let benchmarking = a == 198 && b & 0xfe == 18;
+            let special = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
+            // 224 and above are multicast, reserved and broadcast.
+            !(a == 0 || a >= 224 || shared || protocols || benchmarking || special)
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, ..] = ip.segments();
+            // Global unicast, without documentation and the two ranges that carry an IPv4 address within.
+            a & 0xe000 == 0x2000 && a != 0x2002 && !(a == 0x2001 && (b == 0x0db8 || b == 0))
+        }
+    }
+}
+
+/// TLS or Noise, whichever both sides have. Go peers prefer TLS and then choose AES, which the processor does.
+#[derive(Clone)]
+struct Secure {
+    tls: tls::Config,
+    noise: noise::Config,
+}
+
+const TLS: &str = "/tls/1.0.0";
+const NOISE: &str = "/noise";
+
+impl UpgradeInfo for Secure {
+    type Info = &'static str;
+    type InfoIter = [&'static str; 2];
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        [TLS, NOISE]
+    }
+}
+
+type Secured<C> = (PeerId, Either<TlsStream<C>, noise::Output<C>>);
+type TlsStream<C> = <tls::Config as StreamOf<C>>::Stream;
+
+/// Names the stream that a security upgrade makes of `C`.
+trait StreamOf<C> {
+    type Stream;
+}
+
+impl<C, S> StreamOf<C> for tls::Config
+where
+    tls::Config: InboundConnectionUpgrade<C, Output = (PeerId, S)>,
+{
+    type Stream = S;
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Secure {
+    type Output = Secured<C>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Secured<C>>>;
+
+    fn upgrade_inbound(self, socket: C, protocol: &'static str) -> Self::Future {
+        if protocol == TLS {
+            let upgrade = self.tls.upgrade_inbound(socket, protocol).map_err(io::Error::other);
+            return upgrade.map_ok(|(peer, stream)| (peer, Either::Left(stream))).boxed();
+        }
+        let upgrade = self.noise.upgrade_inbound(socket, protocol).map_err(io::Error::other);
+        upgrade.map_ok(|(peer, stream)| (peer, Either::Right(stream))).boxed()
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Secure {
+    type Output = Secured<C>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Secured<C>>>;
+
+    fn upgrade_outbound(self, socket: C, protocol: &'static str) -> Self::Future {
+        if protocol == TLS {
+            let upgrade = self.tls.upgrade_outbound(socket, protocol).map_err(io::Error::other);
+            return upgrade.map_ok(|(peer, stream)| (peer, Either::Left(stream))).boxed();
+        }
+        let upgrade = self.noise.upgrade_outbound(socket, protocol).map_err(io::Error::other);
+        upgrade.map_ok(|(peer, stream)| (peer, Either::Right(stream))).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_publicly_routable_addresses_are_public() {
+        for (text, expected) in [
+            ("/ip4/8.8.8.8/tcp/4001", true),
+            ("/ip6/2a00:1450::1/tcp/4001", true),
+            ("/ip4/127.0.0.1/tcp/22", false),
+            ("/ip4/10.1.2.3/tcp/4001", false),
+            ("/ip4/172.20.0.1/tcp/4001", false),
+            ("/ip4/169.254.169.254/tcp/80", false),
+            ("/ip4/100.64.0.1/tcp/4001", false),
+            ("/ip4/224.0.0.1/tcp/4001", false),
+            ("/ip6/::1/tcp/4001", false),
+            ("/ip6/::ffff:10.0.0.1/tcp/4001", false),
+            ("/ip6/64:ff9b::a00:1/tcp/4001", false),
+            ("/ip6/2002:a00:1::/tcp/4001", false),
+            ("/ip6/fd00::1/tcp/4001", false),
+            ("/ip6/fe80::1/tcp/4001", false),
+            ("/dns4/example.org/tcp/4001", false),
+        ] {
+            assert_eq!(is_public(&text.parse().expect("a multiaddr")), expected, "{text}");
+        }
+    }
+}
