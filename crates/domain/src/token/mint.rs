@@ -3,7 +3,7 @@
 use biscuit_auth::builder::{Algorithm, BiscuitBuilder, Term, bytes, fact, string};
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::macros::check;
-use biscuit_auth::{KeyPair, error};
+use biscuit_auth::{Biscuit, KeyPair, error};
 use thiserror::Error;
 
 use pinrail_spec::Timestamp;
@@ -54,20 +54,16 @@ pub enum MintError {
     #[error("the token would expire at {0}, which is past")]
     Expired(Timestamp),
     /// Biscuit would not build it.
-    #[error("the token could not be signed")]
-    Signing(#[source] error::Token),
+    #[error("the token could not be signed: {0}")]
+    Signing(String),
 }
 
 /// Sign a token with `key`. `random` is 32 bytes of the system's randomness, new for each token: they become the
 /// secret with which its holder narrows it.
 pub fn mint(request: &MintRequest, key: &SigningKey, random: [u8; 32]) -> Result<MintedToken, MintError> {
     let expires = check_request(request)?;
-    let next = KeyPair::from_bytes(&random, Algorithm::Ed25519.into());
-    let sign = |next| {
-        authority(request, expires)?.root_key_id(key.id()).build_with_key_pair(key.pair(), SymbolTable::new(), &next)
-    };
-    let biscuit = next.map_err(error::Token::Format).and_then(sign).map_err(MintError::Signing)?;
-    let text = biscuit.to_base64().map_err(MintError::Signing)?;
+    let biscuit = sign(request, expires, key, random).map_err(|error| MintError::Signing(error.to_string()))?;
+    let text = biscuit.to_base64().map_err(|error| MintError::Signing(error.to_string()))?;
     let revocation_id = biscuit.revocation_identifiers().swap_remove(0);
     let record = TokenRecord {
         id: request.token,
@@ -98,6 +94,17 @@ fn check_request(request: &MintRequest) -> Result<Option<Timestamp>, MintError> 
         Some(past) => Err(MintError::Expired(past)),
         None => Ok(expires),
     }
+}
+
+fn sign(
+    request: &MintRequest,
+    expires: Option<Timestamp>,
+    key: &SigningKey,
+    random: [u8; 32],
+) -> Result<Biscuit, error::Token> {
+    let next = KeyPair::from_bytes(&random, Algorithm::Ed25519.into())?;
+    let authority = authority(request, expires)?.root_key_id(key.id());
+    authority.build_with_key_pair(key.pair(), SymbolTable::new(), &next)
 }
 
 fn authority(request: &MintRequest, expires: Option<Timestamp>) -> Result<BiscuitBuilder, error::Token> {
