@@ -5,6 +5,7 @@ pub mod operator;
 pub mod pins;
 pub mod ports;
 pub mod provider;
+pub mod sample;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,8 @@ impl Provider {
     pub fn start(instance: &Instance, path: &Path) -> Result<Self> {
         let mut command = instance.worker();
         command.arg("provide").arg(path).args(["--listen", "/ip4/127.0.0.1/tcp/0", "--json"]);
-        let log = instance.logs().join("provider.log");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let log = instance.logs().join(format!("provide-{name}.log"));
         let mut running = Running::start("pinrail-worker provide", command, &log)?;
         let mut announcement = None;
         let path = log.clone();

@@ -1,10 +1,9 @@
-//! A fresh Pinrail for a part: both binaries on free ports, one account, one token.
+//! A fresh Pinrail for a check: both binaries on free ports, one account, one token.
 
 use anyhow::Result;
 use tempfile::TempDir;
 
 use super::part::Context;
-use crate::building;
 use crate::child::Running;
 use crate::instance::Instance;
 use crate::instance::client::Client;
@@ -18,29 +17,50 @@ pub const ACCOUNT: &str = "tester";
 pub struct Fixture {
     pub token: String,
     pub client: Client,
-    pub api: Running,
-    pub worker: Running,
+    pub worker: Option<Running>,
+    pub api: Option<Running>,
     pub instance: Instance,
     /// The data folder; last, so that the binaries are gone before it goes.
     pub folder: TempDir,
 }
 
 impl Fixture {
+    /// With both binaries running.
     pub fn start(context: &Context, step: &Step) -> Result<Self> {
-        let binaries = building::workspace(&context.environment, step)?;
-        step.detail("starting both binaries");
+        let mut fixture = Self::prepare(context, step)?;
+        fixture.restart()?;
+        Ok(fixture)
+    }
+
+    /// With the data alone.
+    pub fn prepare(context: &Context, step: &Step) -> Result<Self> {
+        let binaries = context.binaries(step)?;
         let folder = tempfile::tempdir()?;
-        let instance = Instance::at(folder.path(), binaries, Ports::free()?)?;
+        let instance = Instance::at(&folder.path().join("data"), binaries, Ports::free()?)?;
         instance.migrate()?;
         instance.ensure_account(ACCOUNT)?;
         let token = instance.mint_token(ACCOUNT, "tests")?;
-        Ok(Self {
-            client: Client::new(&instance.endpoint(), &token),
-            token,
-            worker: instance.start_worker()?,
-            api: instance.start_api()?,
-            instance,
-            folder,
-        })
+        let client = Client::new(&instance.endpoint(), &token);
+        Ok(Self { token, client, worker: None, api: None, instance, folder })
+    }
+
+    /// A client with another token.
+    pub fn client_with(&self, token: &str) -> Client {
+        Client::new(&self.instance.endpoint(), token)
+    }
+
+    /// End both binaries as a power cut does.
+    pub fn kill(&mut self) -> Result<()> {
+        for running in [self.worker.take(), self.api.take()].into_iter().flatten() {
+            running.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Start both binaries on the data that is there.
+    pub fn restart(&mut self) -> Result<()> {
+        self.worker = Some(self.instance.start_worker()?);
+        self.api = Some(self.instance.start_api()?);
+        Ok(())
     }
 }

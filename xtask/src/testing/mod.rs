@@ -34,7 +34,7 @@ pub fn run(environment: &Environment, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    let context = Context { environment: environment.clone() };
+    let context = Context::new(environment);
     warm_up::begin(environment, &parts);
     let mut report = Report::new(environment.ci);
     for part in parts {

@@ -1,9 +1,11 @@
 //! A part of the test run, and what it counts.
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 use anyhow::{Error, Result};
 
+use crate::building::{self, Binaries};
 use crate::environment::Environment;
 use crate::progress::Step;
 
@@ -17,6 +19,22 @@ pub struct Part {
 /// What every part may use.
 pub struct Context {
     pub environment: Environment,
+    binaries: OnceLock<Binaries>,
+}
+
+impl Context {
+    pub fn new(environment: &Environment) -> Self {
+        Self { environment: environment.clone(), binaries: OnceLock::new() }
+    }
+
+    /// The binaries, built by the first part that asks.
+    pub fn binaries(&self, step: &Step) -> Result<Binaries> {
+        if let Some(binaries) = self.binaries.get() {
+            return Ok(binaries.clone());
+        }
+        let binaries = building::workspace(&self.environment, step)?;
+        Ok(self.binaries.get_or_init(|| binaries).clone())
+    }
 }
 
 /// What a part counted. A part that could not run at all is one failure.

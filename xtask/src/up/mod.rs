@@ -1,7 +1,6 @@
 //! `cargo xtask up`: a Pinrail on this machine, with a sample pinned, fetched back and served.
 
 mod remembered;
-mod sample;
 
 use std::thread;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::instance::client::Client;
 use crate::instance::pins::{Pinned, SAMPLE_NAME};
 use crate::instance::ports::Ports;
 use crate::instance::provider::Provider;
+use crate::instance::sample;
 use crate::progress::Step;
 use crate::{building, cache, command, signals};
 use remembered::Remembered;

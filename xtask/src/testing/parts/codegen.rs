@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
+use crate::codegen;
 use crate::progress::Step;
 use crate::testing::part::{Context, Part, Tally};
-use crate::{building, codegen};
 
 pub const CODEGEN: Part = Part { name: "codegen", about: "schema.rs and openapi.json are fresh", run: check };
 
 fn check(context: &Context, step: &Step) -> Result<Tally> {
-    let binaries = building::workspace(&context.environment, step)?;
+    let binaries = context.binaries(step)?;
     let mut tally = Tally::default();
     for file in codegen::generate(&context.environment, &binaries, step)? {
         tally.check(&file.name(), file.check());

@@ -3,8 +3,11 @@
 mod codegen;
 mod compliance;
 mod deny;
+mod embed;
+mod helia;
 mod kubo;
 mod lints;
+mod together;
 mod unit;
 
 use super::part::Part;
@@ -17,6 +20,9 @@ pub const ALL: &[Part] = &[
     unit::UNIT,
     codegen::CODEGEN,
     deny::DENY,
+    embed::EMBED,
+    together::TOGETHER,
     compliance::COMPLIANCE,
+    helia::HELIA,
     kubo::KUBO,
 ];

@@ -11,11 +11,10 @@ pub const UNIT: Part =
     Part { name: "unit", about: "the tests of every crate, and the examples in its documentation", run: unit };
 
 fn unit(context: &Context, step: &Step) -> Result<Tally> {
-    let mut tally = Tally::default();
     // Built in one go with the binaries: features are then resolved once, and the parts that run
     // the binaries find them built.
-    let arguments = ["build", "--workspace", "--all-targets", "--locked"];
-    run_showing(cargo(&context.environment, arguments), step)?.success("cargo build")?;
+    context.binaries(step)?;
+    let mut tally = Tally::default();
     for targets in [&["--all-targets"][..], &["--doc"][..]] {
         let mut command = cargo(&context.environment, ["test", "--workspace", "--locked", "--no-fail-fast"]);
         command.args(targets);

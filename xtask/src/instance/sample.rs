@@ -13,6 +13,8 @@ A second node on this machine offered it, the worker fetched it block by block o
 checked every block against its CID, wrote it to disk and serves it to whoever asks.
 ";
 
+/// The larger file's name.
+pub const LARGE: &str = "three-mebibytes.bin";
 /// Large enough for several levels of blocks, small enough to be there at once.
 const BYTES: usize = 3 << 20;
 
@@ -25,7 +27,7 @@ pub fn folder(data: &Path) -> PathBuf {
 pub fn write(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     fs::write(folder.join("README.txt"), TEXT)?;
-    fs::write(folder.join("three-mebibytes.bin"), bytes())?;
+    fs::write(folder.join(LARGE), bytes())?;
     Ok(())
 }
 

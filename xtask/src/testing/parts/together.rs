@@ -1,0 +1,199 @@
+//! The two binaries together: what no test of one crate can see.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::command::run;
+use crate::instance::provider::Provider;
+use crate::instance::sample;
+use crate::progress::Step;
+use crate::testing::fixture::{ACCOUNT, Fixture};
+use crate::testing::part::{Context, Part, Tally};
+
+pub const TOGETHER: Part = Part {
+    name: "together",
+    about: "both binaries: a pin's whole life, kill -9 at any moment, clean stops, one-line refusals",
+    run: together,
+};
+
+type Check = fn(&Context, &Step) -> Result<()>;
+
+/// Every check, each with a Pinrail of its own.
+const CHECKS: &[(&str, Check)] = &[
+    ("a pin is fetched, kept, served, and gone when deleted", whole_life),
+    ("replace answers with the new pin alone and keeps the old data until then", replace),
+    ("what was answered 202 outlives a kill -9 of both binaries", killed_while_fetching),
+    ("what was pinned is whole after a kill -9 of the worker", killed_when_pinned),
+    ("before any worker ran a pin is refused and nothing is kept", no_node),
+    ("both binaries stop cleanly on SIGTERM", clean_stop),
+    ("a second worker on the same data folder is refused in one line", second_worker),
+    ("a port in use is refused in one line", port_in_use),
+    ("a token without a scope is refused what it does not name", scopes),
+];
+
+/// How long a small pin may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn together(context: &Context, step: &Step) -> Result<Tally> {
+    context.binaries(step)?;
+    let mut tally = Tally::default();
+    for (name, check) in CHECKS {
+        step.detail(name);
+        tally.check(name, check(context, step));
+    }
+    Ok(tally)
+}
+
+fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
+    let path = fixture.folder.path().join("sample");
+    sample::write(&path)?;
+    let provider = Provider::start(&fixture.instance, &path)?;
+    Ok((path, provider))
+}
+
+/// Whether a node that has nothing gets the whole folder from the delegates.
+fn ensure_served(fixture: &Fixture, cid: &str, delegates: &[String], sample: &Path) -> Result<()> {
+    let output = fixture.folder.path().join("fetched");
+    let mut command = fixture.instance.worker();
+    command.args(["fetch", cid]).arg("--output").arg(&output);
+    for delegate in delegates {
+        command.args(["--from", delegate]);
+    }
+    run(command)?.success("pinrail-worker fetch")?;
+    ensure!(sample::same(sample, &output)?, "what is served differs from what was pinned");
+    Ok(())
+}
+
+fn whole_life(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let (path, provider) = provide_sample(&fixture)?;
+    let request = fixture.client.add_pin(&provider.cid, "whole life", &provider.addresses)?;
+    let pinned = fixture.client.follow(&request, PATIENCE, |_| ())?;
+    provider.stop()?;
+    ensure!(pinned.delegates.iter().all(|delegate| delegate.contains("/p2p/")), "{:?}", pinned.delegates);
+    ensure_served(&fixture, &pinned.cid, &pinned.delegates, &path)?;
+
+    let place = format!("/pins/{request}");
+    fixture.client.delete(&place)?.expect(202)?;
+    fixture.client.get(&place)?.expect(404)?;
+    let gone = fixture.client.delete(&place)?.expect(404)?;
+    ensure!(gone["error"]["reason"] == "NOT_FOUND", "{gone}");
+    Ok(())
+}
+
+fn replace(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let (path, provider) = provide_sample(&fixture)?;
+    let old = fixture.client.add_pin(&provider.cid, "old", &provider.addresses)?;
+    let pinned = fixture.client.follow(&old, PATIENCE, |_| ())?;
+    provider.stop()?;
+    // Nobody has the new one, so the old one's data is what the replace must not lose.
+    let new = json!({ "cid": "bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi", "name": "new" });
+    let answer = fixture.client.post(&format!("/pins/{old}"), &new)?.expect(202)?;
+    ensure!(answer["pin"]["name"] == "new", "{answer}");
+    fixture.client.get(&format!("/pins/{old}"))?.expect(404)?;
+    let list = fixture.client.get("/pins?status=queued,pinning,pinned,failed")?.expect(200)?;
+    ensure!(list["count"] == 1, "{list}");
+    ensure_served(&fixture, &pinned.cid, &pinned.delegates, &path)
+}
+
+fn killed_while_fetching(context: &Context, step: &Step) -> Result<()> {
+    let mut fixture = Fixture::start(context, step)?;
+    let path = fixture.folder.path().join("sample");
+    sample::write(&path)?;
+    // Its provider comes only after the kill, so the fetch cannot have ended before it.
+    let provider = Provider::start(&fixture.instance, &path)?;
+    let cid = provider.cid.clone();
+    provider.stop()?;
+    let request = fixture.client.add_pin(&cid, "killed", &[])?;
+    fixture.kill()?;
+    fixture.restart()?;
+    let status = fixture.client.get(&format!("/pins/{request}"))?.expect(200)?;
+    ensure!(status["pin"]["cid"] == cid.as_str(), "{status}");
+    let provider = Provider::start(&fixture.instance, &path)?;
+    // A second request for the same root brings the origin with it.
+    fixture.client.add_pin(&cid, "with an origin", &provider.addresses)?;
+    let pinned = fixture.client.follow(&request, PATIENCE, |_| ())?;
+    provider.stop()?;
+    ensure_served(&fixture, &pinned.cid, &pinned.delegates, &path)
+}
+
+fn killed_when_pinned(context: &Context, step: &Step) -> Result<()> {
+    let mut fixture = Fixture::start(context, step)?;
+    let (path, provider) = provide_sample(&fixture)?;
+    let request = fixture.client.add_pin(&provider.cid, "pinned", &provider.addresses)?;
+    fixture.client.follow(&request, PATIENCE, |_| ())?;
+    provider.stop()?;
+    fixture.kill()?;
+    fixture.restart()?;
+    let pinned = fixture.client.follow(&request, PATIENCE, |_| ())?;
+    ensure_served(&fixture, &pinned.cid, &pinned.delegates, &path)
+}
+
+fn no_node(context: &Context, step: &Step) -> Result<()> {
+    let mut fixture = Fixture::prepare(context, step)?;
+    fixture.api = Some(fixture.instance.start_api()?);
+    let pin = json!({ "cid": "bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi" });
+    let refused = fixture.client.post("/pins", &pin)?.expect(503)?;
+    ensure!(refused["error"]["reason"] == "NO_IPFS_NODE", "{refused}");
+    let list = fixture.client.get("/pins?status=queued,pinning,pinned,failed")?.expect(200)?;
+    ensure!(list["count"] == 0, "{list}");
+    Ok(())
+}
+
+fn clean_stop(context: &Context, step: &Step) -> Result<()> {
+    let mut fixture = Fixture::start(context, step)?;
+    for (name, running) in [("pinrail-worker", fixture.worker.take()), ("pinrail-api", fixture.api.take())] {
+        let status = running.with_context(|| format!("{name} does not run"))?.stop()?;
+        ensure!(status.success(), "{name} ended with {status}");
+    }
+    Ok(())
+}
+
+fn second_worker(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let mut command = fixture.instance.worker();
+    command.args(["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    ensure_refused_in_a_line(command)
+}
+
+fn port_in_use(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let held = TcpListener::bind("127.0.0.1:0")?;
+    let mut command = fixture.instance.api();
+    command.args(["serve", "--listen", &held.local_addr()?.to_string()]);
+    ensure_refused_in_a_line(command)
+}
+
+/// The last line says what is wrong; a log may come before it, a backtrace may not.
+fn ensure_refused_in_a_line(mut command: Command) -> Result<()> {
+    // Whoever asks for backtraces gets them.
+    command.env_remove("RUST_BACKTRACE");
+    let finished = run(command)?;
+    ensure!(!finished.status.success(), "it was not refused");
+    let lines: Vec<&str> = finished.output.lines().collect();
+    let last = lines.last().context("it was refused without a word")?;
+    ensure!(last.starts_with("error: "), "the last line is no error: {last}");
+    let long = finished.output.contains("stack backtrace") || finished.output.contains("panicked");
+    ensure!(!long, "{}", finished.output);
+    Ok(())
+}
+
+fn scopes(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let reader = fixture.instance.mint_scoped(ACCOUNT, "reader", &["pins:read"])?;
+    let client = fixture.client_with(&reader);
+    client.get("/pins")?.expect(200)?;
+    let refused: Value = client.post("/pins", &json!({ "cid": "bafkqaaa" }))?.expect(403)?;
+    if refused["error"]["reason"] != "FORBIDDEN" {
+        bail!("the reason is {refused}, wanted FORBIDDEN");
+    }
+    let unknown = fixture.client_with("no-token").get("/pins")?.expect(401)?;
+    ensure!(unknown["error"]["reason"] == "UNAUTHORIZED", "{unknown}");
+    Ok(())
+}
