@@ -4,7 +4,7 @@
 //! system's temporary one unless another is named.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,10 +12,10 @@ use multihash_codetable::{Code, MultihashDigest};
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
 use pinrail_ipfs_embedded::{FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 const RAW: u64 = 0x55;
 const DAG_PB: u64 = 0x70;
-const MIB: f64 = 1_048_576.0;
 
 /// A DAG to transfer: so many leaves of that size, each child of a node with that many links.
 struct Shape {
@@ -60,7 +60,8 @@ async fn measure(shape: &Shape, folder: &Path) -> String {
     let begun = Instant::now();
     let totals = sink.fetch(request).await.expect("it is fetched");
     let seconds = begun.elapsed().as_secs_f64();
-    let (blocks, mib) = (totals.blocks as f64 / seconds, totals.bytes as f64 / MIB / seconds);
+    let number = |count: u64| f64::from(u32::try_from(count).expect("less than 4 TiB"));
+    let (blocks, mib) = (number(totals.blocks) / seconds, number(totals.bytes >> 10) / 1024.0 / seconds);
     format!(r#""{}":{{"seconds":{seconds:.2},"blocks_per_second":{blocks:.0},"mib_per_second":{mib:.1}}}"#, shape.name)
 }
 

@@ -30,16 +30,25 @@ pub struct Added {
 
 /// Store a file. One of a single leaf, or an empty one, is that leaf.
 pub fn add(importer: &mut Importer<'_>, path: &Path) -> Result<Added, ProvideError> {
-    let mut file = File::open(path).map_err(ProvideError::file(path))?;
+    let file = File::open(path).map_err(ProvideError::file(path))?;
+    add_leaves(importer, file, CHUNK_BYTES, path)
+}
+
+fn add_leaves(
+    importer: &mut Importer<'_>,
+    mut content: impl Read,
+    chunk_bytes: usize,
+    path: &Path,
+) -> Result<Added, ProvideError> {
     let mut builder = Builder::default();
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        let read = file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk).map_err(ProvideError::file(path))?;
-        if read == 0 && builder.leaves > 0 {
-            return builder.finish(importer);
+        let mut chunk = Vec::with_capacity(chunk_bytes);
+        let limited = content.by_ref().take(chunk_bytes as u64).read_to_end(&mut chunk);
+        let read = limited.map_err(ProvideError::file(path))?;
+        if read > 0 || builder.leaves == 0 {
+            builder.add_leaf(importer, chunk)?;
         }
-        builder.add_leaf(importer, chunk)?;
-        if read < CHUNK_BYTES {
+        if read < chunk_bytes {
             return builder.finish(importer);
         }
     }
@@ -95,4 +104,42 @@ fn join(importer: &mut Importer<'_>, nodes: &[Added]) -> Result<Added, ProvideEr
     let block = Node { links: links.collect(), data: file_data(&sizes) }.encode();
     let total_size = block.len() as u64 + nodes.iter().map(|node| node.total_size).sum::<u64>();
     Ok(Added { cid: importer.put(DAG_PB, block)?, content: sizes.iter().sum(), total_size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{BlockStore, StoreOptions};
+
+    /// As the tests against other nodes make it: xorshift with 64 bits.
+    fn content(size: usize, seed: u64) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut bytes = Vec::with_capacity(size + 8);
+        while bytes.len() < size {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend(state.to_le_bytes());
+        }
+        bytes.truncate(size);
+        bytes
+    }
+
+    /// The CIDs are those of ipfs-unixfs-importer 15 with Helia's settings and chunks of 16 bytes.
+    #[test]
+    fn trees_of_several_levels_are_those_of_helia() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = StoreOptions { reserve: 0, ballast: 0, ..StoreOptions::default() };
+        let store = BlockStore::open(folder.path(), options).expect("the store opens");
+        let mut importer = Importer::begin(&store, 1).expect("it begins");
+        for (size, expected) in [
+            (16 * 1_024, "bafybeihhq346qqqak27we6sxgaw6hh4aqm6m5qqm6wl4smoafp7u2v4e74"),
+            (16 * 1_025, "bafybeics2mb6mto3esihqnlomp7mkqfbgad6offz6wr5dmwl655ik32veu"),
+            (16 * 2_048 + 1, "bafybeiaryejbzlocfdw2ps472g6rqa236shmpgxjlno627yndodz3looxa"),
+        ] {
+            let bytes = content(size, 4);
+            let added = add_leaves(&mut importer, &bytes[..], 16, Path::new("memory")).expect("it is stored");
+            assert_eq!(added.cid.to_string(), expected, "{size} bytes");
+        }
+    }
 }

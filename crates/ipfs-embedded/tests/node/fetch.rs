@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use crate::support::{
+    Block, DAG_CBOR, DAG_JSON, DAG_PB, RAW, TestNode, block, content, dag_cbor, dag_json, dag_pb, dag_pb_bytes, flat,
+    raw, request,
+};
 use cid::Cid;
 use libp2p::multihash::Multihash;
 use multihash_codetable::Code;
 use pinrail_ipfs_embedded::store::Totals;
 use pinrail_ipfs_embedded::{FetchError, Phase};
-use crate::support::{
-    Block, DAG_CBOR, DAG_JSON, DAG_PB, RAW, TestNode, block, content, dag_cbor, dag_json, dag_pb, dag_pb_bytes, flat,
-    raw, request,
-};
 use tokio::sync::watch;
 
 fn totals(blocks: &[Block]) -> Totals {

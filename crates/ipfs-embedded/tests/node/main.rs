@@ -1,6 +1,8 @@
 //! The node against nodes of its own kind, and against peers that mean it harm.
 
+mod conformance;
 mod fetch;
 mod hostile;
+mod provide;
 mod script;
 mod support;
