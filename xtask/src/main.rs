@@ -1,5 +1,6 @@
 //! Development in one program: build and run, test, generate, migrate, measure.
 
+mod bench;
 mod building;
 mod cache;
 mod child;
@@ -38,6 +39,8 @@ enum Task {
     Tidy,
     /// Run every part that has to hold, and set up what they need.
     Test(testing::Options),
+    /// Measure, and print each figure beside its yardstick.
+    Bench(bench::Options),
     /// Print schema.rs from the migrated database, and the OpenAPI document from the code.
     Codegen(codegen::Options),
     /// Run, list, add and revert migrations on a development database.
@@ -60,6 +63,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
         Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
+        Task::Bench(options) => bench::run_bench(&environment, options),
         Task::Codegen(options) => codegen::run_codegen(&environment, options),
         Task::Migrate(options) => database::migrate::migrate(&environment, options),
         Task::Test(options) => testing::run(&environment, options),
