@@ -16,7 +16,7 @@ pub use memory::{MemoryStorage, TestClock};
 /// The argument is the path (from the crate's root) of an `async fn() -> Fixture` that makes a fresh, migrated, empty
 /// storage. The crate that uses this needs tokio with its features `macros` and `rt-multi-thread`.
 ///
-/// ```ignore
+/// ```text
 /// pinrail_storage_conformance::check_storage!(crate::fresh_database);
 /// ```
 #[macro_export]

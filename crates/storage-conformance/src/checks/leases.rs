@@ -196,9 +196,10 @@ pub async fn a_pause_spends_no_attempt(fixture: &Fixture) {
     );
     assert_eq!(seen.root.failure, Some(failure("TRANSFER_STALLED")));
 
-    fixture.advance_secs(30);
-    let lease = fixture.lease_one(&node).await;
-    assert_eq!(lease.attempt, 2);
+    fixture.advance_secs(31);
+    fixture.add(&ada, 2).await;
+    let lease = fixture.lease(&node, 1).await.remove(0);
+    assert_eq!((&lease.key.root, lease.attempt), (&cid(1).root(), 2), "a retry no more: it was due first");
     assert!(!fixture.find(&ada, &request.id).await.root.paused);
     fixture.settle(&lease, Verdict::Pause { due: fixture.now(), storage_full: false }).await;
     assert!(!fixture.find(&ada, &request.id).await.root.paused);

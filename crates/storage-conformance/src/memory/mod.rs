@@ -82,3 +82,52 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use pinrail_domain::{AccountId, Limits, Role};
+    use pinrail_spec::Timestamp;
+    use pinrail_storage::{Accounts, NewAccount, RootQueue, Storage};
+    use uuid::Uuid;
+
+    use super::{MemoryStorage, TestClock};
+
+    fn storage() -> (Arc<TestClock>, MemoryStorage) {
+        let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_000)));
+        let storage = MemoryStorage::with_clock(&clock);
+        (clock, storage)
+    }
+
+    #[tokio::test]
+    async fn the_clock_is_the_tests_own() {
+        let (clock, storage) = storage();
+        assert_eq!(storage.now().await, Ok(Timestamp::from_millis(1_000)));
+        assert_eq!(clock.advance(Duration::from_secs(2)), Timestamp::from_millis(3_000));
+        assert_eq!(storage.now().await, Ok(Timestamp::from_millis(3_000)));
+    }
+
+    #[tokio::test]
+    async fn each_storage_is_another_service() {
+        let (first, second) = (storage().1, storage().1);
+        assert_ne!(first.service_id().await, second.service_id().await);
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_woken_by_what_it_waits_for_and_what_came_before() {
+        let (clock, storage) = storage();
+        let id = AccountId::from_uuid(Uuid::from_u128(1));
+        let account =
+            NewAccount { id, name: "ada".to_owned(), email: None, role: Role::Pinner, limits: Limits::STANDARD };
+        storage.add_account(&account, clock.now()).await.unwrap();
+
+        storage.set_blocked(&id, None, clock.now()).await.unwrap();
+        storage.changed().await.unwrap();
+
+        let block = async { storage.set_blocked(&id, Some("spam"), clock.now()).await };
+        let (woken, blocked) = tokio::join!(storage.changed(), block);
+        assert_eq!((woken, blocked.unwrap().blocked.as_deref()), (Ok(()), Some("spam")));
+    }
+}
