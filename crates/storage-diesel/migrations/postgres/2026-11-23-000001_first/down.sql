@@ -1,0 +1,15 @@
+DROP TABLE queue_accounts;
+DROP TABLE queue;
+DROP TABLE holds;
+DROP TABLE pin_counts;
+DROP TABLE pin_meta;
+DROP TABLE pin_requests;
+DROP TABLE root_holders;
+DROP TABLE root_progress;
+DROP TABLE roots;
+DROP TABLE access_tokens;
+DROP TABLE signing_keys;
+DROP TABLE audit_log;
+DROP TABLE accounts;
+DROP TABLE nodes;
+DROP TABLE service;

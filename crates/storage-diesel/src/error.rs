@@ -1,0 +1,58 @@
+//! Why a step on the database was not done, before it is told to the caller in storage's own words.
+
+use diesel::result::{DatabaseErrorKind, Error};
+use pinrail_storage::StorageError;
+
+/// What a query function answers.
+pub(crate) type Step<T> = Result<T, Failed>;
+
+/// A step that was not done: refused by a rule of ours, or by the database.
+///
+/// They are told apart so that only the database's own refusals are tried again.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// A rule of ours.
+    Refused(StorageError),
+    /// The database.
+    Database(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Failed {
+    /// What is stored contradicts itself.
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Refused(StorageError::Corrupt(what.into()))
+    }
+
+    /// `conflict` when the database found the value of a unique column taken, else as it is.
+    pub(crate) fn or_conflict(error: Error, conflict: impl Into<String>) -> Self {
+        match error {
+            Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+                Self::Refused(StorageError::Conflict(conflict.into()))
+            }
+            other => Self::Database(other),
+        }
+    }
+}
+
+impl From<Failed> for StorageError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(error) => error,
+            Failed::Database(Error::DeserializationError(error)) => Self::Corrupt(error.to_string()),
+            Failed::Database(Error::NotFound) => Self::Corrupt("a row that others refer to is gone".to_owned()),
+            Failed::Database(error) => Self::Unavailable(error.to_string()),
+        }
+    }
+}

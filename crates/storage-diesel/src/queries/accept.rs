@@ -1,0 +1,294 @@
+//! Accepting a pin request: judged against the account's limits, its root wanted, its rows written.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{Limits, NewPinRequest, PinRequest, RootState, Usage};
+use pinrail_spec::{Cid, RootKey, Timestamp, fold};
+use pinrail_storage::StorageError;
+
+use super::change::{Change, place, received, want_afresh};
+use super::nodes::Fleet;
+use super::tally::Tally;
+use super::{Conn, dialect, holds};
+use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
+use crate::error::{Failed, Step};
+use crate::rows::{AccountRow, RequestRow, Root, Work};
+use crate::schema::{accounts, pin_meta, pin_requests, queue, roots};
+
+/// The root of the request that an accepted one replaces.
+pub(super) struct Replaced {
+    pub(super) root: i64,
+    pub(super) node: i64,
+    pub(super) is_unfinished: bool,
+}
+
+/// What of an account stands on one root.
+#[derive(Default, Clone, Copy)]
+struct Stake {
+    requests: i64,
+    holds: i64,
+}
+
+/// Accept a request of an account whose row is locked. Answers what the client is told, and the key of its root.
+pub(super) async fn accept(
+    conn: &mut Conn,
+    account: &AccountRow,
+    request: &NewPinRequest,
+    replaced: Option<&Replaced>,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Step<(PinRequest, i64)> {
+    let key = request.pin.cid.root();
+    let found = dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?;
+    let stake = stake(conn, account, found.as_ref()).await?;
+    let fleet = Fleet::load(conn).await?;
+    let preferred = replaced.map(|replaced| replaced.node).filter(|node| fleet.is_live(*node, now));
+    let node = preferred.or_else(|| fleet.choose(now));
+
+    let admitted = admit(conn, account, &request.pin.cid, found.as_ref(), stake, replaced).await;
+    let node = match (admitted, node) {
+        (Ok(()), Some(node)) => node,
+        (Ok(()), None) => return Err(refusal(conn, request, StorageError::NoNode.into()).await?),
+        (Err(refused), _) => return Err(refusal(conn, request, refused).await?),
+    };
+    let root = match found {
+        Some(root) => want(conn, root, &request.pin.cid, &fleet, now, tally).await?,
+        None => make(conn, &key, &request.pin.cid, node, now, tally).await?,
+    };
+    add_stake(conn, account, &root, stake, tally).await?;
+    if request.pin.cid.is_whole() {
+        holds::end_holds_awaiting(conn, root.key, now.as_millis(), tally).await?;
+    }
+    let created = write(conn, account, request, &root, now, tally).await?;
+    let shown = show(conn, request, &root, &fleet, created, now).await?;
+    Ok((shown, root.key))
+}
+
+/// A taken id is told before any other refusal.
+async fn refusal(conn: &mut Conn, request: &NewPinRequest, refused: Failed) -> Step<Failed> {
+    let same = pin_requests::table.filter(pin_requests::id.eq(id_bytes(request.id.as_uuid())));
+    let is_taken: bool = diesel::select(diesel::dsl::exists(same)).get_result(conn).await?;
+    Ok(if is_taken { taken(request).into() } else { refused })
+}
+
+fn taken(request: &NewPinRequest) -> StorageError {
+    StorageError::Conflict(format!("the pin request {}", request.id))
+}
+
+async fn stake(conn: &mut Conn, account: &AccountRow, root: Option<&Root>) -> Step<Stake> {
+    let Some(root) = root else { return Ok(Stake::default()) };
+    let row = queue::table.find((root.key, account.key)).select((queue::requests, queue::holds));
+    let found: Option<(i64, i64)> = row.first(conn).await.optional()?;
+    Ok(found.map(|(requests, holds)| Stake { requests, holds }).unwrap_or_default())
+}
+
+/// Judge the account's limits, with the replaced request gone and its root held.
+async fn admit(
+    conn: &mut Conn,
+    account: &AccountRow,
+    cid: &Cid,
+    root: Option<&Root>,
+    stake: Stake,
+    replaced: Option<&Replaced>,
+) -> Step<()> {
+    let usage = match replaced {
+        Some(replaced) => usage_without(conn, account, replaced).await?,
+        None => account.usage(),
+    };
+    let is_same = replaced.is_some_and(|replaced| root.is_some_and(|root| root.key == replaced.root));
+    let refuse = |quota| Failed::Refused(StorageError::Quota(quota));
+    Limits::admit_same_root(from_column(stake.requests - i64::from(is_same))).map_err(refuse)?;
+
+    let limits = account.limits();
+    let pinned = root.filter(|root| root.work.state.0 == RootState::Pinned);
+    if pinned.is_some() || cid.is_whole() {
+        limits.admit(&usage, false).map_err(refuse)?;
+        let size = pinned.and_then(|root| root.work.dag_bytes).unwrap_or_else(|| whole_bytes(cid));
+        let is_new = stake.requests + stake.holds == 0;
+        return if is_new { limits.admit_bytes(&usage, from_column(size)).map_err(refuse) } else { Ok(()) };
+    }
+    let is_waited_for = stake.requests > 0 && root.is_some_and(|root| root.work.is_unfinished());
+    limits.admit(&usage, !is_waited_for).map_err(refuse)
+}
+
+async fn usage_without(conn: &mut Conn, account: &AccountRow, replaced: &Replaced) -> Step<Usage> {
+    let row = queue::table.find((replaced.root, account.key)).select(queue::requests);
+    let requests: i64 = row.first(conn).await?;
+    let usage = account.usage();
+    let unqueued = u64::from(requests == 1 && replaced.is_unfinished);
+    Ok(Usage {
+        requests: usage.requests.saturating_sub(1),
+        queued_roots: usage.queued_roots.saturating_sub(unqueued),
+        bytes: usage.bytes,
+    })
+}
+
+/// The size of a DAG that its CID holds whole: one block, the digest.
+fn whole_bytes(cid: &Cid) -> i64 {
+    i64::from(cid.inner().hash().size())
+}
+
+/// Make the row of a root that nobody wanted before.
+async fn make(conn: &mut Conn, key: &RootKey, cid: &Cid, node: i64, now: Timestamp, tally: &mut Tally) -> Step<Root> {
+    let mut work = Work { requests: 1, refs: 1, epoch: 1, ..Work::new(node, now.as_millis()) };
+    if cid.is_whole() {
+        work.be_pinned(1, whole_bytes(cid));
+    } else {
+        tally.load(node, 1);
+    }
+    let codec = to_column(key.codec);
+    let made = diesel::insert_into(roots::table)
+        .values((roots::codec.eq(codec), roots::multihash.eq(&key.multihash), work.clone()))
+        .returning(roots::key)
+        .get_result(conn)
+        .await?;
+    Ok(Root { key: made, codec, multihash: key.multihash.clone(), work })
+}
+
+/// Want a root once more.
+async fn want(conn: &mut Conn, root: Root, cid: &Cid, fleet: &Fleet, now: Timestamp, tally: &mut Tally) -> Step<Root> {
+    let millis = now.as_millis();
+    let mut change = Change::of(root);
+    let is_first = change.root.work.requests == 0;
+    change.work().requests += 1;
+    change.work().refs += 1;
+    match change.root.work.state.0 {
+        RootState::Pinned => {}
+        _ if cid.is_whole() => {
+            change.clear_progress(conn).await?;
+            change.work().begin_anew(RootState::Pinned, millis);
+            change.work().wanted_since = millis;
+            change.work().be_pinned(1, whole_bytes(cid));
+        }
+        RootState::Queued | RootState::Pinning if !is_first => hurry(change.work(), millis),
+        _ => want_afresh(conn, &mut change, millis).await?,
+    }
+    let work = change.work();
+    if work.is_unfinished() && !work.is_leased(millis) {
+        let node = fleet.keep_or_move(work.node, now);
+        if node != work.node {
+            work.end_lease();
+            work.node = node;
+        }
+    }
+    change.finish(conn, tally).await
+}
+
+/// Be tried soon, for a new request may have brought the origin that was missing.
+fn hurry(work: &mut Work, now: i64) {
+    if !work.is_leased(now) {
+        work.due = work.due.min(now);
+        work.retry = false;
+    }
+}
+
+/// Count the request for the account, and stand in its queue.
+async fn add_stake(conn: &mut Conn, account: &AccountRow, root: &Root, stake: Stake, tally: &mut Tally) -> Step<()> {
+    if stake.requests == 0 {
+        tally.queued_roots(account.key, i64::from(root.work.is_unfinished()));
+    }
+    if stake.requests + stake.holds == 0 {
+        tally.bytes(account.key, to_column(received(conn, root).await?.bytes));
+    }
+    let (rank, due) = place(&root.work);
+    diesel::insert_into(queue::table)
+        .values((
+            queue::root.eq(root.key),
+            queue::account.eq(account.key),
+            queue::requests.eq(1),
+            queue::holds.eq(0),
+            queue::node.eq(root.work.node),
+            queue::rank.eq(rank),
+            queue::due.eq(due),
+        ))
+        .on_conflict((queue::root, queue::account))
+        .do_update()
+        .set((
+            queue::requests.eq(queue::requests + 1),
+            queue::node.eq(root.work.node),
+            queue::rank.eq(rank),
+            queue::due.eq(due),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Write the request's rows; when it was created.
+async fn write(
+    conn: &mut Conn,
+    account: &AccountRow,
+    request: &NewPinRequest,
+    root: &Root,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Step<i64> {
+    let created = now.as_millis().max(account.last_created + 1);
+    let row = RequestRow {
+        account: account.key,
+        created,
+        id: id_bytes(request.id.as_uuid()),
+        ordinal: account.next_ordinal,
+        cid: request.pin.cid.as_str().to_owned(),
+        root: root.key,
+        name: request.pin.name.clone(),
+        folded_name: request.pin.name.as_deref().map(fold),
+        origins: (!request.pin.origins.is_empty()).then(|| addresses_text(&request.pin.origins)),
+        meta: if request.pin.meta.is_empty() { None } else { Some(json_text(&request.pin.meta)?) },
+        token: id_bytes(request.token.as_uuid()),
+        status: root.work.state,
+    };
+    diesel::insert_into(pin_requests::table)
+        .values(row)
+        .execute(conn)
+        .await
+        .map_err(|error| Failed::or_conflict(error, format!("the pin request {}", request.id)))?;
+    for (key, value) in &request.pin.meta {
+        let account = pin_meta::account.eq(account.key);
+        diesel::insert_into(pin_meta::table)
+            .values((account, pin_meta::key.eq(key), pin_meta::value.eq(value), pin_meta::created.eq(created)))
+            .execute(conn)
+            .await?;
+    }
+    tally.requests(account.key, 1);
+    tally.count(account.key, account.next_ordinal, created, root.work.state.0, 1);
+    diesel::update(accounts::table.find(account.key))
+        .set((accounts::last_created.eq(created), accounts::next_ordinal.eq(account.next_ordinal + 1)))
+        .execute(conn)
+        .await?;
+    Ok(created)
+}
+
+/// What the client is told.
+async fn show(
+    conn: &mut Conn,
+    request: &NewPinRequest,
+    root: &Root,
+    fleet: &Fleet,
+    created: i64,
+    now: Timestamp,
+) -> Step<PinRequest> {
+    let state = root.work.state.0;
+    let (delegates, node_silent) = fleet.describe(root.work.node, now)?;
+    Ok(PinRequest {
+        id: request.id,
+        account: request.account,
+        created: moment(created),
+        pin: request.pin.clone(),
+        status: state.status().ok_or_else(|| Failed::corrupt("a wanted root is releasing"))?,
+        root: root.view(received(conn, root).await?, node_silent, now.as_millis())?,
+        delegates,
+        queue_position: None,
+    })
+}
+
+/// Delete a request's rows and count it no more.
+pub(super) async fn delete_request(conn: &mut Conn, request: &RequestRow, tally: &mut Tally) -> Step<()> {
+    diesel::delete(pin_requests::table.find((request.account, request.created))).execute(conn).await?;
+    for (key, value) in request.meta()? {
+        diesel::delete(pin_meta::table.find((request.account, key, value, request.created))).execute(conn).await?;
+    }
+    tally.requests(request.account, -1);
+    tally.count(request.account, request.ordinal, request.created, request.status.0, -1);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Accounts: added, found, granted access, blocked.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{Access, Account, AccountId, Limits};
+use pinrail_spec::Timestamp;
+use pinrail_storage::{NewAccount, StorageError};
+
+use super::{Conn, blocks, dialect};
+use crate::columns::{id_bytes, role_word, to_column};
+use crate::error::{Failed, Step};
+use crate::rows::AccountRow;
+use crate::schema::{accounts, audit_log};
+
+/// Add an account without access.
+pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, now: Timestamp) -> Step<Account> {
+    let row: AccountRow = diesel::insert_into(accounts::table)
+        .values((
+            accounts::id.eq(id_bytes(account.id.as_uuid())),
+            accounts::name.eq(&account.name),
+            accounts::email.eq(account.email.as_deref()),
+            accounts::role.eq(role_word(account.role)),
+            limit_columns(&account.limits),
+            accounts::used_requests.eq(0),
+            accounts::used_queued_roots.eq(0),
+            accounts::used_bytes.eq(0),
+            accounts::last_created.eq(0),
+            accounts::next_ordinal.eq(0),
+            accounts::created.eq(now.as_millis()),
+        ))
+        .returning(AccountRow::as_returning())
+        .get_result(conn)
+        .await
+        .map_err(|error| Failed::or_conflict(error, format!("the account {}", account.name)))?;
+    row.account()
+}
+
+type LimitColumns = (
+    diesel::dsl::Eq<accounts::limit_requests, Option<i64>>,
+    diesel::dsl::Eq<accounts::limit_queued_roots, Option<i64>>,
+    diesel::dsl::Eq<accounts::limit_bytes, Option<i64>>,
+);
+
+fn limit_columns(limits: &Limits) -> LimitColumns {
+    (
+        accounts::limit_requests.eq(limits.requests.map(to_column)),
+        accounts::limit_queued_roots.eq(limits.queued_roots.map(to_column)),
+        accounts::limit_bytes.eq(limits.bytes.map(to_column)),
+    )
+}
+
+/// The key of an account.
+pub(super) async fn account_key(conn: &mut Conn, id: &AccountId) -> Step<Option<i64>> {
+    let row = accounts::table.filter(accounts::id.eq(id_bytes(id.as_uuid())));
+    Ok(row.select(accounts::key).first(conn).await.optional()?)
+}
+
+/// The account's row, locked until the step ends.
+pub(super) async fn lock_account(conn: &mut Conn, id: &AccountId) -> Step<Option<AccountRow>> {
+    Ok(dialect::lock_account(conn, &id_bytes(id.as_uuid())).await.optional()?)
+}
+
+/// The account with this id.
+pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> Step<Option<Account>> {
+    let found: Option<AccountRow> = accounts::table
+        .filter(accounts::id.eq(id_bytes(id.as_uuid())))
+        .select(AccountRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    found.map(|row| row.account()).transpose()
+}
+
+/// The account with this name.
+pub(crate) async fn find_account_by_name(conn: &mut Conn, name: &str) -> Step<Option<Account>> {
+    let found: Option<AccountRow> =
+        accounts::table.filter(accounts::name.eq(name)).select(AccountRow::as_select()).first(conn).await.optional()?;
+    found.map(|row| row.account()).transpose()
+}
+
+/// Up to `limit` accounts in the order of their names' bytes, those after `after`.
+pub(crate) async fn list_accounts(conn: &mut Conn, after: Option<&str>, limit: u16) -> Step<Vec<Account>> {
+    let rows: Vec<AccountRow> = dialect::accounts_by_name(conn, after, i64::from(limit)).await?;
+    rows.iter().map(AccountRow::account).collect()
+}
+
+/// Grant access or withdraw it, and set limits if there are any.
+pub(crate) async fn set_access(
+    conn: &mut Conn,
+    id: &AccountId,
+    access: Option<&Access>,
+    limits: Option<&Limits>,
+    now: Timestamp,
+) -> Step<Account> {
+    let row = existing(conn, id).await?;
+    diesel::update(accounts::table.find(row.key))
+        .set((
+            accounts::access_since.eq(access.map(|access| access.since.as_millis())),
+            accounts::access_by.eq(access.map(|access| access.by.as_str())),
+            accounts::access_until.eq(access.and_then(|access| access.until).map(Timestamp::as_millis)),
+        ))
+        .execute(conn)
+        .await?;
+    if let Some(limits) = limits {
+        diesel::update(accounts::table.find(row.key)).set(limit_columns(limits)).execute(conn).await?;
+    }
+    let details = serde_json::json!({ "access": access, "limits": limits });
+    let actor = access.map_or("operator", |access| access.by.as_str());
+    let action = if access.is_some() { "access granted" } else { "access withdrawn" };
+    note(conn, actor, action, row.key, &details, now).await?;
+    existing(conn, id).await?.account()
+}
+
+/// Block with a reason, or unblock.
+pub(crate) async fn set_blocked(
+    conn: &mut Conn,
+    id: &AccountId,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Step<Account> {
+    let row = existing(conn, id).await?;
+    diesel::update(accounts::table.find(row.key)).set(accounts::blocked.eq(reason)).execute(conn).await?;
+    match (row.blocked.is_some(), reason) {
+        (false, Some(_)) => blocks::end_fetches(conn, row.key, now.as_millis()).await?,
+        (true, None) => blocks::resume_fetches(conn, row.key, now.as_millis()).await?,
+        _ => {}
+    }
+    let action = if reason.is_some() { "account blocked" } else { "account unblocked" };
+    note(conn, "operator", action, row.key, &serde_json::json!({ "reason": reason }), now).await?;
+    existing(conn, id).await?.account()
+}
+
+async fn existing(conn: &mut Conn, id: &AccountId) -> Step<AccountRow> {
+    let missing = || Failed::Refused(StorageError::Missing(format!("the account {id}")));
+    lock_account(conn, id).await?.ok_or_else(missing)
+}
+
+async fn note(
+    conn: &mut Conn,
+    actor: &str,
+    action: &str,
+    account: i64,
+    details: &serde_json::Value,
+    now: Timestamp,
+) -> Step<()> {
+    diesel::insert_into(audit_log::table)
+        .values((
+            audit_log::at.eq(now.as_millis()),
+            audit_log::actor.eq(actor),
+            audit_log::action.eq(action),
+            audit_log::account.eq(account),
+            audit_log::details.eq(details.to_string()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

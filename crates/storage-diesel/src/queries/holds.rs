@@ -1,0 +1,89 @@
+//! Holds: what keeps the root of a replaced request until the one that replaced it is there.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::releases::{Claim, unclaim};
+use super::tally::Tally;
+use super::{Conn, dialect};
+use crate::error::Step;
+use crate::schema::{holds, queue};
+
+/// Holds that end in one step when their time has come.
+const EXPIRED_AT_ONCE: i64 = 500;
+
+/// A hold to end: whose it is, on which root, for which account.
+type HoldKey = (Vec<u8>, i64, i64);
+
+/// Have holds that wait for `awaited` end at `ends`, or as long as they wait.
+pub(super) async fn end_later(conn: &mut Conn, awaited: i64, ends: Option<i64>) -> Step<()> {
+    diesel::update(holds::table.filter(holds::awaited.eq(awaited))).set(holds::ends.eq(ends)).execute(conn).await?;
+    Ok(())
+}
+
+/// Have the holds of `old` wait for the root of `new`, the request that replaced it.
+pub(super) async fn inherit(conn: &mut Conn, old: &[u8], new: &[u8], awaited: i64) -> Step<()> {
+    diesel::update(holds::table.filter(holds::owner.eq(old)))
+        .set((holds::owner.eq(new), holds::awaited.eq(awaited), holds::ends.eq(None::<i64>)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Have `owner` hold a root until `awaited` is pinned; whether it did not hold it already.
+pub(super) async fn hold(conn: &mut Conn, owner: &[u8], root: i64, account: i64, awaited: i64) -> Step<bool> {
+    let added = diesel::insert_into(holds::table)
+        .values((
+            holds::owner.eq(owner),
+            holds::root.eq(root),
+            holds::account.eq(account),
+            holds::awaited.eq(awaited),
+            holds::ends.eq(None::<i64>),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    if added == 1 {
+        let row = queue::table.find((root, account));
+        diesel::update(row).set(queue::holds.eq(queue::holds + 1)).execute(conn).await?;
+    }
+    Ok(added == 1)
+}
+
+/// End the holds of one request.
+pub(super) async fn end_holds_of(conn: &mut Conn, owner: &[u8], now: i64, tally: &mut Tally) -> Step<()> {
+    let held = holds::table.filter(holds::owner.eq(owner)).order(holds::root);
+    let held: Vec<HoldKey> = held.select((holds::owner, holds::root, holds::account)).load(conn).await?;
+    end(conn, &held, now, tally).await
+}
+
+/// End the holds that wait for a root, because it is pinned.
+pub(super) async fn end_holds_awaiting(conn: &mut Conn, awaited: i64, now: i64, tally: &mut Tally) -> Step<()> {
+    let held = holds::table.filter(holds::awaited.eq(awaited)).order((holds::root, holds::owner));
+    let held: Vec<HoldKey> = held.select((holds::owner, holds::root, holds::account)).load(conn).await?;
+    end(conn, &held, now, tally).await
+}
+
+async fn end(conn: &mut Conn, held: &[HoldKey], now: i64, tally: &mut Tally) -> Step<()> {
+    for (owner, root, account) in held {
+        diesel::delete(holds::table.find((owner, *root))).execute(conn).await?;
+        let row = dialect::lock_root(conn, *root).await?;
+        unclaim(conn, row, *account, Claim::Hold, now, tally).await?;
+    }
+    Ok(())
+}
+
+/// End some of the holds whose time has come; how many.
+pub(crate) async fn expire_holds(conn: &mut Conn, now: i64) -> Step<usize> {
+    let over = holds::table.filter(holds::ends.is_not_null()).filter(holds::ends.le(now));
+    let over: Vec<HoldKey> = over
+        .order((holds::root, holds::owner))
+        .limit(EXPIRED_AT_ONCE)
+        .select((holds::owner, holds::root, holds::account))
+        .load(conn)
+        .await?;
+    let mut tally = Tally::default();
+    end(conn, &over, now, &mut tally).await?;
+    tally.flush(conn).await?;
+    Ok(over.len())
+}

@@ -1,0 +1,249 @@
+//! Leases: taken, renewed, read.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{AccountId, Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, NodeId, RootState};
+use pinrail_spec::{Multiaddr, RootKey, Timestamp};
+
+use super::change::{Change, place};
+use super::nodes::Fleet;
+use super::tally::Tally;
+use super::turns::Turns;
+use super::{Conn, dialect};
+use crate::columns::{addresses, id, id_bytes, moment, root_key, to_column};
+use crate::error::{Failed, Step};
+use crate::rows::{AccountRow, Root, State};
+use crate::schema::{accounts, holds, pin_requests, queue, root_holders, roots};
+
+/// The most origins that a worker is given for one root.
+const ORIGINS: usize = 60;
+/// Requests whose origins are read at once.
+const ORIGINS_PAGE: i64 = 64;
+
+/// Who takes leases, when, and until when.
+struct Taker {
+    node: i64,
+    now: i64,
+    until: i64,
+}
+
+/// Take up to `limit` due roots of a node to pin, and beside them releases.
+pub(crate) async fn lease_due(
+    conn: &mut Conn,
+    node: &NodeId,
+    now: Timestamp,
+    until: Timestamp,
+    limit: usize,
+    slots: usize,
+) -> Step<Vec<Lease>> {
+    let fleet = Fleet::load(conn).await?;
+    let Some(node) = fleet.in_service(node) else { return Ok(Vec::new()) };
+    let taker = Taker { node, now: now.as_millis(), until: until.as_millis() };
+    put_back_expired(conn, taker.now).await?;
+    let mut nodes = fleet.not_live(now);
+    nodes.retain(|other| *other != node);
+    nodes.push(node);
+
+    let mut tally = Tally::default();
+    let mut leases = Vec::new();
+    let mut turns = Turns::load(conn, node, nodes, taker.now, slots).await?;
+    while leases.len() < limit
+        && let Some((root, account)) = turns.next(conn, limit).await?
+    {
+        let claimed = dialect::claim_root(conn, root).await.optional()?;
+        if let Some(root) = claimed.filter(|root| is_free(root, taker.now)) {
+            leases.push(take(conn, root, Some(account), &taker, &mut tally).await?);
+            turns.serve(conn).await?;
+        }
+    }
+    for root in due_releases(conn, &taker, slots).await? {
+        leases.push(take(conn, root, None, &taker, &mut tally).await?);
+    }
+    tally.flush(conn).await?;
+    Ok(leases)
+}
+
+fn is_free(root: &Root, now: i64) -> bool {
+    root.work.is_unfinished() && root.work.requests > 0 && root.work.due <= now && !root.work.is_leased(now)
+}
+
+/// Put roots whose lease has expired back into the queues, from which a lease takes them. The lease's token stays,
+/// since it can be renewed until another takes over.
+async fn put_back_expired(conn: &mut Conn, now: i64) -> Step<()> {
+    let expired = roots::table
+        .filter(roots::lease_token.is_not_null())
+        .filter(roots::lease_until.le(now))
+        .filter(roots::state.eq(State(RootState::Pinning)));
+    let expired: Vec<Root> = expired.select(Root::as_select()).load(conn).await?;
+    for mut root in expired {
+        root.work.end_lease();
+        let (rank, due) = place(&root.work);
+        diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0)))
+            .set((queue::rank.eq(rank), queue::due.eq(due)))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The releases that the node may take now.
+async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<Root>> {
+    let running: i64 = roots::table
+        .filter(roots::lease_token.is_not_null())
+        .filter(roots::lease_until.gt(taker.now))
+        .filter(roots::lease_node.eq(taker.node))
+        .filter(roots::lease_account.is_null())
+        .count()
+        .get_result(conn)
+        .await?;
+    let room = to_column(u64::try_from(slots).unwrap_or(u64::MAX)).saturating_sub(running).max(0);
+    let due = roots::table
+        .filter(roots::node.eq(taker.node))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'releasing'"))
+        .filter(roots::due.le(taker.now))
+        .filter(roots::lease_token.is_null().or(roots::lease_until.le(taker.now)));
+    Ok(due.order((roots::due, roots::key)).limit(room).select(Root::as_select()).load(conn).await?)
+}
+
+async fn take(conn: &mut Conn, root: Root, account: Option<i64>, taker: &Taker, tally: &mut Tally) -> Step<Lease> {
+    let random = dialect::random_bytes(conn).await?;
+    let random = random.try_into().map_err(|_| Failed::corrupt("random bytes of another number than ten"))?;
+    let token = LeaseToken::new(moment(taker.now), random);
+    let mut change = Change::of(root);
+    let work = change.work();
+    work.node = taker.node;
+    work.lease_token = Some(id_bytes(token.as_uuid()));
+    work.lease_until = Some(taker.until);
+    work.lease_node = Some(taker.node);
+    work.lease_account = account;
+    work.epoch += 1;
+    work.attempts += 1;
+    if account.is_some() {
+        work.state = State(RootState::Pinning);
+        work.retry = true;
+        work.waiting = false;
+        work.paused = false;
+        let holder = (root_holders::root.eq(change.root.key), root_holders::node.eq(taker.node));
+        diesel::insert_into(root_holders::table).values(holder).on_conflict_do_nothing().execute(conn).await?;
+    }
+    let root = change.finish(conn, tally).await?;
+    describe(conn, &root, account).await
+}
+
+/// The lease as the worker is told of it.
+async fn describe(conn: &mut Conn, root: &Root, account: Option<i64>) -> Step<Lease> {
+    let (task, account) = match account {
+        None => (LeaseTask::Release, None),
+        Some(account) => {
+            let previous = previous(conn, root).await?;
+            let task = LeaseTask::Pin { origins: origins(conn, root.key).await?, previous };
+            (task, Some(account_id(conn, account).await?))
+        }
+    };
+    Ok(Lease {
+        key: root.lease_key()?,
+        task,
+        account,
+        attempt: u32::try_from(root.work.attempts).unwrap_or(u32::MAX),
+        wanted_since: moment(root.work.wanted_since),
+        until: moment(root.work.lease_until.unwrap_or_default()),
+    })
+}
+
+async fn account_id(conn: &mut Conn, account: i64) -> Step<AccountId> {
+    let bytes: Vec<u8> = accounts::table.find(account).select(accounts::id).first(conn).await?;
+    Ok(AccountId::from_uuid(id(&bytes)?))
+}
+
+/// The youngest root on this root's node that its requests hold and that is whole.
+async fn previous(conn: &mut Conn, root: &Root) -> Step<Option<RootKey>> {
+    let held = holds::table.inner_join(roots::table.on(roots::key.eq(holds::root)));
+    let whole = held
+        .filter(holds::awaited.eq(root.key))
+        .filter(roots::node.eq(root.work.node))
+        .filter(roots::state.eq(State(RootState::Pinned)));
+    let youngest: Option<(i64, Vec<u8>)> =
+        whole.order(roots::key.desc()).select((roots::codec, roots::multihash)).first(conn).await.optional()?;
+    Ok(youngest.map(|(codec, multihash)| root_key(codec, &multihash)))
+}
+
+/// The union of the origins of a root's requests, those of the newest first.
+async fn origins(conn: &mut Conn, root: i64) -> Step<Vec<Multiaddr>> {
+    let mut seen = HashSet::new();
+    let mut origins = Vec::new();
+    for page in 0.. {
+        let texts: Vec<Option<String>> = pin_requests::table
+            .filter(pin_requests::root.eq(root))
+            .filter(pin_requests::origins.is_not_null())
+            .order((pin_requests::created.desc(), pin_requests::id.desc()))
+            .limit(ORIGINS_PAGE)
+            .offset(page * ORIGINS_PAGE)
+            .select(pin_requests::origins)
+            .load(conn)
+            .await?;
+        let is_last = i64::try_from(texts.len()).is_ok_and(|rows| rows < ORIGINS_PAGE);
+        for text in texts.into_iter().flatten() {
+            let further = addresses(&text)?;
+            origins.extend(further.into_iter().filter(|address| seen.insert(address.clone())));
+        }
+        if is_last || origins.len() >= ORIGINS {
+            break;
+        }
+    }
+    origins.truncate(ORIGINS);
+    Ok(origins)
+}
+
+/// The root that a lease holds, locked.
+pub(super) async fn held(conn: &mut Conn, lease: &LeaseKey) -> Step<Option<Root>> {
+    let found = dialect::find_root(conn, to_column(lease.root.codec), &lease.root.multihash).await.optional()?;
+    Ok(found.filter(|root| root.is_held_by(lease)))
+}
+
+/// Make leases end at `until`; which of them still stand.
+pub(crate) async fn renew(conn: &mut Conn, leases: &[LeaseKey], until: Timestamp) -> Step<Vec<bool>> {
+    let mut stand = Vec::with_capacity(leases.len());
+    for lease in leases {
+        let root = held(conn, lease).await?;
+        stand.push(root.is_some());
+        let Some(root) = root else { continue };
+        diesel::update(roots::table.find(root.key)).set(roots::lease_until.eq(until.as_millis())).execute(conn).await?;
+        diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::due.is_not_null()))
+            .set(queue::due.eq(None::<i64>))
+            .execute(conn)
+            .await?;
+    }
+    Ok(stand)
+}
+
+/// What a worker has to know of its leases.
+pub(crate) async fn read_leases(conn: &mut Conn, leases: &[LeaseKey]) -> Step<Vec<LeaseNews>> {
+    let mut news = Vec::with_capacity(leases.len());
+    for lease in leases {
+        let row = roots::table
+            .filter(roots::codec.eq(to_column(lease.root.codec)))
+            .filter(roots::multihash.eq(&lease.root.multihash));
+        let root: Option<Root> = row.select(Root::as_select()).first(conn).await.optional()?;
+        news.push(match root.filter(|root| root.is_held_by(lease)) {
+            None => LeaseNews::Lost,
+            Some(root) if is_over_quota(conn, root.key).await? => LeaseNews::OverQuota,
+            Some(root) => LeaseNews::Wanted { origins: origins(conn, root.key).await? },
+        });
+    }
+    Ok(news)
+}
+
+/// Whether of the accounts that want a root and are not blocked every one is over its bytes.
+async fn is_over_quota(conn: &mut Conn, root: i64) -> Step<bool> {
+    let open: Vec<AccountRow> = queue::table
+        .inner_join(accounts::table.on(accounts::key.eq(queue::account)))
+        .filter(queue::root.eq(root))
+        .filter(queue::requests.gt(0))
+        .filter(accounts::blocked.is_null())
+        .select(AccountRow::as_select())
+        .load(conn)
+        .await?;
+    Ok(!open.is_empty() && open.iter().all(|account| account.limits().bytes_spent(&account.usage())))
+}

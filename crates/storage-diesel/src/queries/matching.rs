@@ -1,0 +1,194 @@
+//! The filters of a list as queries, each led by the index that fits whatever the database guesses of its tables:
+//! without statistics SQLite has chosen plans that are a thousand times slower.
+
+use diesel::dsl::exists;
+use diesel::expression::BoxableExpression;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable};
+use diesel_async::RunQueryDsl;
+use pinrail_domain::RootState;
+use pinrail_spec::{Match, NameFilter, PinFilter, Status, Timestamp, fold};
+
+use super::{Conn, Db, counts, dialect};
+use crate::columns::to_column;
+use crate::error::Step;
+use crate::rows::{RequestRow, State};
+use crate::schema::{pin_meta, pin_requests, roots};
+
+/// Above so many requests with a pair, the page is walked and each request is asked for the pair.
+const RARE: i64 = 10_000;
+
+/// What leads a query: the column that an index begins with, after the account.
+#[derive(Debug, Clone, Copy)]
+enum Lead {
+    /// All of the account's requests.
+    Account,
+    /// Those with one status.
+    Status(State),
+    /// Those for one root.
+    Root(i64),
+}
+
+/// A filter, ready to be asked.
+pub(super) struct Matching<'a> {
+    account: i64,
+    filter: &'a PinFilter,
+    statuses: Vec<State>,
+    /// Queries that share no request: together they have all that match.
+    leads: Vec<Lead>,
+    /// Whether to begin with the requests that have the first of these pairs.
+    is_rare: bool,
+    meta: Vec<(&'a str, &'a str)>,
+}
+
+type Rows<'q> = diesel::helper_types::IntoBoxed<'q, pin_requests::table, Db>;
+
+impl<'a> Matching<'a> {
+    /// Look at a filter of an account.
+    pub(super) async fn of(conn: &mut Conn, account: i64, filter: &'a PinFilter) -> Step<Self> {
+        let statuses: Vec<State> = Status::ALL
+            .into_iter()
+            .filter(|status| filter.statuses.contains(status))
+            .map(|status| State(state_of(status)))
+            .collect();
+        let mut meta: Vec<_> = filter.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let is_rare = lead_with_rarest(conn, account, &mut meta).await?;
+        let is_narrow = filter.name.is_some() || is_rare;
+        let leads = if !filter.roots.is_empty() {
+            wanted_roots(conn, filter).await?.into_iter().map(Lead::Root).collect()
+        } else if is_narrow || statuses.len() == Status::ALL.len() {
+            vec![Lead::Account]
+        } else {
+            statuses.iter().copied().map(Lead::Status).collect()
+        };
+        Ok(Self { account, filter, statuses, leads, is_rare, meta })
+    }
+
+    /// The newest requests that match, up to the filter's limit.
+    pub(super) async fn page(&self, conn: &mut Conn) -> Step<Vec<RequestRow>> {
+        let limit = usize::from(self.filter.limit);
+        let mut page: Vec<RequestRow> = Vec::new();
+        for lead in &self.leads {
+            let rows = self.rows(*lead).order(pin_requests::created.desc()).limit(i64::from(self.filter.limit));
+            page.extend(rows.select(RequestRow::as_select()).load(conn).await?);
+        }
+        page.sort_by_key(|row| std::cmp::Reverse(row.created));
+        page.truncate(limit);
+        Ok(page)
+    }
+
+    /// The requests of one lead that match.
+    fn rows(&self, lead: Lead) -> Rows<'_> {
+        let mut rows = pin_requests::table.filter(pin_requests::account.eq(self.account)).into_boxed();
+        rows = match lead {
+            Lead::Account => rows,
+            Lead::Status(status) => rows.filter(pin_requests::status.eq(status)),
+            Lead::Root(root) => rows.filter(pin_requests::root.eq(root)),
+        };
+        if !matches!(lead, Lead::Status(_)) && self.statuses.len() < Status::ALL.len() {
+            // Joined to nothing, so that no index by status seems to fit.
+            let words: Vec<&str> = self.statuses.iter().map(|status| status.0.as_str()).collect();
+            rows = rows.filter(dialect::status_word().eq_any(words));
+        }
+        if let Some(before) = self.filter.before {
+            rows = rows.filter(pin_requests::created.lt(before.as_millis()));
+        }
+        if let Some(after) = self.filter.after {
+            rows = rows.filter(pin_requests::created.gt(after.as_millis()));
+        }
+        if let Some(name) = &self.filter.name {
+            rows = rows.filter(named(name));
+        }
+        self.with_meta(rows)
+    }
+
+    fn with_meta<'q>(&'q self, mut rows: Rows<'q>) -> Rows<'q> {
+        for (index, (key, value)) in self.meta.iter().enumerate() {
+            let pairs = pin_meta::table
+                .filter(pin_meta::account.eq(self.account))
+                .filter(pin_meta::key.eq(*key))
+                .filter(pin_meta::value.eq(*value));
+            rows = if index == 0 && self.is_rare {
+                rows.filter(pin_requests::created.eq_any(pairs.select(pin_meta::created)))
+            } else {
+                rows.filter(exists(pairs.filter(pin_meta::created.eq(pin_requests::created))))
+            };
+        }
+        rows
+    }
+}
+
+/// The state that a status copies.
+const fn state_of(status: Status) -> RootState {
+    match status {
+        Status::Queued => RootState::Queued,
+        Status::Pinning => RootState::Pinning,
+        Status::Pinned => RootState::Pinned,
+        Status::Failed => RootState::Failed,
+    }
+}
+
+/// Names are compared by position, never by LIKE, whose wildcards they may hold.
+fn named(filter: &NameFilter) -> Box<dyn BoxableExpression<pin_requests::table, Db, SqlType = Nullable<Bool>> + '_> {
+    let folded = fold(&filter.text);
+    match filter.matching {
+        Match::Exact => {
+            // One index serves both: equal names fold equally.
+            Box::new(pin_requests::folded_name.eq(folded).and(pin_requests::name.eq(&filter.text)))
+        }
+        Match::Iexact => Box::new(pin_requests::folded_name.eq(folded)),
+        Match::Partial => Box::new(dialect::position(pin_requests::name, &filter.text).gt(0)),
+        Match::Ipartial => Box::new(dialect::position(pin_requests::folded_name, folded).gt(0)),
+    }
+}
+
+/// The keys of the filter's roots, those that anybody pins.
+async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> Step<Vec<i64>> {
+    let mut keys = Vec::with_capacity(filter.roots.len());
+    for root in &filter.roots {
+        let row =
+            roots::table.filter(roots::codec.eq(to_column(root.codec))).filter(roots::multihash.eq(&root.multihash));
+        keys.extend(row.select(roots::key).first::<i64>(conn).await.optional()?);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Put the rarest pair first; whether it is rare enough to begin with.
+async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(&str, &str)]) -> Step<bool> {
+    for bound in [RARE / 100, RARE] {
+        for index in 0..meta.len() {
+            let (key, value) = meta[index];
+            let beyond = pin_meta::table
+                .filter(pin_meta::account.eq(account))
+                .filter(pin_meta::key.eq(key))
+                .filter(pin_meta::value.eq(value))
+                .order(pin_meta::created)
+                .offset(bound)
+                .select(pin_meta::created);
+            if beyond.first::<i64>(conn).await.optional()?.is_none() {
+                meta.swap(0, index);
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// How many match in all. `before` and `after` bound the count too, so a page that is not full is all there is.
+pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, page: &[RequestRow]) -> Step<i64> {
+    let filter = matching.filter;
+    if page.len() < usize::from(filter.limit) {
+        return Ok(i64::try_from(page.len()).unwrap_or(i64::MAX));
+    }
+    if filter.roots.is_empty() && filter.name.is_none() && filter.meta.is_empty() {
+        let (before, after) = (filter.before.map(Timestamp::as_millis), filter.after.map(Timestamp::as_millis));
+        return counts::count(conn, matching.account, &matching.statuses, before, after).await;
+    }
+    let mut count = 0;
+    for lead in &matching.leads {
+        count += matching.rows(*lead).count().get_result::<i64>(conn).await?;
+    }
+    Ok(count)
+}

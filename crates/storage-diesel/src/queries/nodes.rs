@@ -1,0 +1,175 @@
+//! IPFS nodes: registered, heard of, chosen for new roots, taken out of service.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{Node, NodeId, RootState};
+use pinrail_spec::{Multiaddr, Timestamp};
+use pinrail_storage::{NodeRegistration, StorageError};
+
+use super::change::{Change, want_afresh};
+use super::tally::Tally;
+use super::{Conn, dialect, releases};
+use crate::columns::{addresses_text, backend_word, id_bytes};
+use crate::error::{Failed, Step};
+use crate::rows::{NodeRow, Root, State};
+use crate::schema::{nodes, roots};
+
+/// Roots of a retired node that are queued again in one step.
+const RETIRED_AT_ONCE: i64 = 500;
+
+/// The nodes as one step sees them.
+pub(super) struct Fleet {
+    rows: Vec<NodeRow>,
+    nodes: Vec<Node>,
+}
+
+impl Fleet {
+    /// Load all nodes, without their addresses.
+    pub(super) async fn load(conn: &mut Conn) -> Step<Self> {
+        let rows = node_rows(conn).await?;
+        let nodes = rows.iter().map(NodeRow::standing).collect::<Step<_>>()?;
+        Ok(Self { rows, nodes })
+    }
+
+    /// The key of a node, retired or not.
+    pub(super) fn key_of(&self, id: NodeId) -> Option<i64> {
+        self.nodes.iter().position(|node| node.id == id).map(|index| self.rows[index].key)
+    }
+
+    fn standing(&self, key: i64) -> Option<&Node> {
+        self.rows.iter().position(|row| row.key == key).map(|index| &self.nodes[index])
+    }
+
+    /// The key of a node that is in service.
+    pub(super) fn in_service(&self, id: &NodeId) -> Option<i64> {
+        self.nodes.iter().find(|node| node.id == *id && !node.retired).and_then(|node| self.key_of(node.id))
+    }
+
+    /// The node that a new root is given to.
+    pub(super) fn choose(&self, now: Timestamp) -> Option<i64> {
+        Node::choose(&self.nodes, now).and_then(|node| self.key_of(node.id))
+    }
+
+    /// Whether a node is live.
+    pub(super) fn is_live(&self, key: i64, now: Timestamp) -> bool {
+        self.standing(key).is_some_and(|node| node.is_live(now))
+    }
+
+    /// Where an unfinished root of `key` that nobody has leased belongs: its node stays while that is live.
+    pub(super) fn keep_or_move(&self, key: i64, now: Timestamp) -> i64 {
+        let retired = self.standing(key).is_none_or(|node| node.retired);
+        let chosen = self.choose(now).filter(|chosen| retired || self.is_live(*chosen, now));
+        if self.is_live(key, now) { key } else { chosen.unwrap_or(key) }
+    }
+
+    /// The keys of the nodes that are not live.
+    pub(super) fn not_live(&self, now: Timestamp) -> Vec<i64> {
+        self.rows.iter().map(|row| row.key).filter(|key| !self.is_live(*key, now)).collect()
+    }
+
+    /// What answers say of a node: where to dial it, and whether it is silent.
+    pub(super) fn describe(&self, key: i64, now: Timestamp) -> Step<(Vec<Multiaddr>, bool)> {
+        let row = self.rows.iter().find(|row| row.key == key);
+        let node = row.ok_or_else(|| Failed::corrupt(format!("a root of an unknown node {key}")))?.node()?;
+        Ok((node.delegates().to_vec(), !node.is_live(now)))
+    }
+}
+
+async fn node_rows(conn: &mut Conn) -> Step<Vec<NodeRow>> {
+    Ok(nodes::table.order(nodes::id).select(NodeRow::as_select()).load(conn).await?)
+}
+
+/// Add a node, or bring it up to date, and end its leases.
+pub(crate) async fn register_node(conn: &mut Conn, node: &NodeRegistration, now: Timestamp) -> Step<()> {
+    let told = (
+        nodes::backend.eq(backend_word(node.backend)),
+        nodes::peer_id.eq(&node.peer_id),
+        nodes::addresses.eq(addresses_text(&node.addresses)),
+        nodes::heartbeat.eq(now.as_millis()),
+    );
+    let key = diesel::insert_into(nodes::table)
+        .values((nodes::id.eq(id_bytes(node.id.as_uuid())), told.clone(), nodes::load.eq(0), nodes::retired.eq(false)))
+        .on_conflict(nodes::id)
+        .do_update()
+        .set(told)
+        .returning(nodes::key)
+        .get_result(conn)
+        .await?;
+    end_leases(conn, key).await
+}
+
+/// End all leases that a node has taken; their attempts stay counted.
+async fn end_leases(conn: &mut Conn, node: i64) -> Step<()> {
+    let mut tally = Tally::default();
+    for key in leased_by(conn, node).await? {
+        let mut change = Change::of(dialect::lock_root(conn, key).await?);
+        change.work().end_lease();
+        change.finish(conn, &mut tally).await?;
+    }
+    tally.flush(conn).await
+}
+
+async fn leased_by(conn: &mut Conn, node: i64) -> Step<Vec<i64>> {
+    let leased = roots::table.filter(roots::lease_token.is_not_null()).filter(roots::lease_node.eq(node));
+    Ok(leased.select(roots::key).order(roots::key).load(conn).await?)
+}
+
+/// Change where clients can dial a node; a sign of life.
+pub(crate) async fn set_addresses(conn: &mut Conn, id: &NodeId, addresses: &[Multiaddr], now: Timestamp) -> Step<()> {
+    let told = (nodes::addresses.eq(addresses_text(addresses)), nodes::heartbeat.eq(now.as_millis()));
+    let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
+    registered(id, diesel::update(row).set(told).execute(conn).await?)
+}
+
+/// A sign of life.
+pub(crate) async fn beat(conn: &mut Conn, id: &NodeId, now: Timestamp) -> Step<()> {
+    let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
+    registered(id, diesel::update(row).set(nodes::heartbeat.eq(now.as_millis())).execute(conn).await?)
+}
+
+fn registered(id: &NodeId, changed: usize) -> Step<()> {
+    if changed == 0 { Err(StorageError::Missing(format!("the node {id}")).into()) } else { Ok(()) }
+}
+
+/// All nodes, in the order of their ids.
+pub(crate) async fn list_nodes(conn: &mut Conn) -> Step<Vec<Node>> {
+    node_rows(conn).await?.iter().map(NodeRow::node).collect()
+}
+
+/// Take a node out of service and end its leases.
+pub(crate) async fn retire_node(conn: &mut Conn, id: &NodeId) -> Step<()> {
+    let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
+    registered(id, diesel::update(row).set(nodes::retired.eq(true)).execute(conn).await?)?;
+    let key = node_key(conn, id).await?;
+    end_leases(conn, key).await
+}
+
+async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<i64> {
+    let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
+    Ok(row.select(nodes::key).first(conn).await?)
+}
+
+/// Give up some more of what a retired node has: its pinned roots are wanted afresh, what it was to release goes.
+/// Whether there is more.
+pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) -> Step<bool> {
+    let node = node_key(conn, id).await?;
+    let mut tally = Tally::default();
+    let pinned = of_node(conn, node, RootState::Pinned).await?;
+    for key in &pinned {
+        let mut change = Change::of(dialect::lock_root(conn, *key).await?);
+        want_afresh(conn, &mut change, now.as_millis()).await?;
+        change.finish(conn, &mut tally).await?;
+    }
+    let releasing = of_node(conn, node, RootState::Releasing).await?;
+    for key in &releasing {
+        let root: Root = dialect::lock_root(conn, *key).await?;
+        releases::released(conn, root, node, now.as_millis(), &mut tally).await?;
+    }
+    tally.flush(conn).await?;
+    Ok(!pinned.is_empty() || !releasing.is_empty())
+}
+
+async fn of_node(conn: &mut Conn, node: i64, state: RootState) -> Step<Vec<i64>> {
+    let found = roots::table.filter(roots::node.eq(node)).filter(roots::state.eq(State(state)));
+    Ok(found.select(roots::key).order(roots::key).limit(RETIRED_AT_ONCE).load(conn).await?)
+}

@@ -1,0 +1,105 @@
+//! Pin requests accepted, replaced and removed.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
+use pinrail_spec::Timestamp;
+use pinrail_storage::StorageError;
+
+use super::accept::{Replaced, accept, delete_request};
+use super::accounts::lock_account;
+use super::change::Change;
+use super::releases::{Claim, drop_claim, settle_claims, unclaim};
+use super::tally::Tally;
+use super::{Conn, dialect, holds};
+use crate::columns::id_bytes;
+use crate::error::{Failed, Step};
+use crate::rows::{AccountRow, RequestRow};
+use crate::schema::pin_requests;
+
+/// Accept a pin request.
+pub(crate) async fn add_pin_request(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<PinRequest> {
+    let Some(account) = lock_account(conn, &request.account).await? else {
+        return Err(StorageError::Missing(format!("the account {}", request.account)).into());
+    };
+    let mut tally = Tally::default();
+    let (shown, _) = accept(conn, &account, request, None, now, &mut tally).await?;
+    tally.flush(conn).await?;
+    Ok(shown)
+}
+
+/// Replace `old` by `request`.
+pub(crate) async fn replace_pin_request(
+    conn: &mut Conn,
+    old: &RequestId,
+    request: &NewPinRequest,
+    now: Timestamp,
+) -> Step<Option<PinRequest>> {
+    let Some(account) = lock_account(conn, &request.account).await? else { return Ok(None) };
+    let Some(old) = find_own(conn, &account, old).await? else { return Ok(None) };
+    let old_root = dialect::lock_root(conn, old.root).await?;
+
+    let mut tally = Tally::default();
+    let replaced =
+        Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
+    let (shown, new_root) = accept(conn, &account, request, Some(&replaced), now, &mut tally).await?;
+    delete_request(conn, &old, &mut tally).await?;
+    let new_id = id_bytes(request.id.as_uuid());
+    holds::inherit(conn, &old.id, &new_id, new_root).await?;
+    give_up(conn, &account, &old, &new_id, new_root, now.as_millis(), &mut tally).await?;
+    if shown.root.state == RootState::Pinned {
+        holds::end_holds_of(conn, &new_id, now.as_millis(), &mut tally).await?;
+    }
+    tally.flush(conn).await?;
+    Ok(Some(shown))
+}
+
+/// Take the replaced request off its root, which the new one holds unless it is the same.
+async fn give_up(
+    conn: &mut Conn,
+    account: &AccountRow,
+    old: &RequestRow,
+    new_id: &[u8],
+    new_root: i64,
+    now: i64,
+    tally: &mut Tally,
+) -> Step<()> {
+    let is_held = new_root != old.root && holds::hold(conn, new_id, old.root, account.key, new_root).await?;
+    let mut change = Change::of(dialect::lock_root(conn, old.root).await?);
+    drop_claim(conn, &mut change, account.key, Claim::Request, tally).await?;
+    if !is_held {
+        change.work().refs -= 1;
+    }
+    settle_claims(conn, &mut change, Claim::Request, now).await?;
+    change.finish(conn, tally).await?;
+    Ok(())
+}
+
+/// Remove a request; whether it was there.
+pub(crate) async fn remove_pin_request(
+    conn: &mut Conn,
+    account: &AccountId,
+    id: &RequestId,
+    now: Timestamp,
+) -> Step<bool> {
+    let Some(account) = lock_account(conn, account).await? else { return Ok(false) };
+    let Some(request) = find_own(conn, &account, id).await? else { return Ok(false) };
+    let root = dialect::lock_root(conn, request.root).await?;
+    let mut tally = Tally::default();
+    delete_request(conn, &request, &mut tally).await?;
+    unclaim(conn, root, account.key, Claim::Request, now.as_millis(), &mut tally).await?;
+    holds::end_holds_of(conn, &request.id, now.as_millis(), &mut tally).await?;
+    tally.flush(conn).await?;
+    Ok(true)
+}
+
+async fn find_own(conn: &mut Conn, account: &AccountRow, id: &RequestId) -> Step<Option<RequestRow>> {
+    let found: Option<RequestRow> = pin_requests::table
+        .filter(pin_requests::id.eq(id_bytes(id.as_uuid())))
+        .select(RequestRow::as_select())
+        .first(conn)
+        .await
+        .optional()
+        .map_err(Failed::from)?;
+    Ok(found.filter(|row| row.account == account.key))
+}

@@ -1,0 +1,143 @@
+//! What becomes of leased roots: progress and verdicts.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{DagSize, RootFailure, RootState, Verdict};
+use pinrail_spec::Timestamp;
+use pinrail_storage::{ProgressReport, Settlement, StorageError};
+
+use super::change::{Change, received};
+use super::leases::held;
+use super::releases::released;
+use super::tally::Tally;
+use super::{Conn, holds};
+use crate::columns::{json_text, to_column};
+use crate::error::{Failed, Step};
+use crate::rows::{Root, State, Work};
+use crate::schema::{queue, root_progress};
+
+/// How long the root of a replaced request outlives the failure of the one that replaced it.
+const HELD_AFTER_FAILURE: Duration = Duration::from_hours(24);
+
+/// Note how far fetches have come.
+pub(crate) async fn report_progress(conn: &mut Conn, reports: &[ProgressReport]) -> Step<()> {
+    let mut tally = Tally::default();
+    for report in reports {
+        let fetched = held(conn, &report.lease).await?.filter(|root| root.work.is_unfinished());
+        if let Some(root) = fetched {
+            note_progress(conn, &root, report, &mut tally).await?;
+        }
+    }
+    tally.flush(conn).await
+}
+
+async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, tally: &mut Tally) -> Step<()> {
+    let before = to_column(received(conn, root).await?.bytes);
+    let (blocks, bytes) = (to_column(report.progress.blocks), to_column(report.progress.bytes));
+    let columns = (root_progress::blocks.eq(blocks), root_progress::bytes.eq(bytes));
+    diesel::insert_into(root_progress::table)
+        .values((root_progress::root.eq(root.key), columns))
+        .on_conflict(root_progress::root)
+        .do_update()
+        .set(columns)
+        .execute(conn)
+        .await?;
+    if bytes != before {
+        let accounts: Vec<i64> =
+            queue::table.filter(queue::root.eq(root.key)).select(queue::account).load(conn).await?;
+        for account in accounts {
+            tally.bytes(account, bytes - before);
+        }
+    }
+    Ok(())
+}
+
+/// Settle leases, each on its own.
+pub(crate) async fn settle(
+    conn: &mut Conn,
+    settlements: &[Settlement],
+    now: Timestamp,
+) -> Step<Vec<Result<(), StorageError>>> {
+    let mut tally = Tally::default();
+    let mut settled = Vec::with_capacity(settlements.len());
+    for settlement in settlements {
+        settled.push(match settle_one(conn, settlement, now, &mut tally).await {
+            Ok(()) => Ok(()),
+            Err(Failed::Refused(StorageError::LeaseLost)) => Err(StorageError::LeaseLost),
+            Err(failed) => return Err(failed),
+        });
+    }
+    tally.flush(conn).await?;
+    Ok(settled)
+}
+
+/// Settle one lease; nothing is written when it is lost.
+async fn settle_one(conn: &mut Conn, settlement: &Settlement, now: Timestamp, tally: &mut Tally) -> Step<()> {
+    let root = held(conn, &settlement.lease).await?.ok_or(StorageError::LeaseLost)?;
+    let is_release = root.work.state.0 == RootState::Releasing;
+    match (&settlement.verdict, is_release) {
+        (Verdict::Pinned { size }, false) => pinned(conn, root, *size, now, tally).await,
+        (Verdict::Failed { failure }, false) => fail(conn, root, failure, now, tally).await,
+        (Verdict::Retry { due, failure }, _) => {
+            let failure = json_text(failure)?;
+            let retry = |work: &mut Work| {
+                work.put_off(due.as_millis());
+                work.failure = Some(failure);
+            };
+            put_off(conn, root, retry, tally).await
+        }
+        (Verdict::Wait { due, failure }, false) => {
+            let failure = json_text(failure)?;
+            let wait = |work: &mut Work| {
+                work.put_off(due.as_millis());
+                work.failure = Some(failure);
+                work.attempts = (work.attempts - 1).max(0);
+                work.waiting = true;
+            };
+            put_off(conn, root, wait, tally).await
+        }
+        (Verdict::Pause { due, storage_full }, _) => {
+            let pause = |work: &mut Work| {
+                work.put_off(due.as_millis());
+                work.attempts = (work.attempts - 1).max(0);
+                work.retry = false;
+                work.paused = *storage_full;
+            };
+            put_off(conn, root, pause, tally).await
+        }
+        (Verdict::Released, true) => {
+            let node = root.work.node;
+            released(conn, root, node, now.as_millis(), tally).await
+        }
+        (Verdict::Pinned { .. } | Verdict::Failed { .. } | Verdict::Wait { .. }, true) | (Verdict::Released, false) => {
+            Err(StorageError::LeaseLost.into())
+        }
+    }
+}
+
+async fn pinned(conn: &mut Conn, root: Root, size: DagSize, now: Timestamp, tally: &mut Tally) -> Step<()> {
+    let mut change = Change::of(root);
+    change.clear_progress(conn).await?;
+    change.work().be_pinned(to_column(size.blocks), to_column(size.bytes));
+    let root = change.finish(conn, tally).await?;
+    holds::end_holds_awaiting(conn, root.key, now.as_millis(), tally).await
+}
+
+async fn fail(conn: &mut Conn, root: Root, failure: &RootFailure, now: Timestamp, tally: &mut Tally) -> Step<()> {
+    let mut change = Change::of(root);
+    let work = change.work();
+    work.end_lease();
+    work.state = State(RootState::Failed);
+    work.failure = Some(json_text(failure)?);
+    let root = change.finish(conn, tally).await?;
+    holds::end_later(conn, root.key, Some((now + HELD_AFTER_FAILURE).as_millis())).await
+}
+
+async fn put_off(conn: &mut Conn, root: Root, how: impl FnOnce(&mut Work), tally: &mut Tally) -> Step<()> {
+    let mut change = Change::of(root);
+    how(change.work());
+    change.finish(conn, tally).await?;
+    Ok(())
+}

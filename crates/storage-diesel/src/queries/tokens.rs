@@ -1,0 +1,189 @@
+//! Access tokens and the public halves of the signing keys.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standing, TokenId, TokenRecord};
+use pinrail_spec::Timestamp;
+use pinrail_storage::StorageError;
+
+use super::Conn;
+use super::accounts::account_key;
+use crate::columns::{id, id_bytes, key_state, key_state_word, moment, word};
+use crate::error::{Failed, Step};
+use crate::rows::AccountRow;
+use crate::schema::{access_tokens, accounts, signing_keys};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = access_tokens)]
+struct TokenRow {
+    id: Vec<u8>,
+    name: String,
+    scopes: String,
+    expires: Option<i64>,
+    created: i64,
+    key_id: i64,
+    revocation_id: Vec<u8>,
+    last_used: Option<i64>,
+    revoked: Option<i64>,
+}
+
+impl TokenRow {
+    fn record(self, account: &[u8]) -> Step<TokenRecord> {
+        Ok(TokenRecord {
+            id: TokenId::from_uuid(id(&self.id)?),
+            account: AccountId::from_uuid(id(account)?),
+            name: self.name,
+            scopes: word("scopes", &self.scopes)?,
+            expires: self.expires.map(moment),
+            created: moment(self.created),
+            key_id: key_number(self.key_id)?,
+            revocation_id: RevocationId::from_bytes(self.revocation_id),
+            last_used: self.last_used.map(moment),
+            revoked: self.revoked.map(moment),
+        })
+    }
+}
+
+fn key_number(column: i64) -> Step<u32> {
+    u32::try_from(column).map_err(|_| Failed::corrupt(format!("key id {column}")))
+}
+
+/// Keep the record of a minted token.
+pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord) -> Step<()> {
+    let Some(account) = account_key(conn, &token.account).await? else {
+        return Err(StorageError::Missing(format!("the account {}", token.account)).into());
+    };
+    diesel::insert_into(access_tokens::table)
+        .values((
+            access_tokens::id.eq(id_bytes(token.id.as_uuid())),
+            access_tokens::account.eq(account),
+            access_tokens::name.eq(&token.name),
+            access_tokens::scopes.eq(token.scopes.to_string()),
+            access_tokens::expires.eq(token.expires.map(Timestamp::as_millis)),
+            access_tokens::created.eq(token.created.as_millis()),
+            access_tokens::key_id.eq(i64::from(token.key_id)),
+            access_tokens::revocation_id.eq(token.revocation_id.as_bytes()),
+            access_tokens::last_used.eq(token.last_used.map(Timestamp::as_millis)),
+            access_tokens::revoked.eq(token.revoked.map(Timestamp::as_millis)),
+        ))
+        .execute(conn)
+        .await
+        .map_err(|error| Failed::or_conflict(error, format!("the token {}", token.id)))?;
+    Ok(())
+}
+
+/// The account's tokens, the newest first.
+pub(crate) async fn list_tokens(conn: &mut Conn, account: &AccountId) -> Step<Vec<TokenRecord>> {
+    let account = id_bytes(account.as_uuid());
+    let rows: Vec<TokenRow> = access_tokens::table
+        .inner_join(accounts::table)
+        .filter(accounts::id.eq(&account))
+        .order((access_tokens::created.desc(), access_tokens::id.desc()))
+        .select(TokenRow::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|row| row.record(&account)).collect()
+}
+
+/// One token of any account.
+pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> Step<Option<TokenRecord>> {
+    let found: Option<(TokenRow, Vec<u8>)> = access_tokens::table
+        .inner_join(accounts::table)
+        .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
+        .select((TokenRow::as_select(), accounts::id))
+        .first(conn)
+        .await
+        .optional()?;
+    found.map(|(row, account)| row.record(&account)).transpose()
+}
+
+/// Revoke a token; whether this did it.
+pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, now: Timestamp) -> Step<bool> {
+    let valid = access_tokens::table.find(id_bytes(id.as_uuid())).filter(access_tokens::revoked.is_null());
+    Ok(diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 1)
+}
+
+/// How a token and its account stand.
+pub(crate) async fn standing(conn: &mut Conn, id: &TokenId) -> Step<Option<Standing>> {
+    let found: Option<(AccountRow, Option<i64>, Option<String>)> = access_tokens::table
+        .inner_join(accounts::table)
+        .left_join(signing_keys::table.on(signing_keys::id.eq(access_tokens::key_id)))
+        .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
+        .select((AccountRow::as_select(), access_tokens::revoked, signing_keys::state.nullable()))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((row, revoked, key)) = found else { return Ok(None) };
+    let account = row.account()?;
+    Ok(Some(Standing {
+        account: account.id,
+        role: account.role,
+        blocked: account.blocked,
+        access: account.access,
+        token: *id,
+        token_revoked: revoked.is_some() || key.as_deref() == Some(key_state_word(KeyState::Revoked)),
+    }))
+}
+
+/// Note that tokens were used.
+pub(crate) async fn touch_tokens(conn: &mut Conn, used: &[(TokenId, Timestamp)]) -> Step<()> {
+    for (token, at) in used {
+        let at = at.as_millis();
+        let older = access_tokens::last_used.is_null().or(access_tokens::last_used.lt(at));
+        diesel::update(access_tokens::table.find(id_bytes(token.as_uuid())).filter(older))
+            .set(access_tokens::last_used.eq(at))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Add a public key; if it is active, the one that was is retired.
+pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord) -> Step<()> {
+    if key.state == KeyState::Active {
+        retire_active(conn).await?;
+    }
+    diesel::insert_into(signing_keys::table)
+        .values((
+            signing_keys::id.eq(i64::from(key.id)),
+            signing_keys::public_key.eq(&key.public_key),
+            signing_keys::state.eq(key_state_word(key.state)),
+            signing_keys::created.eq(key.created.as_millis()),
+        ))
+        .execute(conn)
+        .await
+        .map_err(|error| Failed::or_conflict(error, format!("the key {}", key.id)))?;
+    Ok(())
+}
+
+async fn retire_active(conn: &mut Conn) -> Step<()> {
+    let active = signing_keys::table.filter(signing_keys::state.eq(key_state_word(KeyState::Active)));
+    diesel::update(active).set(signing_keys::state.eq(key_state_word(KeyState::Retired))).execute(conn).await?;
+    Ok(())
+}
+
+/// All keys, the newest first.
+pub(crate) async fn list_keys(conn: &mut Conn) -> Step<Vec<PublicKeyRecord>> {
+    let rows: Vec<(i64, Vec<u8>, String, i64)> = signing_keys::table
+        .order((signing_keys::created.desc(), signing_keys::id.desc()))
+        .select((signing_keys::id, signing_keys::public_key, signing_keys::state, signing_keys::created))
+        .load(conn)
+        .await?;
+    let record = |(id, public_key, state, created): (i64, Vec<u8>, String, i64)| {
+        Ok(PublicKeyRecord { id: key_number(id)?, public_key, state: key_state(&state)?, created: moment(created) })
+    };
+    rows.into_iter().map(record).collect()
+}
+
+/// Change what a key may be used for.
+pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState) -> Step<()> {
+    if state == KeyState::Active {
+        retire_active(conn).await?;
+    }
+    let row = signing_keys::table.find(i64::from(id));
+    let changed = diesel::update(row).set(signing_keys::state.eq(key_state_word(state))).execute(conn).await?;
+    if changed == 0 {
+        return Err(StorageError::Missing(format!("the key {id}")).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Whose turn it is, and which of the account's roots: fair shares between accounts.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use crate::error::Step;
+use crate::schema::{accounts, queue, queue_accounts, roots};
+
+/// An account's place among those that wait: fewest running, then longest not served, then the least id.
+type Turn = (usize, Option<i64>, Vec<u8>, i64);
+
+/// The accounts that wait for roots of some nodes, and what each has running.
+pub(super) struct Turns {
+    node: i64,
+    /// Whose roots may be taken: the node's own, and those of nodes that are not live.
+    nodes: Vec<i64>,
+    now: i64,
+    /// The most that one account may have running.
+    most: usize,
+    ready: BinaryHeap<Reverse<Turn>>,
+    queues: HashMap<i64, VecDeque<i64>>,
+}
+
+impl Turns {
+    /// The turns of a node whose worker has `slots` roots at once, the last quarter of which no account gets.
+    pub(super) async fn load(conn: &mut Conn, node: i64, nodes: Vec<i64>, now: i64, slots: usize) -> Step<Self> {
+        let running = running(conn, node, now).await?;
+        let waiting = accounts::table
+            .left_join(
+                queue_accounts::table.on(queue_accounts::account.eq(accounts::key).and(queue_accounts::node.eq(node))),
+            )
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("used_queued_roots > 0"))
+            .filter(accounts::blocked.is_null());
+        let waiting: Vec<(i64, Vec<u8>, Option<i64>)> =
+            waiting.select((accounts::key, accounts::id, queue_accounts::last_served.nullable())).load(conn).await?;
+        let turn = |(key, id, served)| Reverse((running.get(&key).copied().unwrap_or(0), served, id, key));
+        let ready = waiting.into_iter().map(turn).collect();
+        Ok(Self { node, nodes, now, most: slots - slots / 4, ready, queues: HashMap::new() })
+    }
+
+    /// The next root to try, and for whom. `wanted` is how many may follow at most.
+    pub(super) async fn next(&mut self, conn: &mut Conn, wanted: usize) -> Step<Option<(i64, i64)>> {
+        while let Some(Reverse((running, _, _, account))) = self.ready.peek() {
+            let account = *account;
+            if *running < self.most
+                && let Some(root) = self.next_of(conn, account, wanted).await?
+            {
+                return Ok(Some((root, account)));
+            }
+            self.ready.pop();
+        }
+        Ok(None)
+    }
+
+    /// Note that the account whose turn it was is served.
+    pub(super) async fn serve(&mut self, conn: &mut Conn) -> Step<()> {
+        let Some(Reverse((running, _, id, account))) = self.ready.pop() else { return Ok(()) };
+        self.ready.push(Reverse((running + 1, Some(self.now), id, account)));
+        diesel::insert_into(queue_accounts::table)
+            .values((
+                queue_accounts::account.eq(account),
+                queue_accounts::node.eq(self.node),
+                queue_accounts::last_served.eq(self.now),
+            ))
+            .on_conflict((queue_accounts::account, queue_accounts::node))
+            .do_update()
+            .set(queue_accounts::last_served.eq(self.now))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// The account's next root. Its queue is read once: what is taken of it meanwhile is found out when it is tried.
+    async fn next_of(&mut self, conn: &mut Conn, account: i64, wanted: usize) -> Step<Option<i64>> {
+        if !self.queues.contains_key(&account) {
+            let queue = due_roots(conn, account, &self.nodes, self.now, wanted.saturating_mul(2)).await?;
+            self.queues.insert(account, queue);
+        }
+        Ok(self.queues.get_mut(&account).and_then(VecDeque::pop_front))
+    }
+}
+
+/// How many unexpired leases of the node were taken for each account.
+async fn running(conn: &mut Conn, node: i64, now: i64) -> Step<HashMap<i64, usize>> {
+    let leased = roots::table
+        .filter(roots::lease_token.is_not_null())
+        .filter(roots::lease_until.gt(now))
+        .filter(roots::lease_node.eq(node));
+    let accounts: Vec<Option<i64>> = leased.select(roots::lease_account).load(conn).await?;
+    let mut running = HashMap::new();
+    for account in accounts.into_iter().flatten() {
+        *running.entry(account).or_default() += 1;
+    }
+    Ok(running)
+}
+
+/// Up to `limit` due roots of an account in its own order.
+async fn due_roots(conn: &mut Conn, account: i64, nodes: &[i64], now: i64, limit: usize) -> Step<VecDeque<i64>> {
+    let mut fresh = due_of_rank(conn, account, 0, nodes, now, limit).await?;
+    fresh.extend(due_of_rank(conn, account, 1, nodes, now, limit).await?);
+    fresh.sort_unstable();
+    if fresh.len() < limit {
+        let left = limit - fresh.len();
+        fresh.extend(due_of_rank(conn, account, 2, nodes, now, left).await?);
+    }
+    Ok(fresh.into_iter().take(limit).map(|(_, root)| root).collect())
+}
+
+/// Up to `limit` due roots of one rank of an account's queue, with their due.
+async fn due_of_rank(
+    conn: &mut Conn,
+    account: i64,
+    rank: i16,
+    nodes: &[i64],
+    now: i64,
+    limit: usize,
+) -> Step<Vec<(i64, i64)>> {
+    let due = queue::table
+        .filter(queue::account.eq(account))
+        .filter(queue::rank.eq(rank))
+        .filter(queue::due.is_not_null())
+        .filter(queue::due.le(now))
+        .filter(queue::node.eq_any(nodes))
+        .order((queue::due, queue::root))
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX));
+    Ok(due.select((queue::due.assume_not_null(), queue::root)).load(conn).await?)
+}

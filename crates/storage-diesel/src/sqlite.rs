@@ -1,0 +1,65 @@
+//! The queries as SQLite is asked them, and the storage that runs them.
+#![expect(clippy::duplicate_mod, reason = "one set of queries is compiled for both databases")]
+
+mod account_steps;
+mod connection;
+mod dialect;
+mod open;
+mod queue_steps;
+mod reader;
+mod request_steps;
+mod storage;
+mod token_steps;
+mod writer;
+
+#[path = "queries/accept.rs"]
+mod accept;
+#[path = "queries/accounts.rs"]
+mod accounts;
+#[path = "queries/blocks.rs"]
+mod blocks;
+#[path = "queries/change.rs"]
+mod change;
+#[path = "queries/check.rs"]
+mod check;
+#[path = "queries/counts.rs"]
+mod counts;
+#[path = "queries/holds.rs"]
+mod holds;
+#[path = "queries/leases.rs"]
+mod leases;
+#[path = "queries/matching.rs"]
+mod matching;
+#[path = "queries/nodes.rs"]
+mod nodes;
+#[path = "queries/pages.rs"]
+mod pages;
+#[path = "queries/releases.rs"]
+mod releases;
+#[path = "queries/requests.rs"]
+mod requests;
+#[path = "queries/service.rs"]
+mod service;
+#[path = "queries/settle.rs"]
+mod settle;
+#[path = "queries/tally.rs"]
+mod tally;
+#[path = "queries/tokens.rs"]
+mod tokens;
+#[path = "queries/turns.rs"]
+mod turns;
+#[path = "queries/upkeep.rs"]
+mod upkeep;
+
+pub use check::Difference;
+pub use open::{OpenError, SchemaStatus, SqliteOptions, migrate, schema_status};
+pub use storage::SqliteStorage;
+
+use connection::Inline;
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+
+/// The database that the queries are written for.
+type Db = Sqlite;
+/// The connection that they run on.
+type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;

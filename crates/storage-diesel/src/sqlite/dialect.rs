@@ -1,0 +1,57 @@
+//! What SQLite says differently: locks that a single writer does not need, and functions of its own.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Integer, Nullable, Text};
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use crate::rows::{AccountRow, Root};
+use crate::schema::{accounts, roots};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Where `needle` begins in `haystack`, from 1; 0 when it is not there. Unlike LIKE it knows no wildcards and
+    /// takes upper and lower case as different.
+    #[sql_name = "instr"]
+    fn position(haystack: Nullable<Text>, needle: Text) -> Nullable<Integer>;
+}
+
+/// An account's row. The writer holds the lock of the whole database.
+pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<AccountRow> {
+    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).first(conn).await
+}
+
+/// A root's row. The writer holds the lock of the whole database.
+pub(super) async fn lock_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
+    roots::table.find(key).select(Root::as_select()).first(conn).await
+}
+
+/// The row of the root with this codec and multihash. The writer holds the lock of the whole database.
+pub(super) async fn find_root(conn: &mut Conn, codec: i64, multihash: &[u8]) -> QueryResult<Root> {
+    let row = roots::table.filter(roots::codec.eq(codec)).filter(roots::multihash.eq(multihash));
+    row.select(Root::as_select()).first(conn).await
+}
+
+/// A root's row for a lease. There is nobody to skip: the writer holds the lock of the whole database.
+pub(super) async fn claim_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
+    lock_root(conn, key).await
+}
+
+/// Accounts in the order of their names' bytes, which is SQLite's own.
+pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit: i64) -> QueryResult<Vec<AccountRow>> {
+    let mut rows = accounts::table.select(AccountRow::as_select()).order(accounts::name).limit(limit).into_boxed();
+    if let Some(after) = after {
+        rows = rows.filter(accounts::name.gt(after));
+    }
+    rows.load(conn).await
+}
+
+/// Ten random bytes for a lease's token.
+pub(super) async fn random_bytes(conn: &mut Conn) -> QueryResult<Vec<u8>> {
+    diesel::select(diesel::dsl::sql::<Binary>("randomblob(10)")).get_result(conn).await
+}
+
+/// The status of a request as a plain expression, which no index fits.
+pub(super) fn status_word() -> diesel::expression::SqlLiteral<Text> {
+    diesel::dsl::sql("+pin_requests.status")
+}

@@ -1,0 +1,84 @@
+//! The queue of roots on SQLite: which of its steps write, and which concern workers.
+
+use async_trait::async_trait;
+use pinrail_domain::{Lease, LeaseKey, LeaseNews, NodeId};
+use pinrail_spec::{RootKey, Timestamp};
+use pinrail_storage::{ProgressReport, RootQueue, Settlement, StorageError};
+
+use super::{SqliteStorage, holds, leases, settle, upkeep};
+
+#[async_trait]
+impl RootQueue for SqliteStorage {
+    async fn lease_due(
+        &self,
+        node: &NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+        slots: usize,
+    ) -> Result<Vec<Lease>, StorageError> {
+        let node = *node;
+        self.write(Some(now), move |conn| {
+            Box::pin(async move { leases::lease_due(conn, &node, now, until, limit, slots).await })
+        })
+        .await
+    }
+
+    async fn renew(&self, leases: &[LeaseKey], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+        let keys = leases.to_vec();
+        self.write(None, move |conn| Box::pin(async move { leases::renew(conn, &keys, until).await })).await
+    }
+
+    async fn read_leases(&self, leases: &[LeaseKey]) -> Result<Vec<LeaseNews>, StorageError> {
+        let keys = leases.to_vec();
+        self.read(move |conn| Box::pin(async move { leases::read_leases(conn, &keys).await })).await
+    }
+
+    async fn report_progress(&self, reports: &[ProgressReport]) -> Result<(), StorageError> {
+        let reports = reports.to_vec();
+        self.write(None, move |conn| Box::pin(async move { settle::report_progress(conn, &reports).await })).await
+    }
+
+    async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Result<(), StorageError>>, StorageError> {
+        let settlements = settlements.to_vec();
+        self.write(Some(now), move |conn| Box::pin(async move { settle::settle(conn, &settlements, now).await })).await
+    }
+
+    async fn copy_statuses(&self) -> Result<bool, StorageError> {
+        self.write(None, move |conn| Box::pin(async move { upkeep::copy_statuses(conn).await })).await
+    }
+
+    async fn expire_holds(&self, now: Timestamp) -> Result<usize, StorageError> {
+        self.write_for_workers(now, move |conn| {
+            Box::pin(async move { holds::expire_holds(conn, now.as_millis()).await })
+        })
+        .await
+    }
+
+    async fn wake(&self, node: &NodeId, roots: &[RootKey], now: Timestamp) -> Result<(), StorageError> {
+        let node = *node;
+        let roots = roots.to_vec();
+        self.write_for_workers(now, move |conn| Box::pin(async move { upkeep::wake(conn, &node, &roots, now).await }))
+            .await
+    }
+
+    async fn list_waiting(
+        &self,
+        node: &NodeId,
+        after: Option<&RootKey>,
+        limit: usize,
+    ) -> Result<Vec<RootKey>, StorageError> {
+        let node = *node;
+        let after = after.cloned();
+        self.read(move |conn| Box::pin(async move { upkeep::list_waiting(conn, &node, after.as_ref(), limit).await }))
+            .await
+    }
+
+    async fn changed(&self) -> Result<(), StorageError> {
+        self.await_change().await
+    }
+}

@@ -1,0 +1,81 @@
+//! The readers: a pool of connections, each answer from one snapshot.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel_async::{AsyncConnection, TransactionManager};
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use pinrail_storage::StorageError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Conn;
+use crate::error::Step;
+
+type Transactions = <Conn as AsyncConnection>::TransactionManager;
+
+/// Connections that read, at least one.
+pub(super) struct Readers {
+    idle: Mutex<Vec<Conn>>,
+    free: Arc<Semaphore>,
+}
+
+/// How long a read may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Microseconds: it runs where it is asked for, since a thread of its own would cost more.
+    Short,
+    /// It may walk over an account: it runs on a thread that may block.
+    Long,
+}
+
+impl Readers {
+    pub(super) fn new(connections: Vec<Conn>) -> Self {
+        Self { free: Arc::new(Semaphore::new(connections.len())), idle: Mutex::new(connections) }
+    }
+
+    /// Read within one snapshot.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        length: Length,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let closed = || StorageError::Unavailable("the readers have stopped".to_owned());
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| closed())?;
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut lent = Lent { conn: Some(taken.ok_or_else(closed)?), pool: Arc::clone(self), _permit: permit };
+        match length {
+            Length::Short => lent.read(work),
+            Length::Long => tokio::task::spawn_blocking(move || lent.read(work)).await.map_err(|_| closed())?,
+        }
+    }
+}
+
+/// A connection that goes back to the pool, whatever happens to the read.
+struct Lent {
+    conn: Option<Conn>,
+    pool: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lent {
+    fn read<T>(
+        &mut self,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
+    ) -> Result<T, StorageError> {
+        let Some(conn) = &mut self.conn else {
+            return Err(StorageError::Unavailable("the connection was given back".to_owned()));
+        };
+        Ok(block_on(async {
+            Transactions::begin_transaction(conn).await?;
+            let outcome = work(conn).await;
+            Transactions::rollback_transaction(conn).await?;
+            outcome
+        })?)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.conn.take());
+    }
+}

@@ -1,0 +1,37 @@
+//! A migrated database in a folder of its own, for one test.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pinrail_spec::Timestamp;
+use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
+use tempfile::TempDir;
+
+/// A migrated database that goes with its folder.
+pub struct Database {
+    folder: TempDir,
+}
+
+impl Database {
+    pub fn new() -> Self {
+        let database = Self { folder: tempfile::tempdir().expect("there is room for a folder") };
+        migrate(&database.path()).expect("an empty file is migrated");
+        database
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("pinrail.sqlite")
+    }
+
+    pub async fn open(&self) -> SqliteStorage {
+        let clock = Arc::new(system_time);
+        SqliteStorage::open(&self.path(), SqliteOptions::default(), clock).await.expect("a migrated file is opened")
+    }
+}
+
+/// The system's time.
+pub fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    Timestamp::from_millis(i64::try_from(since.as_millis()).expect("it is earlier than the end of time"))
+}
