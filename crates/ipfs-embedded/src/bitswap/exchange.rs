@@ -156,7 +156,7 @@ impl Exchange {
         let Some(peer) = self.find(id) else { return };
         if peer.remove_connection(connection) {
             lock(&self.peers).remove(id);
-            self.parked.forget(&peer);
+            self.parked.leave(&peer);
             self.tell_all(|| Event::Disconnected(*id));
         }
     }

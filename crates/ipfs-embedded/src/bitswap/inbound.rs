@@ -8,6 +8,7 @@ use libp2p::swarm::Stream;
 
 use super::exchange::Exchange;
 use super::peer::Peer;
+use super::server;
 use super::wire::{self, MAX_BLOCK_BYTES, Message};
 use crate::hash::hash;
 
@@ -63,6 +64,6 @@ fn handle(exchange: &Arc<Exchange>, peer: &Arc<Peer>, message: Message) {
         exchange.receive_presences(peer, presences);
     }
     if message.full || !message.entries.is_empty() {
-        peer.serve.accept(message.full, message.entries);
+        server::accept(exchange, peer, message.full, message.entries);
     }
 }

@@ -80,20 +80,19 @@ struct Wants {
 }
 
 impl ServeQueue {
-    /// Take in the entries of a wantlist.
-    pub fn accept(&self, full: bool, entries: Vec<WantEntry>) {
+    /// Take in the entries of a wantlist; the blocks that it no longer waits for.
+    fn accept(&self, full: bool, entries: Vec<WantEntry>) -> Vec<Multihash<64>> {
+        let mut given_up = if full { self.clear() } else { Vec::new() };
         let mut wants = lock(&self.wants);
-        if full {
-            *wants = Wants::default();
-        }
         for entry in entries {
             match entry {
-                WantEntry::Cancel(cid) => wants.remove(cid.hash()),
+                WantEntry::Cancel(cid) => given_up.extend(wants.remove(cid.hash())),
                 WantEntry::Want { cid, kind, send_dont_have } => wants.add(Want { cid, kind, send_dont_have }),
             }
         }
         drop(wants);
         self.changed.notify_one();
+        given_up
     }
 
     /// A block that it waits for is there now.
@@ -105,8 +104,9 @@ impl ServeQueue {
         }
     }
 
-    fn clear(&self) {
-        *lock(&self.wants) = Wants::default();
+    /// Forget all wants; the blocks that it waited for.
+    fn clear(&self) -> Vec<Multihash<64>> {
+        std::mem::take(&mut *lock(&self.wants)).parked.into_keys().collect()
     }
 
     fn take_next(&self) -> Option<Want> {
@@ -145,13 +145,15 @@ impl Wants {
         }
     }
 
-    fn remove(&mut self, multihash: &Multihash<64>) {
-        self.parked.remove(multihash);
+    /// Forget a want; its multihash if it was waiting for the block to come.
+    fn remove(&mut self, multihash: &Multihash<64>) -> Option<Multihash<64>> {
+        let parked = self.parked.remove(multihash).map(|_| *multihash);
         self.queued.remove(multihash);
         // Wanting and cancelling in turns must not grow the order without bound.
         if self.order.len() > 2 * MAX_WANTS {
             self.order.retain(|queued| self.queued.contains_key(queued));
         }
+        parked
     }
 }
 
@@ -177,9 +179,10 @@ impl Parked {
         }
     }
 
-    pub(super) fn forget(&self, peer: &Arc<Peer>) {
+    /// The peer waits for these no longer.
+    fn forget(&self, peer: &Arc<Peer>, given_up: &[Multihash<64>]) {
         let mut waiting = lock(&self.0);
-        for multihash in lock(&peer.serve.wants).parked.keys() {
+        for multihash in given_up {
             if let Some(peers) = waiting.get_mut(multihash) {
                 peers.retain(|known| known.as_ptr() != Arc::as_ptr(peer));
                 if peers.is_empty() {
@@ -188,6 +191,17 @@ impl Parked {
             }
         }
     }
+
+    /// The peer is gone, and its wants with it.
+    pub(super) fn leave(&self, peer: &Arc<Peer>) {
+        self.forget(peer, &peer.serve.clear());
+    }
+}
+
+/// Take in the entries of a peer's wantlist.
+pub fn accept(exchange: &Exchange, peer: &Arc<Peer>, full: bool, entries: Vec<WantEntry>) {
+    let given_up = peer.serve.accept(full, entries);
+    exchange.parked.forget(peer, &given_up);
 }
 
 /// Serve `peer` until it is gone.
@@ -200,7 +214,7 @@ pub async fn serve(exchange: Arc<Exchange>, peer: Arc<Peer>) {
                 Ok(false) => peer.serve.changed.notified().await,
                 Err(error) => {
                     tracing::debug!(peer = %peer.id, %error, "not served, its wants are dropped");
-                    peer.serve.clear();
+                    exchange.parked.leave(&peer);
                     peer.serve.slow.store(true, Ordering::Relaxed);
                 }
             }

@@ -287,3 +287,7 @@ fn put_varint(out: &mut Vec<u8>, value: usize) {
 fn put_u64(out: &mut Vec<u8>, value: u64) {
     Writer::new(out).write_varint(value).expect("writing to memory cannot fail");
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

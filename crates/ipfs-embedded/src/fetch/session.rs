@@ -12,7 +12,7 @@ use pinrail_ipfs::{LinksError, links};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use super::walk::{Next, Walk};
 use super::{FetchError, FetchRequest, Phase};
 use crate::bitswap::{Event, Exchange, Peer, Subscription};
@@ -34,6 +34,8 @@ const UNCOMMITTED_BYTES: usize = 32 << 20;
 const ASK_AGAIN: Duration = Duration::from_secs(6);
 /// A want that is this old is asked again, also of a peer that sends other blocks.
 const ASK_AGAIN_ANYWAY: Duration = Duration::from_secs(30);
+/// A want of a peer that has not proven to have blocks is asked of another one too after this.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How often what is missing is asked of every connected peer again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many missing blocks each peer is asked about.
@@ -68,7 +70,7 @@ pub async fn fetch(
         dialer,
         subscription,
         done,
-        walk: Walk::default(),
+        walk: Walk::new(root),
         wants: HashMap::new(),
         unasked: VecDeque::new(),
         sources: Sources::default(),
@@ -126,6 +128,18 @@ struct Want {
     refused: HashSet<PeerId>,
     /// Peers that were asked and let it run out.
     late: Vec<PeerId>,
+    /// It is asked of one peer more, since those asked so far may have nothing.
+    doubled: bool,
+}
+
+impl Want {
+    fn new() -> Self {
+        Self { keys: Vec::new(), asked: Vec::new(), refused: HashSet::new(), late: Vec::new(), doubled: false }
+    }
+
+    fn is_asked(&self, peer: &PeerId) -> bool {
+        self.asked.iter().any(|(asked, _)| asked == peer)
+    }
 }
 
 struct Session {
@@ -274,7 +288,7 @@ impl Session {
         let want = self.wants.entry(key.multihash).or_insert_with(|| {
             self.subscription.wait_for(key.multihash);
             self.unasked.push_back(key.multihash);
-            Want { keys: Vec::new(), asked: Vec::new(), refused: HashSet::new(), late: Vec::new() }
+            Want::new()
         });
         want.keys.push(key);
     }
@@ -444,11 +458,11 @@ impl Session {
         let mut left = VecDeque::new();
         while let Some(multihash) = self.unasked.pop_front() {
             let Some(want) = self.wants.get_mut(&multihash) else { continue };
-            let wanted = if self.received == 0 { FIRST_ASKED } else { 1 };
+            let wanted = if self.received == 0 { FIRST_ASKED } else { 1 + usize::from(want.doubled) };
             let cid = want.keys[0].to_cid();
             let peers = self.sources.best(&want.refused, &want.late);
             for peer in &peers {
-                if want.asked.len() < wanted && peer.want_block(cid) {
+                if want.asked.len() < wanted && !want.is_asked(&peer.id) && peer.want_block(cid) {
                     want.asked.push((peer.id, Instant::now()));
                     self.sources.get_mut(&peer.id).expect("it was chosen").in_flight += 1;
                 }
@@ -519,9 +533,26 @@ impl Session {
                 source.peer.want_settled();
                 source.peer.cancel(cid);
                 want.late.push(*peer);
+                want.doubled = false;
                 false
             });
             if want.asked.is_empty() && before > 0 {
+                self.unasked.push_back(*multihash);
+            }
+        }
+        self.double_doubtful(now);
+    }
+
+    /// Ask somebody who has proven to have blocks for what was only asked of origins that have not.
+    fn double_doubtful(&mut self, now: Instant) {
+        for (multihash, want) in &mut self.wants {
+            let proven = |source: &&Source| source.proven && !want.refused.contains(&source.peer.id);
+            let doubtful = |(peer, since): &(PeerId, Instant)| {
+                now - *since > DOUBT && !self.sources.get(peer).is_some_and(|source| source.proven)
+            };
+            let asked_in_doubt = !want.asked.is_empty() && want.asked.iter().all(doubtful);
+            if !want.doubled && asked_in_doubt && self.sources.iter().any(|source| proven(&source)) {
+                want.doubled = true;
                 self.unasked.push_back(*multihash);
             }
         }

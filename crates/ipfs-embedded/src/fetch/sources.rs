@@ -15,6 +15,9 @@ use crate::bitswap::Peer;
 const FIRST_REDIAL: Duration = Duration::from_secs(1);
 const LONGEST_REDIAL: Duration = Duration::from_mins(1);
 
+/// Wants that tell whether an origin has anything, before others are preferred to it.
+const MAX_UNPROVEN: usize = 2;
+
 /// A peer that is asked for blocks.
 pub struct Source {
     /// The peer, while it is connected.
@@ -113,10 +116,14 @@ impl Sources {
     }
 
     /// The peers to ask for a block that none of `except` should be asked for, the best first: those that answer
-    /// before silent ones, and of them the one with the fewest wants, so that the faster gets more.
+    /// before silent ones, those that are proven before others that were asked for something already, and of them the
+    /// one with the fewest wants, so that the faster gets more.
     pub fn best(&self, except: &HashSet<PeerId>, late: &[PeerId]) -> Vec<Arc<Peer>> {
         let mut fit = self.sources.values().filter(|source| !except.contains(&source.peer.id)).collect::<Vec<_>>();
-        fit.sort_by_key(|source| (source.silent || late.contains(&source.peer.id), source.in_flight));
+        fit.sort_by_key(|source| {
+            let doubtful = !source.proven && source.in_flight >= MAX_UNPROVEN;
+            (source.silent || late.contains(&source.peer.id), doubtful, source.in_flight)
+        });
         fit.into_iter().map(|source| source.peer.clone()).collect()
     }
 

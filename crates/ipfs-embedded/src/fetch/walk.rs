@@ -14,6 +14,7 @@ const MAX_LINKS: usize = 1 << 20;
 pub struct Walk {
     frames: Vec<Frame>,
     links: usize,
+    max_links: usize,
     /// Frames before this index are forgotten ones.
     first_kept: usize,
     /// Keyed hashes in place of keys, a tenth of the memory. Should two collide, a node is left out, the store's own
@@ -43,7 +44,11 @@ pub enum Next {
 impl Walk {
     /// A walk that begins at `root`.
     pub fn new(root: NodeKey) -> Self {
-        let mut walk = Self::default();
+        Self::with_limit(root, MAX_LINKS)
+    }
+
+    fn with_limit(root: NodeKey, max_links: usize) -> Self {
+        let mut walk = Self { max_links, ..Self::default() };
         walk.push(root, vec![root]);
         walk
     }
@@ -56,9 +61,12 @@ impl Walk {
         links.reverse();
         self.links += links.len();
         self.frames.push(Frame { parent, links: Some(links) });
-        while self.links > MAX_LINKS && self.first_kept + 1 < self.frames.len() {
-            let forgotten = self.frames[self.first_kept].links.take();
-            self.links -= forgotten.map_or(0, |links| links.len());
+        while self.links > self.max_links && self.first_kept + 1 < self.frames.len() {
+            let oldest = &mut self.frames[self.first_kept];
+            // One without links left has nothing to be read again for.
+            if let Some(forgotten) = oldest.links.take_if(|links| !links.is_empty()) {
+                self.links -= forgotten.len();
+            }
             self.first_kept += 1;
         }
     }
@@ -115,26 +123,27 @@ mod tests {
 
     #[test]
     fn a_wide_and_deep_dag_stays_within_memory_and_is_visited_whole() {
-        let (width, depth) = (400_000, 4);
+        let (width, depth, limit) = (400, 4, 1_000);
         let links = |level: usize| (0..width).map(|index| key(level * width + index)).collect::<Vec<_>>();
-        let mut walk = Walk::new(key(usize::MAX));
+        let mut walk = Walk::with_limit(key(usize::MAX), limit);
         assert_eq!(walk.next(), Next::Visit(key(usize::MAX)));
         let parents = (0..depth).map(|level| key(level * width + width)).collect::<Vec<_>>();
         for (level, parent) in parents.iter().enumerate() {
             walk.push(*parent, links(level));
-            assert!(walk.links <= MAX_LINKS);
+            assert!(walk.links <= limit);
         }
-        let mut visited = 0;
+        let (mut visited, mut reloaded) = (0, 0);
         loop {
             match walk.next() {
                 Next::Visit(_) => visited += 1,
                 Next::Reload(parent) => {
                     let level = parents.iter().position(|known| *known == parent).expect("one of ours");
                     walk.push(parent, links(level));
+                    reloaded += 1;
                 }
                 Next::Done => break,
             }
         }
-        assert_eq!(visited, width * depth);
+        assert_eq!((visited, reloaded), (width * depth, 2));
     }
 }

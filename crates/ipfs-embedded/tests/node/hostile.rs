@@ -40,18 +40,18 @@ async fn wrong_bytes_are_nobodys_blocks_and_their_sender_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_that_nobody_asked_for_are_not_kept() {
-    let (sink, pusher) = (TestNode::start().await, Script::start().await);
-    pusher.dial(sink.node.addresses()[0].clone());
-    let mut stream = pusher.open().await;
-    let pushed = (0..7).map(|index| raw(content(1000, index))).collect::<Vec<_>>();
-    write_message(&mut stream, &blocks(&pushed)).await.expect("it is sent");
+    let (sink, sender) = (TestNode::start().await, Script::start().await);
+    sender.dial(sink.node.addresses()[0].clone());
+    let mut stream = sender.open().await;
+    let unwanted = (0..7).map(|index| raw(content(1000, index))).collect::<Vec<_>>();
+    write_message(&mut stream, &blocks(&unwanted)).await.expect("it is sent");
     // Seven are forgiven, the next one is too many.
     write_message(&mut stream, &blocks(&[raw(&b"one more"[..])])).await.expect("it is sent");
-    pusher.wait_closed().await;
-    assert!(pushed.iter().all(|(cid, _)| !sink.has(cid)));
+    sender.wait_closed().await;
+    assert!(unwanted.iter().all(|(cid, _)| !sink.has(cid)));
     // It is not let in again.
-    pusher.dial(sink.node.addresses()[0].clone());
-    pusher.wait_closed().await;
+    sender.dial(sink.node.addresses()[0].clone());
+    sender.wait_closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

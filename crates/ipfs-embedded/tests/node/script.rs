@@ -28,7 +28,6 @@ type Opens = Arc<Mutex<mpsc::UnboundedReceiver<oneshot::Sender<Stream>>>>;
 
 /// A peer under the test's control. It vanishes when dropped.
 pub struct Script {
-    pub peer_id: PeerId,
     pub address: Multiaddr,
     accepted: AsyncMutex<mpsc::UnboundedReceiver<Stream>>,
     opens: mpsc::UnboundedSender<oneshot::Sender<Stream>>,
@@ -42,7 +41,7 @@ impl Script {
         let (inbound, accepted) = mpsc::unbounded_channel();
         let (opens, requests) = mpsc::unbounded_channel();
         let (dials, mut dialled) = mpsc::unbounded_channel::<Multiaddr>();
-        let (closes, closed) = mpsc::unbounded_channel();
+        let (ended, closed) = mpsc::unbounded_channel();
         let behaviour = Bare { inbound, opens: Arc::new(Mutex::new(requests)) };
         let mut swarm = SwarmBuilder::with_new_identity()
             .with_tokio()
@@ -63,14 +62,13 @@ impl Script {
             loop {
                 tokio::select! {
                     event = swarm.select_next_some() => if matches!(event, SwarmEvent::ConnectionClosed { .. }) {
-                        let _nobody_waits = closes.send(());
+                        let _nobody_waits = ended.send(());
                     },
                     Some(address) = dialled.recv() => swarm.dial(address).expect("it can be dialled"),
                 }
             }
         });
-        let (accepted, closed) = (AsyncMutex::new(accepted), AsyncMutex::new(closed));
-        Self { peer_id, address, accepted, opens, dials, closed, task }
+        Self { address, accepted: AsyncMutex::new(accepted), opens, dials, closed: AsyncMutex::new(closed), task }
     }
 
     pub fn dial(&self, address: Multiaddr) {
