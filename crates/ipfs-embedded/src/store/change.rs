@@ -137,6 +137,7 @@ impl<'txn> Change<'txn> {
         let reading = Reading { codec: key.codec, id: next, known: false };
         self.block_mut(&key.multihash)?.nodes.push(reading);
         self.node_rows.insert(next, Some(Node { key: *key, known: None }));
+        self.count_rows.insert(next, 0);
         self.next_node += 1;
         Ok((next, false))
     }
@@ -151,6 +152,11 @@ impl<'txn> Change<'txn> {
         };
         let node = Node::from_bytes(id, row.value()).ok_or_else(|| damaged("a node row"))?;
         Ok(Some(node))
+    }
+
+    /// The row of a node that this transaction changed.
+    pub fn changed_node(&self, id: u64) -> Option<&Node> {
+        self.node_rows.get(&id)?.as_ref()
     }
 
     /// Replaces the row of a node.

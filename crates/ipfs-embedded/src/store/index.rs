@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    WriteTransaction,
 };
 
 use super::StoreError;
@@ -61,8 +62,8 @@ impl Index {
         Ok(index)
     }
 
-    /// Opens the database anew after an I/O error, which redb latches. What was committed before is
-    /// there, and the last commit whole or not at all.
+    /// Opens the database anew after an I/O error, which redb latches. What was saved is there, and
+    /// the last change whole or not at all.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         *database = None;
@@ -77,11 +78,32 @@ impl Index {
         read(&database.begin_read().map_err(failed)?)
     }
 
-    /// Changes the index in one durable transaction; an error leaves it as it was.
+    /// Changes the index in one transaction; an error leaves it as it was. A crash may undo the
+    /// change, until a later one is saved.
     pub fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.change(false, change)
+    }
+
+    /// As [`write`](Index::write), and makes this change and all before it durable.
+    pub fn save<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.change(true, change)
+    }
+
+    fn change<T>(
+        &self,
+        durable: bool,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = database.begin_write().map_err(failed)?;
+        let mut transaction = database.begin_write().map_err(failed)?;
+        if durable {
+            // Otherwise opening after a crash reads the whole index.
+            transaction.set_quick_repair(true);
+        } else {
+            let set = transaction.set_durability(Durability::None);
+            set.map_err(|error| StoreError::Index(error.to_string().into()))?;
+        }
         let changed = change(&transaction)?;
         transaction.commit().map_err(failed)?;
         Ok(changed)
@@ -89,7 +111,7 @@ impl Index {
 
     /// Readers of a new index find every table.
     fn make_tables(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.save(|transaction| {
             transaction.open_table(BLOCKS).map_err(failed)?;
             transaction.open_table(NODES).map_err(failed)?;
             transaction.open_table(COUNTS).map_err(failed)?;
@@ -124,8 +146,9 @@ fn open_database(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Dat
 
 /// redb's errors as the store's: what the disk said, if it was the disk.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> StoreError {
+    let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
     match error.into() {
-        redb::Error::Io(error) => StoreError::from(error),
+        redb::Error::Io(error) if !damage.contains(&error.kind()) => StoreError::from(error),
         other => StoreError::Index(other.to_string().into()),
     }
 }

@@ -1,12 +1,13 @@
 //! The durable block store: blocks in append-only segments, nodes, links and counts in an index.
 //!
 //! One thread writes. It takes what has queued up, appends the blocks to a segment in one write past
-//! the page cache, syncs it, and commits the index in one transaction; only then is anybody told.
-//! Readers go by the index's snapshot and read segments directly.
+//! the page cache, syncs it, and commits the index; only then is anybody told. Readers go by the
+//! index's snapshot and read segments directly. Most commits of the index stay in memory: they are
+//! saved every so often, and done again from the segments and the log of roots after a crash.
 //!
 //! **Invariant:** the index never names a record that is not durable. **Invariant:** a node is
-//! deleted only in the transaction that finds its count at none; what a fetch has committed is
-//! counted by its links, or held for its root.
+//! deleted only in the transaction that finds its count at none, and that one is saved; what a fetch
+//! has committed is counted by its links, or held for its root.
 mod change;
 mod collect;
 mod disk;
@@ -16,6 +17,7 @@ mod nodes;
 mod open;
 mod rebuild;
 mod record;
+mod replay;
 mod root_log;
 mod roots;
 mod row;

@@ -30,7 +30,7 @@ pub(crate) struct Accepted {
     size: u32,
     /// Links that were no committed nodes when this one came: a later one of the batch may be one
     /// of them.
-    open_links: Vec<u64>,
+    open_links: Vec<(u64, NodeKey)>,
 }
 
 /// Whether the fetch may still write.
@@ -64,7 +64,7 @@ pub(crate) fn commit(
     let known = block.reading(key.codec).is_some_and(|reading| reading.known);
     let stored = inline.or(block.place.map(|place| place.size));
     if let (Some(size), true) = (stored, known) {
-        return commit_again(change, incoming, size).map(Ok);
+        return commit_again(change, tail, incoming, size).map(Ok);
     }
     let size = match (stored, &incoming.bytes) {
         (Some(size), _) => size,
@@ -76,20 +76,35 @@ pub(crate) fn commit(
 }
 
 /// The node is there: only its fetch must be sure to keep it.
-fn commit_again(change: &mut Change<'_>, incoming: &Incoming, size: u32) -> Result<Accepted, StoreError> {
+fn commit_again(
+    change: &mut Change<'_>,
+    tail: &mut Tail,
+    incoming: &Incoming,
+    size: u32,
+) -> Result<Accepted, StoreError> {
     let (id, _) = change.number(&incoming.key)?;
     if incoming.any_order || change.count(id)? == 0 {
+        let record = Record {
+            key: incoming.key,
+            holder: Some(incoming.root),
+            with_block: false,
+            size,
+            links: distinct_links(&incoming.links),
+        };
+        let place = tail.append(&record, &[]);
+        insert(change, id, &record, place)?;
         hold(change, &incoming.root, id)?;
     }
     let known = change.node(id)?.and_then(|node| node.known);
-    let mut open_links = known.map(|known| known.links).unwrap_or_default();
-    let mut open = Vec::with_capacity(open_links.len());
-    for link in open_links.drain(..) {
-        if !is_present(change, link)? {
-            open.push(link);
+    let mut open_links = Vec::new();
+    for link in known.map(|known| known.links).unwrap_or_default() {
+        if let Some(node) = change.node(link)?
+            && !is_whole(&node)
+        {
+            open_links.push((link, node.key));
         }
     }
-    Ok(Accepted { size, open_links: open })
+    Ok(Accepted { size, open_links })
 }
 
 fn commit_new(
@@ -117,8 +132,15 @@ fn commit_new(
 }
 
 /// Puts a record into the index; the links that are no committed nodes.
-pub(crate) fn insert(change: &mut Change<'_>, id: u64, record: &Record, place: Place) -> Result<Vec<u64>, StoreError> {
-    let before = change.node(id)?.and_then(|node| node.known);
+pub(crate) fn insert(
+    change: &mut Change<'_>,
+    id: u64,
+    record: &Record,
+    place: Place,
+) -> Result<Vec<(u64, NodeKey)>, StoreError> {
+    let known = change.block(&record.key.multihash)?.reading(record.key.codec);
+    let known = known.is_some_and(|reading| reading.known);
+    let before = if known { change.node(id)?.and_then(|node| node.known) } else { None };
     let mut open_links = Vec::new();
     // When damaged bytes come again, the links were counted when they came first.
     let links = if let Some(before) = before {
@@ -133,7 +155,7 @@ pub(crate) fn insert(change: &mut Change<'_>, id: u64, record: &Record, place: P
             change.raise(child)?;
             links.push(child);
             if !present {
-                open_links.push(child);
+                open_links.push((child, *link));
             }
         }
         links
@@ -202,17 +224,10 @@ pub(crate) fn hold(change: &mut Change<'_>, root: &NodeKey, id: u64) -> Result<(
 }
 
 /// The answer, once every node of the batch is in.
-pub(crate) fn answer(change: &mut Change<'_>, key: NodeKey, accepted: &Accepted) -> Result<Committed, StoreError> {
-    let mut missing = Vec::new();
-    for link in &accepted.open_links {
-        let node = change.node(*link)?;
-        missing.extend(node.filter(|node| !is_whole(node)).map(|node| node.key));
-    }
-    Ok(Committed { key, size: accepted.size, missing, result: Ok(()) })
-}
-
-fn is_present(change: &mut Change<'_>, id: u64) -> Result<bool, StoreError> {
-    Ok(change.node(id)?.is_some_and(|node| is_whole(&node)))
+pub(crate) fn answer(change: &Change<'_>, key: NodeKey, accepted: Accepted) -> Committed {
+    let open = accepted.open_links.into_iter();
+    let missing = open.filter(|(id, _)| !change.changed_node(*id).is_some_and(is_whole));
+    Committed { key, size: accepted.size, missing: missing.map(|(_, key)| key).collect(), result: Ok(()) }
 }
 
 fn is_whole(node: &Node) -> bool {

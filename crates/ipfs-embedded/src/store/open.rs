@@ -1,19 +1,17 @@
 //! Opening a store: the lock, the index (made anew if need be), the segments' ends, the writer.
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use redb::ReadableTable;
-
 use super::disk::Disk;
-use super::index::{Index, SEGMENTS, failed};
+use super::index::Index;
+use super::replay::{SegmentRows, read_segment_rows, replay};
 use super::root_log::RootLog;
 use super::segment::{Segments, Tail};
 use super::space::Watch;
 use super::writer::Writer;
-use super::{BlockStore, Handle, Shared, StoreError, StoreOptions, rebuild};
+use super::{BlockStore, Handle, Shared, StoreError, StoreOptions, rebuild, root_log};
 
 /// Takes the folder for this process, until the answer is dropped.
 pub(crate) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync>, StoreError> {
@@ -42,8 +40,9 @@ fn open_locked(
     let batch = u64::try_from(options.batch_bytes).unwrap_or(u64::MAX);
     let watch = Watch::new(Arc::clone(disk), folder.to_owned(), options.reserve, options.ballast, batch)?;
     let mut tail = Tail::new(Arc::clone(&segments), options.batch_bytes);
-    let rows = segment_rows(&index)?;
-    watch.grow(rows.values().map(|(_, live)| live.cast_signed()).sum());
+    replay(&index, &segments, &root_log::read(disk.as_ref(), folder)?)?;
+    let (rows, _) = read_segment_rows(&index)?;
+    watch.set_used(rows.values().map(|(_, live)| live).sum());
     if let Some((number, (end, _))) = rows.last_key_value()
         && *end < options.segment_size
     {
@@ -93,7 +92,7 @@ fn open_index(
 }
 
 fn find_short_segment(index: &Index, segments: &Segments) -> Result<Option<u32>, StoreError> {
-    for (number, (end, _)) in segment_rows(index)? {
+    for (number, (end, _)) in read_segment_rows(index)?.0 {
         let length = match segments.file(number) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             file => file?.length()?,
@@ -105,23 +104,9 @@ fn find_short_segment(index: &Index, segments: &Segments) -> Result<Option<u32>,
     Ok(None)
 }
 
-/// The segments' numbers to their committed lengths and their live bytes.
-fn segment_rows(index: &Index) -> Result<BTreeMap<u32, (u64, u64)>, StoreError> {
-    index.read(|transaction| {
-        let table = transaction.open_table(SEGMENTS).map_err(failed)?;
-        let rows = table.iter().map_err(failed)?;
-        rows.map(|row| {
-            let (number, row) = row.map_err(failed)?;
-            let (end, live, _) = row.value();
-            Ok((number.value(), (end, live)))
-        })
-        .collect()
-    })
-}
-
 /// Removes the files that a crash left: of a segment whose first batch was not committed, or whose
 /// last record was deleted.
-fn remove_strays(segments: &Segments, rows: &BTreeMap<u32, (u64, u64)>) -> io::Result<()> {
+fn remove_strays(segments: &Segments, rows: &SegmentRows) -> io::Result<()> {
     for number in segments.list()? {
         if !rows.contains_key(&number) {
             segments.remove(number)?;

@@ -42,10 +42,19 @@ impl RootLog {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.file.write_at(&bytes, self.end)?;
-        self.file.sync()?;
+        let written = self.file.write_at(&bytes, self.end).and_then(|()| self.file.sync());
+        if written.is_err() {
+            // What cannot be cut off now is written over by the next changes.
+            let _ = self.file.set_len(self.end);
+            return written;
+        }
         self.end += length(&bytes);
         Ok(())
+    }
+
+    /// What the log says of each root in the end.
+    pub fn read(&self) -> io::Result<HashMap<NodeKey, Root>> {
+        read(self.disk.as_ref(), &self.folder)
     }
 
     /// Whether more than half of a long log is history, when so many roots are known.

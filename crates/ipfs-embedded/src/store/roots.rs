@@ -81,6 +81,35 @@ pub(crate) fn release(change: &mut Change<'_>, key: &NodeKey, epoch: u64) -> Ans
     Ok(Ok(()))
 }
 
+/// Does again what led a root to where the log says that it stands.
+pub(crate) fn restore(change: &mut Change<'_>, key: &NodeKey, root: Root) -> Result<(), StoreError> {
+    let before = change.root(key)?;
+    if before == Some(root) {
+        return Ok(());
+    }
+    if let Some(before) = before {
+        forget_due(change, key, before)?;
+    }
+    let held = before.filter(Root::holds);
+    match held {
+        Some(before) if !root.holds() => let_go(change, key, before)?,
+        None if root.holds() && !key.is_inline_leaf() => {
+            let (id, _) = change.number(key)?;
+            change.raise(id)?;
+            change.drops.remove(id).map_err(failed)?;
+        }
+        _ => {}
+    }
+    if matches!(root.hold, Hold::Pinned(_)) {
+        drop_holds(change, key)?;
+    }
+    if let Hold::Failed(until) | Hold::Released(until) = root.hold {
+        change.due.insert((until, key.to_bytes().as_slice()), ()).map_err(failed)?;
+    }
+    change.set_root(key, Some(root));
+    Ok(())
+}
+
 /// Takes what the root counts for from its node.
 fn let_go(change: &mut Change<'_>, key: &NodeKey, root: Root) -> Result<(), StoreError> {
     if !root.holds() || key.is_inline_leaf() {

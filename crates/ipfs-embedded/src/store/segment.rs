@@ -203,13 +203,17 @@ impl Tail {
         self.batch.clear();
     }
 
-    /// The batch failed. Nobody knows what the end of a file holds after an I/O error, so the next
-    /// batch goes to a new segment, and this one is cut at its committed length, if that is known.
-    pub fn abandon(&mut self, committed: Option<u64>) {
+    /// The batch failed: none of it waits any more.
+    pub fn drop_batch(&mut self) {
         self.batch.clear();
-        if let (Some(active), Some(end)) = (self.active.take(), committed) {
-            // What cannot be cut off now is never read, and goes when the segment does.
-            let _ = active.file.set_len(end);
+    }
+
+    /// A batch failed. Nobody knows what the end of a file holds after an I/O error, so this one
+    /// is cut at its committed length, and the next batch goes to a new segment.
+    pub fn abandon(&mut self, committed: u64) {
+        if let Some(active) = self.active.take() {
+            // What cannot be cut off now is at worst some blocks that nobody was told of.
+            let _ = active.file.set_len(committed);
         }
     }
 }

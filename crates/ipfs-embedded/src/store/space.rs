@@ -64,6 +64,11 @@ impl Watch {
         }
     }
 
+    /// The live bytes are so many.
+    pub fn set_used(&self, used: u64) {
+        self.used.store(used, Ordering::Relaxed);
+    }
+
     /// The live bytes grew (or shrank) with a commit.
     pub fn grow(&self, growth: i64) {
         self.used.fetch_add(growth.cast_unsigned(), Ordering::Relaxed);

@@ -7,8 +7,9 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::change::Change;
 use super::collect::{self, STEP_PUNCHES};
-use super::index::{PUNCHES, ROOTS, SEGMENTS, damaged, failed};
+use super::index::{PUNCHES, ROOTS, damaged, failed};
 use super::nodes::{self, Incoming};
+use super::replay::{read_segment_rows, replay};
 use super::root_log::RootLog;
 use super::row::Root;
 use super::segment::Tail;
@@ -49,11 +50,17 @@ pub(crate) struct Writer {
     store: Arc<Shared>,
     tail: Tail,
     log: RootLog,
+    /// Blocks and bytes that were committed since the index was saved.
+    unsaved: (usize, usize),
 }
+
+/// The index is saved after so many blocks or bytes: a crash means reading no more than these.
+const SAVE_BLOCKS: usize = 32_768;
+const SAVE_BYTES: usize = 256 << 20;
 
 impl Writer {
     pub fn new(store: Arc<Shared>, tail: Tail, log: RootLog) -> Writer {
-        Writer { store, tail, log }
+        Writer { store, tail, log, unsaved: (0, 0) }
     }
 
     /// Works until every handle of the store is gone.
@@ -129,13 +136,20 @@ impl Writer {
 
     fn try_commit(&mut self, batch: &[Command], room: &Result<(), StoreError>) -> Result<Vec<Answer>, StoreError> {
         let store = Arc::clone(&self.store);
-        let (answers, growth) = store.index.write(|transaction| self.apply(transaction, batch, room))?;
+        let blocks = self.unsaved.0 + batch.len();
+        let bytes = self.unsaved.1 + batch.iter().map(size_of_command).sum::<usize>();
+        // Nothing but the index knows what was discarded.
+        let unlogged = batch.iter().any(|command| matches!(command, Command::Discard(..)));
+        let save = blocks >= SAVE_BLOCKS || bytes >= SAVE_BYTES || unlogged;
+        let mut apply = |transaction: &WriteTransaction| self.apply(transaction, batch, room);
+        let (answers, growth) = if save { store.index.save(&mut apply)? } else { store.index.write(&mut apply)? };
+        self.unsaved = if save { (0, 0) } else { (blocks, bytes) };
         self.tail.accept();
         store.watch.grow(growth);
         Ok(answers)
     }
 
-    /// Blocks are durable first, then the roots' log, then (by the caller) the index.
+    /// Blocks are durable first, then the roots' log, and only then the index may know of them.
     fn apply(
         &mut self,
         transaction: &WriteTransaction,
@@ -157,7 +171,7 @@ impl Writer {
         for (command, accepted) in batch.iter().zip(accepted) {
             answers.push(match (command, accepted) {
                 (Command::Node(incoming), Ok(Some(accepted))) => {
-                    Answer::Node(nodes::answer(&mut change, incoming.key, &accepted)?)
+                    Answer::Node(nodes::answer(&change, incoming.key, accepted))
                 }
                 (command, Err(error)) => refusal(command, &error),
                 (_, Ok(_)) => Answer::Plain(Ok(())),
@@ -207,25 +221,32 @@ impl Writer {
         Ok(())
     }
 
-    /// After an error: the index is opened again, and what it says decides where segments end. If
-    /// the commit itself failed it may have become durable or not, but never by half.
+    /// After an error: the index is opened again as it was last saved, and catches up with what is
+    /// durable. If the batch's own commit failed it may have become so or not, but never by half.
     fn recover(&mut self, error: &StoreError) {
         tracing::warn!(%error, "block store could not commit");
         if matches!(error, StoreError::StorageFull) {
             self.store.watch.give_up_ballast();
         }
-        let committed = self.store.index.reopen().and_then(|()| {
-            let number = self.tail.active().map(|(number, _)| number);
-            self.store.index.read(|transaction| {
-                let segments = transaction.open_table(SEGMENTS).map_err(failed)?;
-                let row = segments.get(number.unwrap_or(u32::MAX)).map_err(failed)?;
-                Ok(row.map_or(0, |row| row.value().0))
-            })
-        });
-        if let Err(error) = &committed {
+        if let Err(error) = self.catch_up() {
             tracing::error!(%error, "index of the block store could not be opened again");
         }
-        self.tail.abandon(committed.ok());
+    }
+
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        self.tail.drop_batch();
+        store.index.reopen()?;
+        let (rows, _) = read_segment_rows(&store.index)?;
+        if let Some((number, end)) = self.tail.active() {
+            let saved = rows.get(&number).map_or(0, |(end, _)| *end);
+            self.tail.abandon(end.max(saved));
+        }
+        replay(&store.index, &store.segments, &self.log.read()?)?;
+        self.unsaved = (0, 0);
+        let (rows, _) = read_segment_rows(&store.index)?;
+        store.watch.set_used(rows.values().map(|(_, live)| live).sum());
+        Ok(())
     }
 
     /// One step of collection; tried once more when the ballast had to go for it.
@@ -244,7 +265,7 @@ impl Writer {
         let store = Arc::clone(&self.store);
         let punched = self.punch()?;
         let keep_ms = store.options.keep_failed_ms;
-        let (collected, dead, growth, long) = store.index.write(|transaction| {
+        let (collected, dead, growth, long) = store.index.save(|transaction| {
             let mut change = Change::new(transaction)?;
             for hole in &punched {
                 change.punches.remove(hole).map_err(failed)?;
@@ -260,6 +281,7 @@ impl Writer {
             change.flush()?;
             Ok((collected, dead, growth, long))
         })?;
+        self.unsaved = (0, 0);
         store.watch.grow(growth);
         for number in dead {
             if self.tail.active().is_some_and(|(active, _)| active == number) {

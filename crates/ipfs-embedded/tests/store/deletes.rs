@@ -1,4 +1,5 @@
 //! Deleting: shared subtrees stay, a fetch's blocks stay, and the disk comes back.
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -52,7 +53,8 @@ fn a_root_that_is_wanted_again_while_it_is_deleted_is_whole() {
     let committed = put_one(store, root.key, 3, &root);
     committed.result.expect("it is committed");
     assert!(!committed.missing.is_empty() && committed.missing.len() < leaves.len());
-    let missing: Vec<&Block> = leaves.iter().filter(|leaf| committed.missing.contains(&leaf.key)).collect();
+    let missing: HashSet<_> = committed.missing.into_iter().collect();
+    let missing: Vec<&Block> = leaves.iter().filter(|leaf| missing.contains(&leaf.key)).collect();
     collect_all(store, 0);
     put(store, root.key, 3, &missing);
     collect_all(store, 0);
