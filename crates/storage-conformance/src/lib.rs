@@ -4,6 +4,7 @@
 //! for is written in the documentation of the traits in `pinrail-storage`.
 
 pub mod checks;
+mod dice;
 mod fixture;
 mod memory;
 mod samples;
@@ -155,6 +156,11 @@ macro_rules! check_storage {
                 a_block_ends_running_fetches,
                 unblocking_makes_roots_due,
                 places_are_counted_by_account,
+            ];
+            model: [
+                every_answer_is_the_references,
+                every_answer_is_the_references_again,
+                every_answer_is_the_references_at_last,
             ];
             concurrency: [
                 eight_tasks_on_one_root,

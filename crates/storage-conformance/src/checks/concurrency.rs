@@ -10,6 +10,7 @@ use pinrail_storage::{Settlement, Storage, StorageError};
 use uuid::Uuid;
 
 use crate::Fixture;
+use crate::dice::Dice;
 use crate::fixture::{LEASE, SLOTS};
 use crate::samples::{cid, everything, failed, pin, pinned, retry, wait};
 
@@ -23,22 +24,14 @@ struct Task {
     node: NodeId,
     now: Timestamp,
     serial: Arc<AtomicU64>,
-    dice: u64,
+    dice: Dice,
     own: Vec<RequestId>,
 }
 
 impl Task {
-    /// The next of a fixed sequence (xorshift), below `sides`.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.dice ^= self.dice << 13;
-        self.dice ^= self.dice >> 7;
-        self.dice ^= self.dice << 17;
-        self.dice % sides
-    }
-
     async fn run(mut self, steps: u64) {
         for _ in 0..steps {
-            match self.roll(8) {
+            match self.dice.roll(8) {
                 0..3 => self.add().await,
                 3..5 => self.remove().await,
                 5 => self.replace().await,
@@ -61,7 +54,7 @@ impl Task {
 
     /// The one root that all tasks fight for, now and then its neighbour.
     fn any_pin(&mut self) -> Pin {
-        pin(u64::from(self.roll(4) == 0))
+        pin(u64::from(self.dice.roll(4) == 0))
     }
 
     async fn add(&mut self) {
@@ -89,7 +82,7 @@ impl Task {
         let leases = self.storage.lease_due(&self.node, self.now, until, 2, SLOTS).await.expect("roots are leased");
         tokio::task::yield_now().await;
         for lease in leases {
-            let verdict = match (&lease.task, self.roll(4)) {
+            let verdict = match (&lease.task, self.dice.roll(4)) {
                 (LeaseTask::Release, _) => Verdict::Released,
                 (LeaseTask::Pin { .. }, 0) => failed(),
                 (LeaseTask::Pin { .. }, 1) => retry(self.now),
@@ -117,7 +110,7 @@ pub async fn eight_tasks_on_one_root(fixture: &Fixture) {
             node,
             now: fixture.now(),
             serial: Arc::clone(&serial),
-            dice: (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            dice: Dice::new(number),
             own: Vec::new(),
         };
         tasks.spawn(task.run(STEPS));

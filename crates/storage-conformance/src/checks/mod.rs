@@ -6,6 +6,7 @@ pub mod concurrency;
 pub mod fairness;
 pub mod leases;
 pub mod listing;
+pub mod model;
 pub mod nodes;
 pub mod paging;
 pub mod quota;

@@ -1,0 +1,31 @@
+//! Dice that fall the same way each time.
+
+/// A fixed sequence of numbers (xorshift), so that a check that failed fails again.
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The sequence number `number`.
+    pub const fn new(number: u64) -> Self {
+        Self((number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// The next number below `sides`.
+    pub const fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    /// One of these.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        let position = self.roll(from.len().try_into().expect("a short list"));
+        &from[usize::try_from(position).expect("a position in a short list")]
+    }
+
+    /// True once in `times`.
+    pub const fn once_in(&mut self, times: u64) -> bool {
+        self.roll(times) == 0
+    }
+}
