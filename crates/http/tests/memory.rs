@@ -1,0 +1,20 @@
+//! The whole suite over the storage in memory.
+
+#[path = "suite/mod.rs"]
+mod suite;
+
+mod storage {
+    use std::any::Any;
+    use std::future::{Ready, ready};
+    use std::sync::Arc;
+
+    use pinrail_storage::Storage;
+    use pinrail_storage_conformance::{MemoryStorage, TestClock};
+
+    /// An empty storage, and what has to stay as long as it does.
+    pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);
+
+    pub fn fresh(clock: &Arc<TestClock>) -> Ready<Fresh> {
+        ready((Arc::new(MemoryStorage::with_clock(clock)), Box::new(())))
+    }
+}

@@ -1,0 +1,164 @@
+//! The service on a real socket: both protocols, clients that are slow or too loud, and the end of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use pinrail_http::{ServerLimits, Settings, State, router, serve};
+use pinrail_spec::Timestamp;
+use pinrail_storage::Storage;
+use pinrail_storage_conformance::MemoryStorage;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const SHORT: Duration = Duration::from_millis(100);
+
+struct Server {
+    address: std::net::SocketAddr,
+    state: State,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+async fn start(limits: ServerLimits) -> Server {
+    let now = Arc::new(|| Timestamp::from_millis(1_626_290_834_000));
+    let storage = Arc::new(MemoryStorage::new(now.clone()));
+    let service = storage.service_id().await.unwrap();
+    let settings = Settings { body_timeout: SHORT, ..Settings::default() };
+    let state = State::new(storage, service, now, Arc::new(|| [7; 10]), settings);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let serving = serve(listener, router(state.clone()), limits, async {
+        let _ = stopped.await;
+    });
+    Server { address, state, stop, ended: tokio::spawn(serving) }
+}
+
+impl Server {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Send these bytes and read until the server closes the connection.
+    async fn exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The server may have answered and closed before everything is sent.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn still_answers(&self) {
+        let answer = self.exchange(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn http_1_keeps_its_connection() {
+    let server = start(ServerLimits::default()).await;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(server.connect().await)).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = Request::get("/health/ready").header("host", "x").body(Body::empty()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.into_body().collect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn http_2_without_tls() {
+    let server = start(ServerLimits::default()).await;
+    let stream = TokioIo::new(server.connect().await);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let asked = (0..20).map(|_| {
+        let mut sender = sender.clone();
+        async move {
+            let request = Request::get("http://x//pins/").body(Body::empty()).unwrap();
+            sender.send_request(request).await.unwrap().status()
+        }
+    });
+    assert_eq!(futures::future::join_all(asked).await, vec![StatusCode::UNAUTHORIZED; 20]);
+}
+
+#[tokio::test]
+async fn a_flood_of_headers_is_cut_off() {
+    let server = start(ServerLimits::default()).await;
+    let many = (0..2_000).map(|number| format!("x-{number}: y\r\n")).collect::<Vec<_>>().concat();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    for headers in [many, long] {
+        let answer = server.exchange(format!("GET /pins HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+        server.still_answers().await;
+    }
+    let path = "p".repeat(70_000);
+    let answer = server.exchange(format!("GET /{path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    server.still_answers().await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_cut_off() {
+    let server = start(ServerLimits::default()).await;
+    for noise in [&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0\r\n\r\n"] {
+        let answer = server.exchange(noise).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    server.still_answers().await;
+}
+
+#[tokio::test]
+async fn slow_clients_are_not_waited_for() {
+    let limits = ServerLimits { header_timeout: SHORT, silence: 2 * SHORT, ..ServerLimits::default() };
+    let server = start(limits).await;
+    for unfinished in [&b""[..], b"P", b"GET /pins HT", b"GET /pins HTTP/1.1\r\nhost: x\r\nx: "] {
+        let answer = server.exchange(unfinished).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+    server.still_answers().await;
+}
+
+#[tokio::test]
+async fn a_full_house_makes_others_wait_until_one_leaves() {
+    let server = start(ServerLimits { connections: 1, ..ServerLimits::default() }).await;
+    let first = server.connect().await;
+    let mut second = server.connect().await;
+    second.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let answered = tokio::time::timeout(SHORT, second.peek(&mut byte)).await;
+    assert!(answered.is_err(), "it was answered while the house was full");
+    drop(first);
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_idle_connections_and_is_bounded() {
+    let server = start(ServerLimits { drain: SHORT, ..ServerLimits::default() }).await;
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    idle.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    // One that never finishes its request must not hold the shutdown up.
+    let mut stuck = server.connect().await;
+    stuck.write_all(b"POST /pins HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    server.state.drain();
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap();
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+}

@@ -1,0 +1,25 @@
+//! The whole suite over SQLite, each test in a database of its own.
+
+#[path = "suite/mod.rs"]
+mod suite;
+
+mod storage {
+    use std::any::Any;
+    use std::sync::Arc;
+
+    use pinrail_storage::Storage;
+    use pinrail_storage_conformance::TestClock;
+    use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
+
+    /// An empty storage, and what has to stay as long as it does.
+    pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);
+
+    pub async fn fresh(clock: &Arc<TestClock>) -> Fresh {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pinrail.db");
+        migrate(&path).unwrap();
+        let clock = Arc::clone(clock);
+        let storage = SqliteStorage::open(&path, SqliteOptions::default(), Arc::new(move || clock.now())).await;
+        (Arc::new(storage.unwrap()), Box::new(folder))
+    }
+}
