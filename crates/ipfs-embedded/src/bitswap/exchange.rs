@@ -69,6 +69,8 @@ pub struct Exchange {
     next_subscriber: AtomicU64,
     banned: Mutex<HashMap<PeerId, Instant>>,
     drops: mpsc::UnboundedSender<PeerId>,
+    /// Each running fetch holds one of these.
+    running: Arc<()>,
 }
 
 impl Exchange {
@@ -85,7 +87,18 @@ impl Exchange {
             next_subscriber: AtomicU64::new(0),
             banned: Mutex::default(),
             drops,
+            running: Arc::new(()),
         })
+    }
+
+    /// Count as a running fetch while the answer is held.
+    pub fn count_fetch(&self) -> Arc<()> {
+        self.running.clone()
+    }
+
+    /// How many fetches run, at least one.
+    pub fn fetches(&self) -> usize {
+        (Arc::strong_count(&self.running) - 1).max(1)
     }
 
     /// All connected peers.

@@ -22,14 +22,12 @@ use crate::store::{Adopt, BlockStore, Committed, NodeKey, Put, StoreError, Total
 
 /// raw, dag-pb, dag-cbor and dag-json: a block of another codec is not asked for, its links could not be read.
 const CODECS: [u64; 4] = [0x55, 0x70, 0x71, 0x0129];
-/// Bytes that may be asked for at once, whatever the size of a block.
-const WINDOW_BYTES: usize = 32 << 20;
-/// Blocks that may be asked for at once.
+/// Bytes that all fetches together may ask for at once, and that may be on their way to the disk.
+const SHARED_BYTES: usize = 32 << 20;
+/// Blocks that one fetch may ask for at once.
 const WINDOW_BLOCKS: std::ops::RangeInclusive<usize> = 16..=512;
 /// The size that blocks are taken to have before any came.
 const EXPECTED_BLOCK_BYTES: usize = 256 << 10;
-/// Bytes that may be on their way to the disk before more is asked for.
-const UNCOMMITTED_BYTES: usize = 32 << 20;
 /// A want that its peer met with silence for this long is asked again; Helia ignores a repeated want for 5 s.
 const ASK_AGAIN: Duration = Duration::from_secs(6);
 /// A want that is this old is asked again, also of a peer that sends other blocks.
@@ -65,6 +63,7 @@ pub async fn fetch(
     let (done, committed) = mpsc::unbounded_channel();
     let now = Instant::now();
     let mut session = Session {
+        _counted: exchange.count_fetch(),
         exchange,
         store: store.clone(),
         dialer,
@@ -144,6 +143,8 @@ impl Want {
 
 struct Session {
     exchange: Arc<Exchange>,
+    /// It counts as running while this is held.
+    _counted: Arc<()>,
     store: BlockStore,
     dialer: Dialer,
     subscription: Subscription,
@@ -237,8 +238,7 @@ impl Session {
     /// Visit nodes while there is room for more wants; true if only the look at events made it stop.
     async fn walk_ahead(&mut self) -> Result<bool, FetchError> {
         for _ in 0..VISITS {
-            let window = (WINDOW_BYTES / self.average.max(1)).clamp(*WINDOW_BLOCKS.start(), *WINDOW_BLOCKS.end());
-            if self.wants.len() >= window || self.uncommitted_bytes >= UNCOMMITTED_BYTES {
+            if self.wants.len() >= self.window() || self.uncommitted_bytes >= SHARED_BYTES / self.exchange.fetches() {
                 return Ok(false);
             }
             match self.walk.next() {
@@ -252,6 +252,13 @@ impl Session {
             }
         }
         Ok(true)
+    }
+
+    /// How many blocks may be asked for: small ones many, large ones few, and all fetches together not too much.
+    fn window(&self) -> usize {
+        let fetches = self.exchange.fetches();
+        let least = (WINDOW_BLOCKS.start() / fetches).max(2);
+        (SHARED_BYTES / fetches / self.average.max(1)).clamp(least, *WINDOW_BLOCKS.end())
     }
 
     async fn visit(&mut self, key: NodeKey) -> Result<(), FetchError> {

@@ -303,6 +303,6 @@ async fn a_private_address_is_not_dialled_unless_allowed() {
 async fn a_port_in_use_is_told_apart() {
     let first = TestNode::start().await;
     let taken = first.node.addresses()[0].iter().take(2).collect();
-    let error = TestNode::start_at(taken).await.err().expect("the port is taken");
+    let error = TestNode::start_with(|options| options.listen = vec![taken]).await.err().expect("the port is taken");
     assert!(error.to_string().contains("in use"), "{error}");
 }

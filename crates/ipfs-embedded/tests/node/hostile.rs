@@ -181,6 +181,30 @@ async fn peers_that_want_everything_and_never_read_cost_little_and_delay_nobody(
     assert!(grown < 250 << 20, "16 peers that asked for 15 GiB cost {} MiB", grown >> 20);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_the_limit_are_refused_and_those_there_go_on() {
+    let dag = flat(3, 100, 7);
+    let node = TestNode::start_with(|options| options.limits.incoming = 3).await.expect("the node starts");
+    node.put(dag[3].0, &dag).await;
+    let address = node.node.addresses()[0].clone();
+    let mut within = Vec::new();
+    for _ in 0..3 {
+        let peer = Script::start().await;
+        peer.dial(address.clone());
+        peer.open().await;
+        within.push(peer);
+    }
+    for _ in 0..5 {
+        let beyond = Script::start().await;
+        beyond.dial(address.clone());
+        beyond.wait_closed().await;
+    }
+    assert_eq!(node.node.connected_peers(), 3);
+    write_message(&mut within[0].open().await, &wants(&[dag[0].0])).await.expect("it is sent");
+    let answer = read_message(&mut within[0].accept().await).await.expect("an answer");
+    assert!(answer.windows(100).any(|window| window == &dag[0].1[..]));
+}
+
 /// The memory that this process holds.
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");

@@ -39,16 +39,14 @@ impl TestNode {
 
     /// A node that dials public addresses only.
     pub async fn start_public() -> Self {
-        let (keypair, folder) = (Keypair::generate_ed25519(), tempfile::tempdir().expect("a folder"));
-        let options = NodeOptions { allow_private: false, ..options(keypair.clone()) };
-        let node = Node::start(options, open_store(&folder)).await.expect("the node starts");
-        Self { node, keypair, folder }
+        Self::start_with(|options| options.allow_private = false).await.expect("the node starts")
     }
 
-    /// A node that listens at `address`, if it can.
-    pub async fn start_at(address: Multiaddr) -> Result<Self, NodeError> {
+    /// A node with other options, if they allow it to start.
+    pub async fn start_with(change: impl FnOnce(&mut NodeOptions)) -> Result<Self, NodeError> {
         let (keypair, folder) = (Keypair::generate_ed25519(), tempfile::tempdir().expect("a folder"));
-        let options = NodeOptions { listen: vec![address], ..options(keypair.clone()) };
+        let mut options = options(keypair.clone());
+        change(&mut options);
         Ok(Self { node: Node::start(options, open_store(&folder)).await?, keypair, folder })
     }
 
