@@ -15,9 +15,12 @@ use crate::child::end_group;
 use crate::environment::{Environment, root};
 use crate::progress::Step;
 use crate::signals;
+use crate::stopwatch::Stopwatch;
 
 /// How often a wait looks whether it should stop.
 const BEAT: Duration = Duration::from_millis(50);
+/// How long the last lines of a program that has ended may be under way.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// What a program left behind.
 #[derive(Debug)]
@@ -82,6 +85,7 @@ pub fn run_each(mut command: Command, mut each: impl FnMut(&str)) -> Result<Fini
     });
 
     let mut output = String::new();
+    let mut ended: Option<Stopwatch> = None;
     loop {
         match received.recv_timeout(BEAT) {
             Ok(line) => {
@@ -91,17 +95,18 @@ pub fn run_each(mut command: Command, mut each: impl FnMut(&str)) -> Result<Fini
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                // Grandchildren may keep the pipe open after the program itself has ended.
-                if child.try_wait()?.is_some() {
+                // What it started may keep the pipe open after the program itself has ended.
+                if ended.is_some_and(|ended| ended.passed(LINGERING)) {
                     break;
+                }
+                if ended.is_none() && child.try_wait()?.is_some() {
+                    ended = Some(Stopwatch::start());
                 }
             }
         }
         stop_if_asked(&mut child)?;
     }
-    let status = child.wait()?;
-    output.extend(received.try_iter().flat_map(|line| [line, "\n".to_owned()]));
-    Ok(Finished { status, output })
+    Ok(Finished { status: child.wait()?, output })
 }
 
 /// Run to the end without a word.
