@@ -81,6 +81,9 @@ impl Watch {
     /// Whether the ballast could be made; without it deletes may fail on a full disk, which is no
     /// reason to refuse blocks now.
     fn make_ballast(&self) -> bool {
+        if self.ballast == 0 {
+            return true;
+        }
         let path = self.ballast_path();
         let made = self.disk.create(&path, Access::Buffered).and_then(|file| {
             file.set_len(0)?;
