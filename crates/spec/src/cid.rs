@@ -131,11 +131,10 @@ impl CidError {
 impl Cid {
     /// Read a CID in any base that Kubo reads; see [`CidError`] for what is refused.
     pub fn parse(text: &str) -> Result<Self, CidError> {
-        let base = text.chars().next().ok_or(CidError::Malformed)?;
-        if matches!(base, '7' | '9' | 'h' | 'R' | '\0') {
+        let cid = Self::decode(text)?;
+        if let Some(base @ ('7' | '9' | 'h' | 'R' | '\0')) = text.chars().next() {
             return Err(CidError::UnsupportedBase(base));
         }
-        let cid = Self::decode(text)?;
         match cid.codec() {
             LIBP2P_KEY => Err(CidError::Ipns),
             code if Codec::from_code(code).is_none() => Err(CidError::UnsupportedCodec(code)),

@@ -17,10 +17,14 @@ fn addresses_end_in_their_peer() {
     for no_peer in ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4", "/p2p/a-b", &format!("/p2p/{PEER}/p2p-circuit")] {
         assert_eq!(Multiaddr::parse(no_peer), Err(MultiaddrError::NoPeer), "{no_peer}");
     }
-    for malformed in ["", "/", "//", "/p2p", "ip4/1.2.3.4", "/ip4//tcp/1/p2p/Qm", "/a b/p2p/Qm", "/x/p2p/Qm\n", "/x/p2p/"] {
+    for malformed in
+        ["", "/", "//", "/p2p", "ip4/1.2.3.4", "/ip4//tcp/1/p2p/Qm", "/a b/p2p/Qm", "/x/p2p/Qm\n", "/x/p2p/"]
+    {
         assert_eq!(Multiaddr::parse(malformed), Err(MultiaddrError::Malformed), "{malformed:?}");
     }
-    for start in ["/ip4/1.2.3/tcp/1", "/ip4/::1/tcp/1", "/ip6/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/65536", "/ip4/999.1.1.1"] {
+    for start in
+        ["/ip4/1.2.3/tcp/1", "/ip4/::1/tcp/1", "/ip6/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/65536", "/ip4/999.1.1.1"]
+    {
         assert_eq!(parse(start), Err(MultiaddrError::Malformed), "{start}");
     }
     assert_eq!(parse(&format!("/dns4/{}", "a".repeat(1024))), Err(MultiaddrError::Malformed));
