@@ -116,3 +116,54 @@ impl ApiError {
         Self::new(Reason::InternalError, "something went wrong inside the service, its log says what")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+    use pinrail_spec::Reason;
+    use pinrail_storage::StorageError;
+
+    use super::ApiError;
+
+    #[test]
+    fn each_reason_has_its_code_and_says_when_to_try_again() {
+        for (reason, code, again) in [
+            (Reason::BadRequest, 400, false),
+            (Reason::UnsupportedCodec, 400, false),
+            (Reason::UnsupportedCid, 400, false),
+            (Reason::IpnsNotSupported, 400, false),
+            (Reason::Unauthorized, 401, false),
+            (Reason::Forbidden, 403, false),
+            (Reason::PinningAccessRequired, 403, false),
+            (Reason::AccountBlocked, 403, false),
+            (Reason::ContentBlocked, 403, false),
+            (Reason::NotFound, 404, false),
+            (Reason::MethodNotAllowed, 405, false),
+            (Reason::RequestTimeout, 408, false),
+            (Reason::QuotaExceeded, 409, false),
+            (Reason::BodyTooLarge, 413, false),
+            (Reason::TooManyRequests, 429, true),
+            (Reason::InternalError, 500, false),
+            (Reason::NoIpfsNode, 503, true),
+            (Reason::Unavailable, 503, true),
+        ] {
+            let response = ApiError::new(reason, "why").into_response();
+            assert_eq!(response.status(), code, "{reason:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), again, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_inside_stays_inside() {
+        for (error, code) in [
+            (StorageError::Unavailable("secret".to_owned()), StatusCode::SERVICE_UNAVAILABLE),
+            (StorageError::Corrupt("secret".to_owned()), StatusCode::INTERNAL_SERVER_ERROR),
+            (StorageError::Conflict("secret".to_owned()), StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let told = ApiError::from(error);
+            assert_eq!(told.status, code);
+            assert!(!told.failure.error.details.unwrap().contains("secret"));
+        }
+    }
+}

@@ -57,7 +57,7 @@ impl Place {
 
 impl TokenLimits {
     pub(crate) fn new(limits: RateLimits) -> Self {
-        let used = Cache::builder().max_capacity(COUNTED_TOKENS).time_to_idle(COUNTED_FOR).build();
+        let used = Cache::builder().max_capacity(COUNTED_TOKENS).time_to_live(COUNTED_FOR).build();
         Self { limits, used }
     }
 

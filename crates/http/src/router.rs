@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use pinrail_spec::Reason;
 use serde_json::json;
 use tower::ServiceExt;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, Any as AnyOrigin, CorsLayer};
@@ -41,7 +42,7 @@ pub fn router(state: State) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(state.clone(), answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(cors(&state.settings().cors))
         .layer(TraceLayer::new_for_http())
         .with_state(state);
@@ -118,4 +119,31 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::panicked;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_that_tells_nothing() {
+        async fn breaks() -> &'static str {
+            panic!("a secret of the service")
+        }
+        let router = Router::new().route("/", get(breaks)).layer(CatchPanicLayer::custom(panicked));
+        let answer = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.starts_with(r#"{"error":{"reason":"INTERNAL_ERROR","details":""#), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
 }

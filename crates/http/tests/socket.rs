@@ -79,8 +79,7 @@ async fn http_1_keeps_its_connection() {
 async fn http_2_without_tls() {
     let server = start(ServerLimits::default()).await;
     let stream = TokioIo::new(server.connect().await);
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
     let asked = (0..20).map(|_| {
         let mut sender = sender.clone();
@@ -111,7 +110,12 @@ async fn a_flood_of_headers_is_cut_off() {
 #[tokio::test]
 async fn what_is_no_http_is_cut_off() {
     let server = start(ServerLimits::default()).await;
-    for noise in [&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0\r\n\r\n"] {
+    for noise in [
+        &b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..],
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
         let answer = server.exchange(noise).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
