@@ -46,7 +46,7 @@ pub(crate) fn root_key(codec: i64, multihash: &[u8]) -> RootKey {
 
 /// Addresses as a JSON array.
 pub(crate) fn addresses_text(addresses: &[Multiaddr]) -> String {
-    Value::from_iter(addresses.iter().map(Multiaddr::as_str)).to_string()
+    addresses.iter().map(Multiaddr::as_str).collect::<Value>().to_string()
 }
 
 /// Addresses from a JSON array.

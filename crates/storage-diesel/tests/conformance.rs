@@ -23,7 +23,10 @@ impl Drop for Recount {
             return;
         }
         // A check ends inside its runtime, where nothing may block on another.
-        let recount = std::thread::spawn(move || futures::executor::block_on(storage.check_counters()));
+        let recount = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime is made");
+            runtime.block_on(storage.check_counters())
+        });
         let differences = recount.join().expect("the recount ends").expect("the counters are read");
         assert_eq!(differences, []);
     }

@@ -1,7 +1,7 @@
 //! What PostgreSQL says differently: row locks, and functions of its own.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Integer, Nullable, Text};
+use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Conn;

@@ -12,7 +12,7 @@ use super::tally::Tally;
 use super::{Conn, dialect, holds};
 use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
 use crate::error::{Failed, Step};
-use crate::rows::{AccountRow, RequestRow, Root, Work};
+use crate::rows::{AccountRow, RequestRow, Root, State, Work};
 use crate::schema::{accounts, pin_meta, pin_requests, queue, roots};
 
 /// The root of the request that an accepted one replaces.
@@ -282,13 +282,16 @@ async fn show(
     })
 }
 
-/// Delete a request's rows and count it no more.
+/// Delete a request's rows and count it no more. Its status is what it is now: the step may have copied another.
 pub(super) async fn delete_request(conn: &mut Conn, request: &RequestRow, tally: &mut Tally) -> Step<()> {
-    diesel::delete(pin_requests::table.find((request.account, request.created))).execute(conn).await?;
+    let status: State = diesel::delete(pin_requests::table.find((request.account, request.created)))
+        .returning(pin_requests::status)
+        .get_result(conn)
+        .await?;
     for (key, value) in request.meta()? {
         diesel::delete(pin_meta::table.find((request.account, key, value, request.created))).execute(conn).await?;
     }
     tally.requests(request.account, -1);
-    tally.count(request.account, request.ordinal, request.created, request.status.0, -1);
+    tally.count(request.account, request.ordinal, request.created, status.0, -1);
     Ok(())
 }

@@ -44,11 +44,14 @@ pub(crate) async fn replace_pin_request(
         Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
     let (shown, new_root) = accept(conn, &account, request, Some(&replaced), now, &mut tally).await?;
     delete_request(conn, &old, &mut tally).await?;
-    let new_id = id_bytes(request.id.as_uuid());
-    holds::inherit(conn, &old.id, &new_id, new_root).await?;
-    give_up(conn, &account, &old, &new_id, new_root, now.as_millis(), &mut tally).await?;
     if shown.root.state == RootState::Pinned {
-        holds::end_holds_of(conn, &new_id, now.as_millis(), &mut tally).await?;
+        let old_root = dialect::lock_root(conn, old.root).await?;
+        unclaim(conn, old_root, account.key, Claim::Request, now.as_millis(), &mut tally).await?;
+        holds::end_holds_of(conn, &old.id, now.as_millis(), &mut tally).await?;
+    } else {
+        let new_id = id_bytes(request.id.as_uuid());
+        holds::inherit(conn, &old.id, &new_id, new_root).await?;
+        give_up(conn, &account, &old, &new_id, new_root, now.as_millis(), &mut tally).await?;
     }
     tally.flush(conn).await?;
     Ok(Some(shown))

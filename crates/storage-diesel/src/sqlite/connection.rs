@@ -63,3 +63,8 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 pub(super) fn wrap(connection: SqliteConnection) -> Conn {
     SyncConnectionWrapper::with_runtime(connection, Inline)
 }
+
+/// What a future comes to whose queries all run inline, so that nothing in it ever waits.
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("queries that run inline are done when they are first polled")
+}

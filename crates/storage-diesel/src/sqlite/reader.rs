@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel_async::{AsyncConnection, TransactionManager};
-use futures::executor::block_on;
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Conn;
+use super::connection::at_once;
 use crate::error::Step;
 
 type Transactions = <Conn as AsyncConnection>::TransactionManager;
@@ -65,7 +65,7 @@ impl Lent {
         let Some(conn) = &mut self.conn else {
             return Err(StorageError::Unavailable("the connection was given back".to_owned()));
         };
-        Ok(block_on(async {
+        Ok(at_once(async {
             Transactions::begin_transaction(conn).await?;
             let outcome = work(conn).await;
             Transactions::rollback_transaction(conn).await?;

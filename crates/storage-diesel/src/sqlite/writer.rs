@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::AnsiTransactionManager;
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, RunQueryDsl, TransactionManager};
-use futures::executor::block_on;
 use futures::future::BoxFuture;
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 use tokio::sync::{oneshot, watch};
 
+use super::connection::at_once;
 use super::{Conn, service};
 use crate::error::Step;
 
@@ -64,7 +64,7 @@ impl<T: Send> Job for Item<T> {
 
     fn run(&mut self, conn: &mut Conn) -> bool {
         let Some(work) = self.work.take() else { return false };
-        let outcome = block_on(work(conn)).map_err(StorageError::from);
+        let outcome = at_once(work(conn)).map_err(StorageError::from);
         let is_kept = outcome.is_ok();
         self.outcome = Some(outcome);
         is_kept
@@ -182,7 +182,6 @@ struct WriterThread {
 
 impl WriterThread {
     fn run(&mut self) {
-        let mut next_commit = Instant::now();
         loop {
             let first = match self.queue.recv_timeout(LOOK_FOR_OTHERS) {
                 Ok(job) => job,
@@ -192,12 +191,12 @@ impl WriterThread {
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             };
-            std::thread::sleep(next_commit.saturating_duration_since(Instant::now()));
-            next_commit = Instant::now() + self.commit_interval;
             let mut group = vec![first];
             group.extend(self.queue.try_iter().take(GROUPED_AT_MOST - 1));
             self.commit(group);
             self.look_for_others();
+            // What comes meanwhile goes into the next commit.
+            std::thread::sleep(self.commit_interval);
         }
     }
 
@@ -205,7 +204,7 @@ impl WriterThread {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let committed =
             self.locks.lock().map_err(|error| StorageError::Unavailable(error.to_string())).and_then(|()| {
-                let committed = block_on(transact(&mut self.conn, &mut group, &self.clock));
+                let committed = at_once(transact(&mut self.conn, &mut group, &self.clock));
                 let unlocked = self.locks.unlock().map_err(|error| StorageError::Unavailable(error.to_string()));
                 committed.map_err(StorageError::from).and(unlocked)
             });
@@ -218,7 +217,7 @@ impl WriterThread {
     }
 
     fn look_for_others(&mut self) {
-        let version = block_on(data_version(&mut self.conn)).ok();
+        let version = at_once(data_version(&mut self.conn)).ok();
         if version.is_some() && version != self.seen {
             if self.seen.is_some() {
                 self.announce.send_modify(|changes| *changes += 1);
@@ -229,7 +228,7 @@ impl WriterThread {
 
     /// Leave the database's statistics as good as a quick look makes them.
     fn finish(&mut self) {
-        let optimized = block_on(diesel::sql_query("PRAGMA optimize").execute(&mut self.conn));
+        let optimized = at_once(diesel::sql_query("PRAGMA optimize").execute(&mut self.conn));
         if let Err(error) = optimized {
             tracing::debug!(%error, "the statistics were not brought up to date");
         }

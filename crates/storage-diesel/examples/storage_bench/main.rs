@@ -1,0 +1,237 @@
+//! Measures the storage on SQLite and prints the figures as JSON, each beside its yardstick.
+//!
+//! `storage_bench [--folder DIR] [--requests N] [--pins N]`: `--requests` are added for each rate (20,000), `--pins`
+//! is how many the large account has (100,000).
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock and its arguments")]
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
+
+mod bare;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pinrail_domain::{AccountId, Backend, DagSize, Limits, NewPinRequest, NodeId, RequestId, Role, TokenId, Verdict};
+use pinrail_spec::{Cid, Multiaddr, Pin, PinFilter, Status, Timestamp};
+use pinrail_storage::{
+    Accounts, NewAccount, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, StorageError,
+};
+use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
+use serde_json::{Value, json};
+
+/// Connections that add at once.
+const CONNECTIONS: u64 = 16;
+const PEER: &str = "/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let scratch = tempfile::tempdir()?;
+    let folder = argument("--folder").map_or_else(|| scratch.path().to_owned(), PathBuf::from);
+    let requests = number("--requests", 20_000)?;
+    let pins = number("--pins", 100_000)?;
+
+    let bare = bare::rate(&folder.join("bare.sqlite"), CONNECTIONS, requests).await?;
+    let one = add_rate(&folder.join("one.sqlite"), 1, requests, false).await?;
+    let hundred = add_rate(&folder.join("hundred.sqlite"), 100, requests, false).await?;
+    let beside = add_rate(&folder.join("beside.sqlite"), 1, requests, true).await?;
+    let small = read_times(&folder.join("small.sqlite"), 1_000).await?;
+    let large = read_times(&folder.join("large.sqlite"), pins).await?;
+    let figures = json!({
+        "bare_inserts_per_second": bare,
+        "adds_per_second": { "one_account": one, "hundred_accounts": hundred, "while_settling": beside },
+        "reads": [small, large],
+    });
+    println!("{}", serde_json::to_string_pretty(&figures)?);
+    Ok(())
+}
+
+fn argument(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+fn number(name: &str, otherwise: u64) -> Result<u64, std::num::ParseIntError> {
+    argument(name).map_or(Ok(otherwise), |text| text.parse())
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn unique() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&SERIAL.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes
+}
+
+/// A database with accounts and a node.
+struct Stage {
+    storage: Arc<SqliteStorage>,
+    accounts: Vec<AccountId>,
+    node: NodeId,
+}
+
+async fn set_up(path: &Path, accounts: u64) -> Result<Stage, Box<dyn std::error::Error>> {
+    migrate(path)?;
+    let storage = Arc::new(SqliteStorage::open(path, SqliteOptions::default(), Arc::new(system_time)).await?);
+    let node = NodeId::new(system_time(), unique());
+    let addresses = ["/ip4/203.0.113.1/tcp/4401", "/ip4/203.0.113.1/udp/4401/quic-v1"];
+    let addresses =
+        addresses.iter().map(|address| Multiaddr::parse(&format!("{address}{PEER}"))).collect::<Result<_, _>>()?;
+    let registration =
+        NodeRegistration { id: node, backend: Backend::Embedded, peer_id: "bench".to_owned(), addresses };
+    storage.register_node(&registration, system_time()).await?;
+    let mut ids = Vec::new();
+    for number in 0..accounts {
+        let (id, name) = (AccountId::new(system_time(), unique()), format!("account {number}"));
+        let account = NewAccount { id, name, email: None, role: Role::Pinner, limits: Limits::UNLIMITED };
+        ids.push(storage.add_account(&account, system_time()).await?.id);
+    }
+    Ok(Stage { storage, accounts: ids, node })
+}
+
+/// A request as Kubo sends it: a name, two origins, a root of its own.
+fn request(account: AccountId) -> Result<NewPinRequest, Box<dyn std::error::Error + Send + Sync>> {
+    let serial = SERIAL.load(Ordering::Relaxed);
+    let origins = ["/ip4/203.0.113.7/tcp/4001", "/ip4/203.0.113.7/udp/4001/quic-v1"];
+    let origins =
+        origins.iter().map(|address| Multiaddr::parse(&format!("{address}{PEER}"))).collect::<Result<_, _>>()?;
+    let id = RequestId::new(system_time(), unique());
+    let digest = format!("{:032x}{serial:032x}", id.as_uuid().as_u128());
+    Ok(NewPinRequest {
+        id,
+        account,
+        token: TokenId::new(Timestamp::from_millis(0), [0; 10]),
+        pin: Pin {
+            cid: Cid::parse(&format!("f01551220{digest}"))?,
+            name: Some(format!("photo {serial}.jpg")),
+            origins,
+            meta: [].into(),
+        },
+    })
+}
+
+/// Requests added in a second by 16 at once, if asked for while a worker settles 500 roots a second.
+async fn add_rate(
+    path: &Path,
+    accounts: u64,
+    requests: u64,
+    settling: bool,
+) -> Result<u64, Box<dyn std::error::Error>> {
+    let stage = set_up(path, accounts).await?;
+    let worker = settling.then(|| tokio::spawn(settle_forever(path.to_owned(), stage.node)));
+    let begun = Instant::now();
+    add(&stage, requests, CONNECTIONS).await?;
+    let rate = per_second(requests, begun.elapsed());
+    if let Some(worker) = worker {
+        worker.abort();
+    }
+    Ok(rate)
+}
+
+async fn add(stage: &Stage, requests: u64, connections: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in 0..connections {
+        let (storage, accounts) = (Arc::clone(&stage.storage), stage.accounts.clone());
+        tasks.spawn(async move {
+            for position in 0..requests / connections {
+                let account = accounts[usize::try_from(position * connections + connection)? % accounts.len()];
+                storage.add_pin_request(&request(account)?, system_time()).await?;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        outcome?.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// A worker in its own process: 125 roots leased and settled four times a second.
+async fn settle_forever(path: PathBuf, node: NodeId) -> Result<(), StorageError> {
+    let options = SqliteOptions { commit_interval: Duration::from_millis(100), ..SqliteOptions::default() };
+    let storage = SqliteStorage::open(&path, options, Arc::new(system_time)).await;
+    let storage = storage.map_err(|error| StorageError::Unavailable(error.to_string()))?;
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    loop {
+        ticks.tick().await;
+        let now = system_time();
+        let leases = storage.lease_due(&node, now, now + Duration::from_secs(60), 125, 1_000).await?;
+        let verdict = Verdict::Pinned { size: DagSize { blocks: 3, bytes: 100_000 } };
+        let settle = |lease: &pinrail_domain::Lease| Settlement { lease: lease.key.clone(), verdict: verdict.clone() };
+        storage.settle(&leases.iter().map(settle).collect::<Vec<_>>(), now).await?;
+    }
+}
+
+/// Median times of the reads in an account with so many pins, and of a walk through it by ten.
+async fn read_times(path: &Path, pins: u64) -> Result<Value, Box<dyn std::error::Error>> {
+    let stage = set_up(path, 1).await?;
+    let begun = Instant::now();
+    add(&stage, pins, 256).await?;
+    let filled = begun.elapsed();
+    let (storage, account) = (&stage.storage, stage.accounts[0]);
+    let first = everything(10, None);
+    let newest = storage.list_pin_requests(&account, &first, system_time()).await?.requests;
+    let newest = newest.first().ok_or("the account is empty")?.clone();
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..1_000 {
+        let begun = Instant::now();
+        storage.find_pin_request(&account, &newest.id, system_time()).await?;
+        times[0].push(begun.elapsed());
+        let begun = Instant::now();
+        storage.list_pin_requests(&account, &first, system_time()).await?;
+        times[1].push(begun.elapsed());
+        let begun = Instant::now();
+        storage
+            .list_pin_requests(&account, &PinFilter { statuses: vec![Status::Queued], ..first.clone() }, system_time())
+            .await?;
+        times[2].push(begun.elapsed());
+    }
+    let [find, list, by_status] = times.map(median_micros);
+    let (walked, pages) = walk(&stage, account, pins.min(100_000)).await?;
+    Ok(json!({
+        "pins": pins,
+        "filled_per_second": per_second(pins, filled),
+        "find_micros": find,
+        "first_page_micros": list,
+        "first_page_of_a_status_micros": by_status,
+        "walk_by_ten": { "pages": pages, "seconds": walked.as_secs_f64(), "micros_per_page": walked.as_micros() as f64 / pages as f64 },
+    }))
+}
+
+fn everything(limit: u16, before: Option<Timestamp>) -> PinFilter {
+    PinFilter {
+        roots: Vec::new(),
+        name: None,
+        statuses: Status::ALL.to_vec(),
+        before,
+        after: None,
+        meta: [].into(),
+        limit,
+    }
+}
+
+/// Walk through up to `pins` of the newest requests as Kubo's `ls` does, with a count each time.
+async fn walk(stage: &Stage, account: AccountId, pins: u64) -> Result<(Duration, u64), Box<dyn std::error::Error>> {
+    let begun = Instant::now();
+    let (mut before, mut pages) = (None, 0);
+    while pages < pins / 10 {
+        let page = stage.storage.list_pin_requests(&account, &everything(10, before), system_time()).await?;
+        let Some(last) = page.requests.last() else { break };
+        before = Some(last.created);
+        pages += 1;
+    }
+    Ok((begun.elapsed(), pages))
+}
+
+fn median_micros(mut times: Vec<Duration>) -> u64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn per_second(count: u64, took: Duration) -> u64 {
+    u64::try_from(u128::from(count) * 1_000_000 / took.as_micros().max(1)).unwrap_or(u64::MAX)
+}
