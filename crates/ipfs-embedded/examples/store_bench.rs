@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cid::multihash::Multihash;
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreError, StoreOptions};
+use pinrail_ipfs_embedded::store::{BlockStore, Committed, NodeKey, Put, StoreError, StoreOptions};
 use tokio::sync::mpsc;
 
 const RAW: u64 = 0x55;
@@ -110,7 +110,7 @@ fn key(codec: u64, number: u32) -> NodeKey {
 }
 
 fn put(store: &BlockStore, root: NodeKey, blocks: &[Block], window: usize) -> Result<(), StoreError> {
-    let (done, mut answers) = mpsc::unbounded_channel();
+    let (done, mut answers) = mpsc::unbounded_channel::<Committed>();
     let mut wait = || answers.blocking_recv().map_or(Err(StoreError::Closed), |committed| committed.result);
     let mut under_way = 0;
     for (key, bytes, links) in blocks {
