@@ -86,7 +86,7 @@ pub struct Committed {
     /// Its distinct links that are not committed nodes, in the order of the links; decided in the
     /// transaction that committed the node, blocks of the same batch included.
     pub missing: Vec<NodeKey>,
-    /// Whether the node is durable; otherwise nothing of it was kept.
+    /// Whether the node is durable; otherwise it is to be put again.
     pub result: Result<(), StoreError>,
 }
 
