@@ -1,0 +1,250 @@
+//! The half of a fetch that deals with peers: who is asked for what, and what they answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use libp2p::multihash::Multihash;
+use tokio::time::Instant;
+
+use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
+use crate::bitswap::Peer;
+use crate::fetch::sources::Source;
+use crate::fetch::{FetchError, Phase};
+
+impl Session {
+    /// Look at everybody who is connected already.
+    pub(super) fn meet_peers(&mut self) {
+        let origins = self.request.origins.borrow_and_update().clone();
+        self.sources.set_origins(&origins, Instant::now());
+        for peer in self.exchange.peers() {
+            if self.sources.is_origin(&peer.id) {
+                self.sources.add(&peer, false);
+            }
+        }
+        self.dial();
+    }
+
+    pub(super) fn receive(&mut self, from: PeerId, multihash: Multihash<64>, bytes: &Bytes) -> Result<(), FetchError> {
+        let Some(want) = self.wants.remove(&multihash) else { return Ok(()) };
+        self.average = (self.average * 15 + bytes.len()) / 16;
+        self.received += 1;
+        self.last_block = Instant::now();
+        for (peer, _) in &want.asked {
+            if let Some(source) = self.sources.get_mut(peer) {
+                source.in_flight -= 1;
+                source.peer.want_settled();
+                if *peer != from {
+                    source.peer.cancel(want.keys[0].to_cid());
+                }
+            }
+        }
+        if let Some(peer) = self.exchange.find(&from) {
+            self.sources.add(&peer, true);
+            self.sources.get_mut(&from).expect("it was just added").silent = false;
+        }
+        for key in want.keys {
+            self.store_block(key, bytes.clone())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn heard_have(&mut self, from: PeerId, multihash: &Multihash<64>) {
+        let Some(peer) = self.exchange.find(&from) else { return };
+        self.sources.add(&peer, true);
+        if let Some(want) = self.wants.get_mut(multihash) {
+            want.refused.remove(&from);
+        }
+    }
+
+    pub(super) fn heard_dont_have(&mut self, from: PeerId, multihash: &Multihash<64>) {
+        let Some(want) = self.wants.get_mut(multihash) else { return };
+        want.refused.insert(from);
+        if let Some(index) = want.asked.iter().position(|(peer, _)| *peer == from) {
+            want.asked.swap_remove(index);
+            if let Some(source) = self.sources.get_mut(&from) {
+                source.in_flight -= 1;
+                source.silent = false;
+                source.peer.want_settled();
+            }
+            if want.asked.is_empty() {
+                self.unasked.push_front(*multihash);
+            }
+        }
+    }
+
+    pub(super) fn meet(&mut self, peer: &Arc<Peer>) {
+        if self.sources.is_origin(&peer.id) {
+            self.sources.add(peer, false);
+            self.ask_first(peer);
+        } else {
+            self.probe(peer);
+        }
+    }
+
+    /// While nobody has proven to have anything, ask the new origin for all that the others were asked for.
+    pub(super) fn ask_first(&mut self, peer: &Arc<Peer>) {
+        if self.received > 0 {
+            return;
+        }
+        for want in self.wants.values_mut().filter(|want| want.asked.len() < FIRST_ASKED) {
+            let source = self.sources.get_mut(&peer.id).expect("it was just added");
+            if !want.asked.is_empty() && peer.want_block(want.keys[0].to_cid()) {
+                want.asked.push((peer.id, Instant::now()));
+                source.in_flight += 1;
+            }
+        }
+    }
+
+    pub(super) fn lose(&mut self, peer: &PeerId) {
+        self.sources.remove(peer, Instant::now());
+        self.probed.remove(peer);
+        for (multihash, want) in &mut self.wants {
+            let before = want.asked.len();
+            want.asked.retain(|(asked, _)| asked != peer);
+            if want.asked.is_empty() && before > 0 {
+                self.unasked.push_front(*multihash);
+            }
+        }
+        self.dial();
+    }
+
+    pub(super) fn dial(&mut self) {
+        for (peer, addresses) in self.sources.due_dials(Instant::now()) {
+            self.dialer.dial(peer, addresses);
+        }
+    }
+
+    /// Ask peers for the wants that nobody is asked for.
+    pub(super) fn ask(&mut self) {
+        self.busy = false;
+        let mut left = VecDeque::new();
+        while let Some(multihash) = self.unasked.pop_front() {
+            let Some(want) = self.wants.get_mut(&multihash) else { continue };
+            let wanted = if self.received == 0 { FIRST_ASKED } else { 1 + usize::from(want.doubled) };
+            let cid = want.keys[0].to_cid();
+            let peers = self.sources.best(&want.refused, &want.late);
+            for peer in &peers {
+                if want.asked.len() < wanted && !want.is_asked(&peer.id) && peer.want_block(cid) {
+                    want.asked.push((peer.id, Instant::now()));
+                    self.sources.get_mut(&peer.id).expect("it was chosen").in_flight += 1;
+                }
+            }
+            if want.asked.is_empty() {
+                left.push_back(multihash);
+                self.busy = !peers.is_empty();
+                if self.busy {
+                    break;
+                }
+            }
+        }
+        left.append(&mut self.unasked);
+        self.unasked = left;
+    }
+
+    pub(super) fn look_at_the_clock(&mut self) -> Result<(), FetchError> {
+        let now = Instant::now();
+        self.ask_again(now);
+        self.dial();
+        if now - self.last_probe > PROBE_INTERVAL || self.probed.is_empty() {
+            self.last_probe = now;
+            self.probe_all();
+        }
+        if self.is_sourced(now) {
+            self.last_sourced = now;
+        }
+        if now - self.last_sourced > self.request.no_source_timeout {
+            let (unreached, tried) = self.sources.describe(self.probed.len());
+            let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
+            return Err(FetchError::NotProvided { phase, tried });
+        }
+        if now - self.last_block > self.request.stall_timeout && self.uncommitted.is_empty() {
+            let seconds = self.request.stall_timeout.as_secs();
+            return Err(FetchError::Stalled { seconds, received: self.received });
+        }
+        Ok(())
+    }
+
+    /// Whether somebody who has proven to have blocks is asked or can be asked, or nothing is to be asked for.
+    pub(super) fn is_sourced(&self, now: Instant) -> bool {
+        let hears = |peer: &PeerId| {
+            self.sources.get(peer).is_some_and(|source| {
+                source.proven || now.duration_since(source.peer.heard_at()) < ASK_AGAIN && source.in_flight > 0
+            })
+        };
+        let can_ask =
+            |want: &Want| self.sources.iter().any(|source| source.proven && !want.refused.contains(&source.peer.id));
+        self.wants.is_empty()
+            || !self.uncommitted.is_empty()
+            || self.wants.values().any(|want| want.asked.iter().any(|(peer, _)| hears(peer)) || can_ask(want))
+    }
+
+    /// Take back wants that were met with silence; the next [`Self::ask`] gives them to somebody.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        for (multihash, want) in &mut self.wants {
+            let cid = want.keys[0].to_cid();
+            let before = want.asked.len();
+            want.asked.retain(|(peer, since)| {
+                let Some(source) = self.sources.get_mut(peer) else { return false };
+                let age = now - *since;
+                let silence = age.min(now.duration_since(source.peer.heard_at()));
+                if silence < ASK_AGAIN && age < ASK_AGAIN_ANYWAY {
+                    return true;
+                }
+                source.silent |= silence >= ASK_AGAIN;
+                source.in_flight -= 1;
+                source.peer.want_settled();
+                source.peer.cancel(cid);
+                want.late.push(*peer);
+                want.doubled = false;
+                false
+            });
+            if want.asked.is_empty() && before > 0 {
+                self.unasked.push_back(*multihash);
+            }
+        }
+        self.double_doubtful(now);
+    }
+
+    /// Ask somebody who has proven to have blocks for what was only asked of origins that have not.
+    pub(super) fn double_doubtful(&mut self, now: Instant) {
+        for (multihash, want) in &mut self.wants {
+            let proven = |source: &&Source| source.proven && !want.refused.contains(&source.peer.id);
+            let doubtful = |(peer, since): &(PeerId, Instant)| {
+                now - *since > DOUBT && !self.sources.get(peer).is_some_and(|source| source.proven)
+            };
+            let asked_in_doubt = !want.asked.is_empty() && want.asked.iter().all(doubtful);
+            if !want.doubled && asked_in_doubt && self.sources.iter().any(|source| proven(&source)) {
+                want.doubled = true;
+                self.unasked.push_back(*multihash);
+            }
+        }
+    }
+
+    pub(super) fn probe_all(&mut self) {
+        if self.sources.iter().any(|source| source.proven) && self.unasked.is_empty() {
+            return;
+        }
+        for want in self.wants.values_mut() {
+            // Who did not have it may have it by now.
+            want.refused.clear();
+        }
+        for peer in self.exchange.peers() {
+            if self.sources.get(&peer.id).is_none() {
+                self.probe(&peer);
+            }
+        }
+    }
+
+    /// Ask a peer whether it has some of what is missing.
+    pub(super) fn probe(&mut self, peer: &Arc<Peer>) {
+        let missing = self.unasked.iter().chain(self.wants.keys()).take(PROBES);
+        let cids = missing.filter_map(|multihash| Some(self.wants.get(multihash)?.keys[0].to_cid()));
+        let asked = self.probed.entry(peer.id).or_default();
+        for cid in cids {
+            asked.insert(cid);
+            peer.want_have(cid);
+        }
+    }
+}
