@@ -15,7 +15,7 @@ fn unit(context: &Context, step: &Step) -> Result<Tally> {
     // the binaries find them built.
     context.binaries(step)?;
     let mut tally = Tally::default();
-    for targets in [&["--all-targets"][..], &["--doc"][..]] {
+    for targets in [&["--lib", "--bins", "--tests", "--examples"][..], &["--doc"][..]] {
         let mut command = cargo(&context.environment, ["test", "--workspace", "--locked", "--no-fail-fast"]);
         command.args(targets);
         let finished = run_showing(command, step)?;
