@@ -106,8 +106,8 @@ fn is_public_ip(address: IpAddr) -> bool {
     }
 }
 
-/// Noise or TLS, whichever both sides have. Noise comes first when we dial, where TLS would settle on ChaCha20 and cost
-/// more; Go peers that dial us prefer TLS and choose AES, which the processor does.
+/// Noise or TLS, whichever both sides have. Noise comes first when we dial, where TLS would settle on `ChaCha20` and
+/// cost more; Go peers that dial us prefer TLS and choose AES, which the processor does.
 #[derive(Clone)]
 struct Secure {
     tls: tls::Config,

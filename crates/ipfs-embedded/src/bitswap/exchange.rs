@@ -69,7 +69,7 @@ pub struct Exchange {
     next_subscriber: AtomicU64,
     banned: Mutex<HashMap<PeerId, Instant>>,
     drops: mpsc::UnboundedSender<PeerId>,
-    /// Each running fetch holds one of these.
+    /// Each fetch that receives blocks holds one of these.
     running: Arc<()>,
 }
 
@@ -91,12 +91,12 @@ impl Exchange {
         })
     }
 
-    /// Count as a running fetch while the answer is held.
+    /// Count as a fetch that receives blocks while the answer is held.
     pub fn count_fetch(&self) -> Arc<()> {
         self.running.clone()
     }
 
-    /// How many fetches run, at least one.
+    /// How many fetches receive blocks, at least one.
     pub fn fetches(&self) -> usize {
         (Arc::strong_count(&self.running) - 1).max(1)
     }

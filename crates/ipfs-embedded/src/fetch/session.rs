@@ -63,7 +63,7 @@ pub async fn fetch(
     let (done, committed) = mpsc::unbounded_channel();
     let now = Instant::now();
     let mut session = Session {
-        _counted: exchange.count_fetch(),
+        counted: None,
         exchange,
         store: store.clone(),
         dialer,
@@ -143,8 +143,8 @@ impl Want {
 
 struct Session {
     exchange: Arc<Exchange>,
-    /// It counts as running while this is held.
-    _counted: Arc<()>,
+    /// It has a share of the window while this is held, which is while blocks come.
+    counted: Option<Arc<()>>,
     store: BlockStore,
     dialer: Dialer,
     subscription: Subscription,

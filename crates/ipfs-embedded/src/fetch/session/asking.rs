@@ -31,6 +31,7 @@ impl Session {
         self.average = (self.average * 15 + bytes.len()) / 16;
         self.received += 1;
         self.last_block = Instant::now();
+        self.counted.get_or_insert_with(|| self.exchange.count_fetch());
         for (peer, _) in &want.asked {
             if let Some(source) = self.sources.get_mut(peer) {
                 source.in_flight -= 1;
@@ -145,6 +146,9 @@ impl Session {
 
     pub(super) fn look_at_the_clock(&mut self) -> Result<(), FetchError> {
         let now = Instant::now();
+        if now - self.last_block > self.request.no_source_timeout {
+            self.counted = None;
+        }
         self.ask_again(now);
         self.dial();
         if now - self.last_probe > PROBE_INTERVAL || self.probed.is_empty() {
