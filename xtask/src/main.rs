@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::environment::Environment;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about, version)]
+#[command(name = "xtask", bin_name = "cargo xtask", about)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
