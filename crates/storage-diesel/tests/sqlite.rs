@@ -2,6 +2,7 @@
 
 mod database;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,7 +130,8 @@ async fn a_change_of_another_process_is_noticed() {
     let (account, _) = settle_in(&api, Limits::UNLIMITED).await;
     // What was changed before is told at once, and then there is nothing to tell.
     while tokio::time::timeout(Duration::from_millis(300), worker.changed()).await.is_ok() {}
-    let (changed, added) = tokio::join!(worker.changed(), api.add_pin_request(&request(account, 1), system_time()));
+    let request = request(account, 1);
+    let (changed, added) = tokio::join!(worker.changed(), api.add_pin_request(&request, system_time()));
     changed.expect("it is told");
     added.expect("it is added");
 }
@@ -238,17 +240,17 @@ async fn the_schema_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_in_one_line() {
     let folder = tempfile::tempdir().expect("there is room");
-    let open = |path| async move {
-        let opened = SqliteStorage::open(path, SqliteOptions::default(), Arc::new(system_time)).await;
+    let open = |path: PathBuf| async move {
+        let opened = SqliteStorage::open(&path, SqliteOptions::default(), Arc::new(system_time)).await;
         opened.err().expect("it is not opened").to_string()
     };
-    let line = open(&folder.path().join("absent").join("pinrail.sqlite")).await;
+    let line = open(folder.path().join("absent").join("pinrail.sqlite")).await;
     assert!(line.contains("create it first"), "{line}");
-    let line = open(&folder.path().join("pinrail.sqlite")).await;
+    let line = open(folder.path().join("pinrail.sqlite")).await;
     assert!(line.contains("run pinrail-api migrate"), "{line}");
     let other = folder.path().join("notes.txt");
     std::fs::write(&other, "this is a text, and a rather long one, so that no header fits".repeat(10)).unwrap();
-    let line = open(&other).await;
+    let line = open(other).await;
     assert!(line.contains("is not a SQLite database"), "{line}");
 
     let database = Database::new();

@@ -61,7 +61,7 @@ fn write(connection: &mut SqliteConnection, queue: &Receiver<(i64, oneshot::Send
         })?;
         for (_, done) in group {
             // A task that was cancelled waits no more.
-            drop(done.send(()));
+            let _ = done.send(());
         }
     }
     Ok(())

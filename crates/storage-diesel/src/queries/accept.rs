@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use pinrail_domain::{Limits, NewPinRequest, PinRequest, RootState, Usage};
+use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
 
@@ -130,7 +130,8 @@ fn whole_bytes(cid: &Cid) -> i64 {
 
 /// Make the row of a root that nobody wanted before.
 async fn make(conn: &mut Conn, key: &RootKey, cid: &Cid, node: i64, now: Timestamp, tally: &mut Tally) -> Step<Root> {
-    let mut work = Work { requests: 1, refs: 1, epoch: 1, ..Work::new(node, now.as_millis()) };
+    let epoch = to_column(LeaseKey::epoch_before(now) + 1);
+    let mut work = Work { requests: 1, refs: 1, epoch, ..Work::new(node, now.as_millis()) };
     if cid.is_whole() {
         work.be_pinned(1, whole_bytes(cid));
     } else {

@@ -189,7 +189,7 @@ impl WriterThread {
                     self.look_for_others();
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+                Err(RecvTimeoutError::Disconnected) => return,
             };
             let mut group = vec![first];
             group.extend(self.queue.try_iter().take(GROUPED_AT_MOST - 1));
@@ -223,14 +223,6 @@ impl WriterThread {
                 self.announce.send_modify(|changes| *changes += 1);
             }
             self.seen = version;
-        }
-    }
-
-    /// Leave the database's statistics as good as a quick look makes them.
-    fn finish(&mut self) {
-        let optimized = at_once(diesel::sql_query("PRAGMA optimize").execute(&mut self.conn));
-        if let Err(error) = optimized {
-            tracing::debug!(%error, "the statistics were not brought up to date");
         }
     }
 }

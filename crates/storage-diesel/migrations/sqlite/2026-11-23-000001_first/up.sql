@@ -216,3 +216,23 @@ CREATE TABLE queue_accounts (
     last_served BIGINT NOT NULL,
     PRIMARY KEY (account, node)
 ) WITHOUT ROWID;
+
+-- What the planner goes by, for ever: the figures of a large database, so that a plan never depends on how large
+-- this one was when somebody looked. Without them an exact name is looked for in all requests of an account.
+ANALYZE sqlite_schema;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('pin_requests', 'pin_requests', '1000000 100000 1'),
+    ('pin_requests', 'pin_requests_id', '1000000 1'),
+    ('pin_requests', 'pin_requests_root', '1000000 2 2 1'),
+    ('pin_requests', 'pin_requests_status', '1000000 100000 100 1'),
+    ('pin_requests', 'pin_requests_name', '1000000 100000 2 1'),
+    ('pin_meta', 'pin_meta', '1000000 100000 10000 10 1'),
+    ('pin_counts', 'pin_counts', '10000 1000 500 2 1'),
+    ('queue', 'queue', '1000000 2 1'),
+    ('queue', 'queue_turn', '100000 1000 300 2 1 1'),
+    ('roots', 'roots_codec_multihash', '1000000 250000 1'),
+    ('roots', 'roots_leased', '1000 2'),
+    ('roots', 'roots_waiting', '10000 5000 2500 1'),
+    ('roots', 'roots_to_copy', '100 10'),
+    ('roots', 'roots_releasing', '1000 500 2'),
+    ('roots', 'roots_pinned', '1000000 500000');
