@@ -15,6 +15,17 @@ pub struct LeaseKey {
     pub epoch: u64,
 }
 
+impl LeaseKey {
+    /// The epoch before the first of a root whose row is made at `now`.
+    ///
+    /// A root's row goes when it is released, and IPFS backends remember the epoch that they released: a row that is
+    /// made anew has to begin above it, or what was deleted could never be pinned again. Between two rows for one
+    /// root there is a millisecond at least, and far fewer than 65,536 changes of epoch in each.
+    pub fn epoch_before(now: Timestamp) -> u64 {
+        u64::try_from(now.as_millis()).unwrap_or(0) << 16
+    }
+}
+
 /// What is to be done with a leased root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseTask {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{LeaseNews, LeaseTask, NodeId, QueuePosition, Verdict};
+use pinrail_domain::{LeaseKey, LeaseNews, LeaseTask, NodeId, QueuePosition, Verdict};
 use pinrail_spec::Status;
 use pinrail_storage::{NodeRegistration, StorageError};
 use uuid::Uuid;
@@ -257,7 +257,10 @@ pub async fn copies_on_retired_nodes_need_no_release(fixture: &Fixture) {
     let release = fixture.lease_one(&second).await;
     fixture.settle(&release, Verdict::Released).await;
     fixture.assert_nothing_due(&second).await;
+    fixture.advance(Duration::from_millis(1));
     let anew = fixture.add(&ada, 1).await;
     assert_eq!((anew.status, anew.root.attempts), (Status::Queued, 0));
-    assert_eq!(fixture.lease_one(&second).await.key.epoch, 2, "the row was made anew");
+    let lease = fixture.lease_one(&second).await;
+    assert_eq!(lease.key.epoch, LeaseKey::epoch_before(fixture.now()) + 2, "the row was made anew");
+    assert!(lease.key.epoch > release.key.epoch, "an epoch outlives its row");
 }

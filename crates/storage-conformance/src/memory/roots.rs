@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinrail_domain::{AccountId, DagSize, NodeId, Progress, RootState, RootView};
+use pinrail_domain::{AccountId, DagSize, LeaseKey, NodeId, Progress, RootState, RootView};
 use pinrail_spec::{Cid, Multiaddr, RootKey, Timestamp};
 
 use super::tables::{RequestKey, RootRow, Tables};
@@ -147,7 +147,7 @@ impl RootRow {
             state: RootState::Queued,
             requests: BTreeSet::new(),
             holds: BTreeMap::new(),
-            epoch: 0,
+            epoch: LeaseKey::epoch_before(now),
             due: now,
             wanted_since: now,
             attempts: 0,
