@@ -1,3 +1,64 @@
-//! The HTTP service, and the operator's commands.
+//! pinrail-api: the HTTP service, and the operator's commands.
 
-fn main() {}
+mod commands;
+mod database;
+mod keys;
+mod log;
+mod serve;
+mod settings;
+mod system;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use commands::{access, account, check, key, migrate, node, token};
+use keys::KeyFolder;
+use settings::{Cli, Command, Common, TokenCommand};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Cli { common, command } = settings::read(std::env::args_os())?;
+    log::start(&common, if matches!(command, Command::Serve(_)) { "info" } else { "warn" })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the runtime cannot be started")?.block_on(dispatch(command, &common))
+}
+
+async fn dispatch(command: Command, common: &Common) -> Result<()> {
+    let keys = KeyFolder::new(common.keys());
+    let open = || database::open(common, Duration::ZERO);
+    match command {
+        Command::Serve(settings) => serve::serve(common, &settings).await,
+        Command::Migrate { step } => migrate::run(step, common),
+        Command::Check { json } => check::run(common, json).await,
+        Command::Account(command) => account::run(command, &open().await?).await,
+        Command::Access(command) => access::run(command, &open().await?).await,
+        Command::Key(command) => key::run(command, &open().await?, &keys).await,
+        Command::Node(command) => node::run(command, &open().await?).await,
+        Command::Token(TokenCommand::Mint(asked)) => token::mint_token(asked, &open().await?, &keys).await,
+        Command::Token(TokenCommand::List { account, json }) => {
+            token::list_tokens(&account, json, &open().await?).await
+        }
+        Command::Token(TokenCommand::Revoke { id }) => token::revoke(&id, &open().await?).await,
+        Command::Token(TokenCommand::Attenuate(asked)) => token::narrow(asked),
+        Command::Token(TokenCommand::Inspect { token, json }) => token::inspect_token(&token, json),
+        Command::Openapi => {
+            println!("{}", pinrail_http::openapi().to_pretty_json()?);
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pinrail-api", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

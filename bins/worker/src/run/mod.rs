@@ -90,6 +90,7 @@ impl Worker {
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, grace: Duration) {
         let _background = background::start(&self.storage, &self.backend, self.node, &self.bell);
         let mut stop = std::pin::pin!(stop);
+        self.try_step(true).await;
         loop {
             tokio::select! {
                 () = &mut stop => break,

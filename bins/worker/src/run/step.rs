@@ -1,8 +1,9 @@
 //! One step: renew, report, settle, read, claim, and the chores beside them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::{LeaseKey, LeaseNews, LeaseTask, Verdict};
+use pinrail_domain::{Lease, LeaseKey, LeaseNews, LeaseTask, Verdict};
 use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
 use tokio::time::Instant;
@@ -37,12 +38,8 @@ impl Worker {
         self.be_present(now).await?;
         self.note_ended();
         self.renew(now).await?;
-        self.report().await?;
-        self.settle(now).await?;
         self.read_news().await?;
-        if claim {
-            self.claim(now).await?;
-        }
+        self.exchange(now, claim).await?;
         self.do_chores(now).await
     }
 
@@ -64,36 +61,77 @@ impl Worker {
         Ok(())
     }
 
-    /// Tell how far fetches have come: once a second, and at once for one that ended without being pinned.
-    async fn report(&mut self) -> Result<(), StorageError> {
-        let all = self.last_report.is_none_or(|last| last.elapsed() >= REPORT_EVERY);
-        let reports = self
-            .works
-            .values()
-            .filter(|work| match work.ending {
-                None => all,
-                Some(Ending::Pinned(_) | Ending::Released) => false,
-                Some(_) => true,
-            })
-            .filter_map(|work| Some(ProgressReport { lease: work.lease.key.clone(), progress: work.news()? }))
-            .collect::<Vec<_>>();
-        if all {
-            self.last_report = Some(Instant::now());
-        }
-        if reports.is_empty() {
+    /// Read what a worker has to know of its leases: origins, cancellation, a spent quota.
+    async fn read_news(&mut self) -> Result<(), StorageError> {
+        let keys = self.lease_keys();
+        if keys.is_empty() {
             return Ok(());
         }
-        self.storage.report_progress(&reports).await?;
-        for report in reports {
-            if let Some(work) = self.works.get_mut(&report.lease.root) {
-                work.reported = report.progress;
+        for (key, news) in keys.iter().zip(self.storage.read_leases(&keys).await?) {
+            match (news, self.works.get_mut(&key.root)) {
+                (LeaseNews::Wanted { origins }, Some(work)) => work.set_origins(origins),
+                (LeaseNews::OverQuota, Some(work)) => work.stop(Ending::OverQuota),
+                _ => self.lose(&key.root).await,
             }
         }
         Ok(())
     }
 
-    /// Settle everything that ended, in one group.
-    async fn settle(&mut self, now: Timestamp) -> Result<(), StorageError> {
+    /// Report, settle and claim. All three are asked at once, in this order, so that they share a commit.
+    async fn exchange(&mut self, now: Timestamp, claim: bool) -> Result<(), StorageError> {
+        let (settlements, reports) = (self.settlements(now).await, self.reports());
+        let is_pin = |work: &&Work| work.ending.is_none() && work.lease.task != LeaseTask::Release;
+        let slots = self.slots();
+        let free = slots.saturating_sub(self.works.values().filter(is_pin).count());
+        let (storage, node, until) = (Arc::clone(&self.storage), self.node, now + self.policy.lease);
+        let (reported, settled, leased) = tokio::join!(
+            async { if reports.is_empty() { Ok(()) } else { storage.report_progress(&reports).await } },
+            async { if settlements.is_empty() { Ok(Vec::new()) } else { storage.settle(&settlements, now).await } },
+            async { if claim { storage.lease_due(&node, now, until, free, slots).await } else { Ok(Vec::new()) } },
+        );
+        let settled = match settled {
+            Ok(results) => self.finish_all(settlements, results).await,
+            Err(problem) => Err(problem),
+        };
+        // Whatever else went wrong: a lease that was taken is held.
+        let leased = match leased {
+            Ok(leases) => {
+                self.begin_all(leases).await;
+                Ok(())
+            }
+            Err(problem) => Err(problem),
+        };
+        if reported.is_ok() {
+            self.note_reported(&reports);
+        }
+        reported.and(settled).and(leased)
+    }
+
+    /// How far fetches have come: once a second, and at once for one that ended without being pinned.
+    fn reports(&mut self) -> Vec<ProgressReport> {
+        let all = self.last_report.is_none_or(|last| last.elapsed() >= REPORT_EVERY);
+        if all {
+            self.last_report = Some(Instant::now());
+        }
+        let is_due = |work: &&Work| match work.ending {
+            None => all,
+            Some(Ending::Pinned(_) | Ending::Released) => false,
+            Some(_) => true,
+        };
+        let report = |work: &Work| Some(ProgressReport { lease: work.lease.key.clone(), progress: work.news()? });
+        self.works.values().filter(is_due).filter_map(report).collect()
+    }
+
+    fn note_reported(&mut self, reports: &[ProgressReport]) {
+        for report in reports {
+            if let Some(work) = self.works.get_mut(&report.lease.root) {
+                work.reported = report.progress;
+            }
+        }
+    }
+
+    /// What is to be said of everything that ended.
+    async fn settlements(&mut self, now: Timestamp) -> Vec<Settlement> {
         let mut settlements = Vec::new();
         let mut stale = Vec::new();
         for (root, work) in &self.works {
@@ -106,11 +144,16 @@ impl Worker {
         for root in stale {
             self.lose(&root).await;
         }
-        if settlements.is_empty() {
-            return Ok(());
-        }
-        let results = self.storage.settle(&settlements, now).await?;
-        self.chores.copies_left = true;
+        settlements
+    }
+
+    /// Let go of what was settled; what met an outage stays, to be settled again.
+    async fn finish_all(
+        &mut self,
+        settlements: Vec<Settlement>,
+        results: Vec<Result<(), StorageError>>,
+    ) -> Result<(), StorageError> {
+        self.chores.copies_left |= !settlements.is_empty();
         let mut outage = Ok(());
         for (settlement, result) in settlements.into_iter().zip(results) {
             match result {
@@ -140,35 +183,15 @@ impl Worker {
         }
     }
 
-    /// Read what a worker has to know of its leases: origins, cancellation, a spent quota.
-    async fn read_news(&mut self) -> Result<(), StorageError> {
-        let keys = self.lease_keys();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        for (key, news) in keys.iter().zip(self.storage.read_leases(&keys).await?) {
-            match (news, self.works.get_mut(&key.root)) {
-                (LeaseNews::Wanted { origins }, Some(work)) => work.set_origins(origins),
-                (LeaseNews::OverQuota, Some(work)) => work.stop(Ending::OverQuota),
-                _ => self.lose(&key.root).await,
-            }
-        }
-        Ok(())
-    }
-
-    /// Take leases for the free slots, and releases beside them, and begin the work.
-    async fn claim(&mut self, now: Timestamp) -> Result<(), StorageError> {
-        let slots = self.slots();
-        let pins = self.works.values().filter(|work| work.lease.task != LeaseTask::Release).count();
-        let until = now + self.policy.lease;
-        for lease in self.storage.lease_due(&self.node, now, until, slots.saturating_sub(pins), slots).await? {
+    /// Begin the work on new leases.
+    async fn begin_all(&mut self, leases: Vec<Lease>) {
+        for lease in leases {
             let root = lease.key.root.clone();
             debug!(%root, attempt = lease.attempt, releases = (lease.task == LeaseTask::Release), "leased");
             self.lose(&root).await;
             let work = Work::begin(lease, self.policy.max_root_bytes, &self.backend, &mut self.tasks);
             self.works.insert(root, work);
         }
-        Ok(())
     }
 
     /// Drop the work on a root whose lease is lost; it is asked for no longer.

@@ -1,0 +1,289 @@
+//! The commands as they are typed.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use bytesize::ByteSize;
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use pinrail_domain::Scope;
+
+use super::ServeArgs;
+use crate::system::Expiry;
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer pinning requests over HTTP until it is told to stop
+    Serve(Box<ServeArgs>),
+    /// Make the database's tables, or bring them up to date
+    #[command(after_help = "Examples:\n  pinrail-api migrate\n  pinrail-api migrate status")]
+    Migrate {
+        /// What to do
+        #[arg(value_enum, default_value = "run")]
+        step: MigrateStep,
+    },
+    /// Say all that is wrong with the settings, the database, the keys and the nodes
+    #[command(after_help = "Example:\n  pinrail-api check && systemctl restart pinrail-api")]
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add, list, show, block and unblock accounts
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Grant and withdraw pinning access
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// Mint, list, narrow, inspect and revoke access tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Rotate and list the keys that sign tokens
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// List and retire the IPFS nodes that hold roots
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Print the OpenAPI document
+    #[command(hide = true, after_help = "Example:\n  pinrail-api openapi > openapi.json")]
+    Openapi,
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  pinrail-api completions bash > /etc/bash_completion.d/pinrail-api")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What `migrate` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MigrateStep {
+    /// Run what has not run yet
+    Run,
+    /// Say what has run and what has not
+    Status,
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Add an account; it may read, and pin once it is granted access
+    #[command(after_help = "Example:\n  pinrail-api account add ada --email ada@example.net")]
+    Add {
+        /// Its name, 1 to 64 characters
+        name: String,
+        /// Where to write to
+        #[arg(long)]
+        email: Option<String>,
+        /// Let it administer the service
+        #[arg(long)]
+        administrator: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all accounts
+    #[command(after_help = "Example:\n  pinrail-api account list --json | jq '.[].name'")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an account with its access, limits and usage
+    #[command(after_help = "Example:\n  pinrail-api account show ada")]
+    Show {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Block an account: its tokens count no more, what it has pinned stays
+    #[command(after_help = "Example:\n  pinrail-api account block ada --reason 'unpaid since March'")]
+    Block {
+        /// Its name
+        name: String,
+        /// Why, for its owner and for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+    /// Unblock an account
+    #[command(after_help = "Example:\n  pinrail-api account unblock ada")]
+    Unblock {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Access.
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Let an account pin, within limits
+    Grant(GrantArgs),
+    /// Let an account pin no more; what it has pinned stays
+    #[command(after_help = "Example:\n  pinrail-api access withdraw ada")]
+    Withdraw {
+        /// The account's name
+        name: String,
+    },
+}
+
+/// What is granted.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pinrail-api access grant ada
+  pinrail-api access grant ada --requests 5000 --bytes 200GiB --until 90d
+  pinrail-api access grant ada --unlimited")]
+pub struct GrantArgs {
+    /// The account's name
+    pub name: String,
+    /// Lift all limits
+    #[arg(long, conflicts_with_all = ["requests", "queued", "bytes"])]
+    pub unlimited: bool,
+    /// The most pin requests it may have [default: unchanged]
+    #[arg(long, value_name = "N")]
+    pub requests: Option<u64>,
+    /// The most roots that may be waiting or on their way [default: unchanged]
+    #[arg(long, value_name = "N")]
+    pub queued: Option<u64>,
+    /// The most bytes it may have pinned [default: unchanged]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub bytes: Option<u64>,
+    /// When the access ends: a time from now or a date [default: never]
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<Expiry>,
+}
+
+/// Tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Mint a token and print it; it is not kept and cannot be shown again
+    Mint(MintArgs),
+    /// List an account's tokens, without their text
+    #[command(after_help = "Example:\n  pinrail-api token list ada")]
+    List {
+        /// The account's name
+        account: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Narrow a token without asking the service, and print the narrower one
+    Attenuate(NarrowArgs),
+    /// Say what a token says of itself; nothing of it is verified
+    #[command(after_help = "Example:\n  pinrail-api token inspect - < token.txt")]
+    Inspect {
+        /// The token, or - to read it from the standard input
+        #[arg(allow_hyphen_values = true)]
+        token: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a token and everything narrowed from it, at once
+    #[command(after_help = "Example:\n  pinrail-api token revoke 0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a")]
+    Revoke {
+        /// Its id, as `token list` shows it
+        id: String,
+    },
+}
+
+/// What is minted.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pinrail-api token mint ada --name laptop
+  pinrail-api token mint ada --name dashboard --scope pins:read --expires 90d
+  ipfs pin remote service add pinrail http://127.0.0.1:7400 \"$(pinrail-api token mint ada --name kubo)\"")]
+pub struct MintArgs {
+    /// The account's name
+    pub account: String,
+    /// What the token is for, 1 to 64 characters
+    #[arg(long)]
+    pub name: String,
+    /// What it allows, several times for several [default: pins:read, pins:write and pins:delete]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    pub scope: Vec<Scope>,
+    /// When it ends: a time from now or a date [default: never]
+    #[arg(long, value_name = "WHEN")]
+    pub expires: Option<Expiry>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is left of a token.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pinrail-api token attenuate \"$TOKEN\" --read-only --expires 1h
+  pinrail-api token attenuate - --name-prefix backup/ < token.txt")]
+pub struct NarrowArgs {
+    /// The token, or - to read it from the standard input
+    #[arg(allow_hyphen_values = true)]
+    pub token: String,
+    /// Only read pins
+    #[arg(long)]
+    pub read_only: bool,
+    /// Only pins whose name begins so
+    #[arg(long, value_name = "PREFIX")]
+    pub name_prefix: Option<String>,
+    /// Only pins of this CID
+    #[arg(long, value_name = "CID")]
+    pub cid: Option<String>,
+    /// Only until then: a time from now or a date
+    #[arg(long, value_name = "WHEN")]
+    pub expires: Option<Expiry>,
+}
+
+/// Keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a new signing key; the old ones go on verifying what they signed
+    #[command(after_help = "Example:\n  pinrail-api key rotate")]
+    Rotate {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the signing keys
+    #[command(after_help = "Example:\n  pinrail-api key list")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Accept nothing any more that a key signed, for one that leaked
+    #[command(after_help = "Example:\n  pinrail-api key rotate && pinrail-api key revoke 3")]
+    Revoke {
+        /// Its id, as `key list` shows it
+        id: u32,
+    },
+}
+
+/// Nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// List the IPFS nodes
+    #[command(after_help = "Example:\n  pinrail-api node list")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a node that will not come back out of service: what it held is fetched again by others
+    #[command(after_help = "Example:\n  pinrail-api node retire 0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a")]
+    Retire {
+        /// Its id, as `node list` shows it
+        id: String,
+    },
+}
+
+/// Read a time such as `90s`.
+pub fn duration(text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
+}
+
+fn size(text: &str) -> Result<u64> {
+    let size = text.parse::<ByteSize>().map_err(|_| anyhow!("not a size, wanted one such as 500MiB or 32GiB"))?;
+    Ok(size.as_u64())
+}

@@ -1,0 +1,102 @@
+//! The settings and commands: a flag wins over the environment, that over the file `pinrail.toml`.
+
+mod commands;
+mod file;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+pub use commands::{
+    AccessCommand, AccountCommand, Command, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs, NodeCommand,
+    TokenCommand,
+};
+pub use serve::ServeArgs;
+
+/// The section of the file that is read besides its top level, and the command that it is for.
+const SECTION: (&str, &str) = ("api", "serve");
+
+/// The section of the file that the other program reads.
+const FOREIGN: &str = "worker";
+
+/// The HTTP service of Pinrail, and what its operator does.
+#[derive(Debug, Parser)]
+#[command(name = "pinrail-api", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What every command reads.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Example, from nothing to a running service:
+  pinrail-api migrate
+  pinrail-api account add ada
+  pinrail-api access grant ada
+  pinrail-api token mint ada --name laptop
+  pinrail-api serve
+
+Every setting has a flag, a variable of the environment and a key in <data-dir>/pinrail.toml; the first one of
+these that is there counts. docs/operating.md lists them.";
+
+/// Settings of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The folder with the signing keys, the settings and, with SQLite, the database
+    #[arg(long, global = true, env = "PINRAIL_DATA_DIR", value_name = "DIR", default_value = ".pinrail")]
+    pub data_dir: PathBuf,
+    /// The settings file [default: <data-dir>/pinrail.toml, if it is there]
+    #[arg(long, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database [default: sqlite:<data-dir>/pinrail.db]
+    #[arg(long, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
+    pub database: Option<String>,
+    /// What to log: error, warn, info, debug or trace, also for single modules (`info,pinrail_http=debug`) [default:
+    /// info, and warn for other commands than serve]
+    #[arg(long, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How to log
+    #[arg(long, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+impl Common {
+    /// The database's address.
+    pub fn database(&self) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("pinrail.db").display()))
+    }
+
+    /// The folder with the private signing keys.
+    pub fn keys(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object in each line, for programs.
+    Json,
+}
+
+/// Read the settings from `arguments`, the environment and the file; prints help and ends the process when asked to,
+/// or when an argument is wrong.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
+    let mut arguments = arguments.into_iter().collect::<Vec<_>>();
+    let matches = Cli::command().get_matches_from(&arguments);
+    let common = Common::from_arg_matches(&matches)?;
+    let Some(file) = file::find(&common)? else { return Ok(Cli::from_arg_matches(&matches)?) };
+    file.add_to(&mut arguments, &matches)?;
+    let matches = Cli::command().try_get_matches_from(&arguments).map_err(|problem| file.blame(&problem))?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}

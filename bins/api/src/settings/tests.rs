@@ -1,0 +1,118 @@
+//! The settings against their document, and the layers against each other.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::{Cli, Command as Asked, SECTION, ServeArgs, read};
+
+const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
+
+/// Flag, variable, key in the file and default of each setting.
+type Rows = BTreeMap<String, [String; 3]>;
+
+/// The rows of the table under a heading of the document.
+fn documented(heading: &str) -> Rows {
+    let (_, section) = DOCUMENT.split_once(&format!("\n### {heading}\n")).expect("the heading is there");
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let row = |line: &str| {
+        let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>();
+        let [flag, variable, key, default, meaning] = cells.try_into().expect("five columns");
+        assert!(meaning.len() > 10, "{flag} is not explained");
+        (flag, [variable, key, default])
+    };
+    table.skip(2).map(row).collect()
+}
+
+/// The same as the program has it.
+fn defined(command: &Command, prefix: &str) -> Rows {
+    let settings = command.get_arguments().filter(|argument| argument.get_env().is_some());
+    settings.map(|argument| (format!("--{}", long(argument)), row(argument, prefix))).collect()
+}
+
+fn long(argument: &Arg) -> &str {
+    argument.get_long().expect("a setting has a flag")
+}
+
+fn row(argument: &Arg, prefix: &str) -> [String; 3] {
+    let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let key = if long(argument) == "config" { "-".to_owned() } else { format!("{prefix}{}", long(argument)) };
+    let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>();
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    // A default that is worked out is in the words of the help.
+    let told =
+        help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']')).map(|(told, _)| told.to_owned());
+    let default = match (defaults.join(","), told) {
+        (empty, None) if empty.is_empty() => "none".to_owned(),
+        (fixed, None) => fixed,
+        (_, Some(told)) => told,
+    };
+    [variable, key, default]
+}
+
+#[test]
+fn the_document_names_every_setting_with_its_default() {
+    let command = Cli::command();
+    assert_eq!(documented("Of both programs"), defined(&command, ""));
+    let (section, subcommand) = SECTION;
+    let serve = command.find_subcommand(subcommand).expect("it can serve");
+    assert_eq!(documented("Of pinrail-api serve"), defined(serve, &format!("{section}.")));
+}
+
+/// The settings of `serve`, with this text in the file.
+fn serve(file: &str, arguments: &[&str]) -> anyhow::Result<ServeArgs> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("pinrail.toml"), file)?;
+    let fixed = ["pinrail-api", "--data-dir"].map(OsString::from);
+    let given = arguments.iter().map(OsString::from);
+    let cli = read(fixed.into_iter().chain([folder.path().into(), "serve".into()]).chain(given))?;
+    match cli.command {
+        Asked::Serve(settings) => Ok(*settings),
+        other => panic!("read as {other:?}"),
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = "[api]\nlisten = '127.0.0.1:1'\nin-flight = 7\ncors = ['https://a.example', 'https://b.example']\nrate-limits = false\n[worker]\nslots = 3\n";
+    let settings = serve(file, &["--listen", "127.0.0.1:2"]).expect("it can be read");
+    assert_eq!(settings.listen, "127.0.0.1:2".parse().expect("an address"));
+    assert_eq!(settings.in_flight, 7);
+    assert_eq!(settings.cors, ["https://a.example", "https://b.example"]);
+    assert!(!settings.rate_limits && settings.http().rate_limits.is_none());
+    assert_eq!(settings.connections, 4096);
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
+    let cases = [
+        ("[api]\nlistn = 'x'\n", "api.listn is no setting, wanted one of listen, "),
+        ("colour = 'red'\n", "colour is no setting, wanted one of data-dir, database, log, log-format"),
+        ("[api]\nin-flight = 0\n", "invalid value '0' for '--in-flight <N>': 0 is not in 1.."),
+        ("[api]\nlisten = { port = 1 }\n", "api.listen is a table or a date, wanted text, a number or a list of them"),
+        ("api = 3\n", "api is a value, wanted a section [api]"),
+        ("[api\n", "line 1: "),
+        ("[api]\nwrite-rate = 'fast'\n", "not a rate, wanted one such as 200/1000"),
+    ];
+    for (file, wanted) in cases {
+        let error = format!("{:#}", serve(file, &[]).expect_err(file));
+        assert!(error.contains("pinrail.toml") && error.contains(wanted), "{file:?} gives {error:?}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn private_origins_are_kept_only_while_nobody_else_can_reach_the_service() {
+    assert!(serve("", &[]).expect("it can be read").http().allow_private_origins);
+    assert!(!serve("", &["--listen", "0.0.0.0:1"]).expect("it can be read").http().allow_private_origins);
+    let settings = serve("", &["--listen", "0.0.0.0:1", "--allow-private"]).expect("it can be read");
+    assert!(settings.http().allow_private_origins);
+    assert!(!serve("", &["--allow-private=false"]).expect("it can be read").http().allow_private_origins);
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}

@@ -1,0 +1,194 @@
+//! The operator's commands, as they are typed.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::api::Api;
+
+/// Every command, as the words that lead to it.
+const COMMANDS: [&[&str]; 21] = [
+    &["serve"],
+    &["migrate"],
+    &["check"],
+    &["openapi"],
+    &["completions"],
+    &["account", "add"],
+    &["account", "list"],
+    &["account", "show"],
+    &["account", "block"],
+    &["account", "unblock"],
+    &["access", "grant"],
+    &["access", "withdraw"],
+    &["token", "mint"],
+    &["token", "list"],
+    &["token", "attenuate"],
+    &["token", "inspect"],
+    &["token", "revoke"],
+    &["key", "rotate"],
+    &["key", "list"],
+    &["key", "revoke"],
+    &["node", "list"],
+];
+
+#[test]
+fn every_command_teaches_by_an_example() {
+    let api = Api::new();
+    for words in COMMANDS {
+        let help = api.prints(&[words, &["--help"]].concat());
+        assert!(help.contains("Example"), "{words:?}: {help}");
+        assert!(help.contains(&format!("pinrail-api {}", words.join(" "))), "{words:?}: {help}");
+    }
+}
+
+#[test]
+fn an_account_is_added_shown_granted_access_and_blocked() {
+    let api = Api::migrated();
+    let added = api.json(&["account", "add", "ada", "--email", "ada@example.net", "--json"]);
+    assert_eq!(added["name"], "ada");
+    let show = || api.json(&["account", "show", "ada", "--json"]);
+    assert_eq!(show(), added);
+    assert_eq!(added["access"], Value::Null);
+    api.prints(&["access", "grant", "ada", "--requests", "7", "--bytes", "2MiB", "--until", "90d"]);
+    let granted = show();
+    assert_eq!(granted["limits"], serde_json::json!({"requests": 7, "queued_roots": 10_000, "bytes": 2 << 20}));
+    assert_eq!(granted["access"]["by"], "operator");
+    assert!(granted["access"]["until"].is_string());
+    api.prints(&["access", "grant", "ada", "--unlimited"]);
+    let unlimited = serde_json::json!({"requests": null, "queued_roots": null, "bytes": null});
+    assert_eq!(show()["limits"], unlimited);
+    api.prints(&["account", "block", "ada", "--reason", "unpaid"]);
+    assert_eq!(show()["blocked"], "unpaid");
+    assert!(api.prints(&["account", "list"]).contains("blocked: unpaid"));
+    api.prints(&["account", "unblock", "ada"]);
+    api.prints(&["access", "withdraw", "ada"]);
+    assert_eq!((&show()["blocked"], &show()["access"]), (&Value::Null, &Value::Null));
+    assert_eq!(api.json(&["account", "list", "--json"])[0]["name"], "ada");
+}
+
+#[test]
+fn a_token_is_minted_once_listed_without_its_text_and_revoked() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    let minted = api.json(&["token", "mint", "ada", "--name", "laptop", "--expires", "90d", "--json"]);
+    let token = minted["token"].as_str().expect("a token");
+    assert_eq!(minted["account"], "ada");
+    assert_eq!(minted["scopes"], serde_json::json!(["pins:read", "pins:write", "pins:delete"]));
+    assert!(minted["expires"].is_string());
+    let list = api.json(&["token", "list", "ada", "--json"]);
+    assert_eq!((&list[0]["id"], &list[0]["name"]), (&minted["id"], &Value::from("laptop")));
+    assert!(!list.to_string().contains(token));
+    let id = minted["id"].as_str().expect("an id");
+    assert!(api.prints(&["token", "revoke", id]).contains("is revoked"));
+    assert!(api.prints(&["token", "revoke", id]).contains("was revoked before"));
+    assert!(api.prints(&["token", "list", "ada"]).contains("revoked 20"));
+    let scoped = ["token", "mint", "ada", "--name", "ro", "--scope", "pins:read", "--json"];
+    assert_eq!(api.json(&scoped)["scopes"], serde_json::json!(["pins:read"]));
+    assert_eq!(api.prints(&["token", "mint", "ada", "--name", "bare"]).lines().count(), 1, "for $(…) the token alone");
+}
+
+#[test]
+fn a_token_is_narrowed_and_inspected_also_from_the_standard_input() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    let minted = api.prints(&["token", "mint", "ada", "--name", "laptop"]);
+    let narrow = ["token", "attenuate", "-", "--read-only", "--name-prefix", "backup/", "--expires", "1h"];
+    let narrowed = api.prints_given(&narrow, &minted);
+    assert!(narrowed.trim().len() > minted.trim().len());
+    let seen = api.prints_given(&["token", "inspect", "-", "--json"], &narrowed);
+    let seen: Value = serde_json::from_str(&seen).expect("JSON");
+    assert_eq!(seen["blocks"].as_array().map(Vec::len), Some(2));
+    assert!(seen["blocks"][1].to_string().contains("backup/"));
+    let told = api.prints(&["token", "inspect", narrowed.trim()]);
+    assert!(told.contains("nothing of this is verified") && told.contains("backup/"), "{told}");
+    assert!(api.fails(&["token", "attenuate", minted.trim()]).contains("no restriction given"));
+    assert!(api.fails(&["token", "inspect", "x"]).contains("not a token of Pinrail"));
+    assert!(api.fails_given(&["token", "inspect", "-"], "\n").contains("the standard input is empty"));
+}
+
+#[test]
+fn keys_are_files_for_their_owner_alone_and_rotate() {
+    let api = Api::migrated();
+    let first = api.json(&["key", "rotate", "--json"]);
+    assert_eq!(first["id"], 1);
+    let path = first["path"].as_str().expect("a path");
+    let mode = std::fs::metadata(path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(api.json(&["key", "rotate", "--json"])["id"], 2);
+    let keys = api.json(&["key", "list", "--json"]);
+    let states = keys.as_array().expect("a list").iter().map(|key| (key["id"].as_u64(), key["state"].as_str()));
+    assert_eq!(states.collect::<Vec<_>>(), [(Some(2), Some("active")), (Some(1), Some("retired"))]);
+    api.prints(&["key", "revoke", "1"]);
+    assert!(api.prints(&["key", "list"]).contains("revoked"));
+    api.prints(&["account", "add", "ada"]);
+    std::fs::set_permissions(api.path("keys/2.key"), PermissionsExt::from_mode(0o640)).expect("it is ours");
+    assert!(api.fails(&["token", "mint", "ada", "--name", "x"]).contains("can be read by others, wanted mode 0600"));
+    std::fs::remove_file(api.path("keys/2.key")).expect("it is ours");
+    assert!(api.fails(&["token", "mint", "ada", "--name", "x"]).contains("copy 2.key from the machine that made it"));
+}
+
+#[test]
+fn check_says_all_that_is_wrong_at_once() {
+    let api = Api::new();
+    assert!(api.check().contains("migrat"), "{}", api.check());
+    let api = Api::migrated();
+    let found = api.check();
+    assert!(found.contains("no signing key is active") && found.contains("no IPFS node is registered"), "{found}");
+    assert!(found.contains("error: there are 2 problems"), "{found}");
+    api.prints(&["key", "rotate"]);
+    assert!(!api.check().contains("no signing key"));
+    std::fs::write(api.path("pinrail.db"), "not a database, but long enough to be looked at").expect("it is ours");
+    assert!(api.check().contains("is not a SQLite database"), "{}", api.check());
+}
+
+#[test]
+fn errors_are_one_line_that_says_what_would_be_right() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    let long = "x".repeat(65);
+    let cases: [(&[&str], &str); 12] = [
+        (&["account", "show", "bob"], "there is no account \"bob\", `pinrail-api account list` shows those there are"),
+        (&["account", "add", "ada"], "is already there"),
+        (&["account", "add", &long], "the name has 65 characters, wanted 1 to 64"),
+        (&["account", "add", "eve", "--email", "eve"], "the e-mail address has no @"),
+        (&["access", "grant", "ada", "--until", "2001-01-01T00:00:00Z"], "which is past"),
+        (&["token", "mint", "ada", "--name", "x", "--expires", "2001-01-01T00:00:00Z"], "which is past"),
+        (&["token", "mint", "ada", "--name", "x", "--scope", "admin"], "needs an account with the role administrator"),
+        (&["token", "revoke", "x"], "\"x\" is no token id"),
+        (&["token", "revoke", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "there is no token 0193a5c1"),
+        (&["key", "revoke", "9"], "is not there"),
+        (&["node", "retire", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "is not there"),
+        (&["account", "list", "--database", "postgres://x"], "wanted sqlite:<path>"),
+    ];
+    for (arguments, wanted) in cases {
+        let error = api.fails(arguments);
+        assert!(error.starts_with("error: ") && error.contains(wanted), "{arguments:?}: {error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_a_flag_over_both() {
+    let api = Api::new();
+    std::fs::write(api.path("pinrail.toml"), "database = 'sqlite:/nowhere/file.db'\n").expect("it is ours");
+    let status = ["migrate", "status"];
+    assert!(api.fails(&status).contains("/nowhere/file.db"));
+    let environment = [("PINRAIL_DATABASE", "sqlite:/nowhere/environment.db")];
+    assert!(api.fails_in(&environment, &status).contains("/nowhere/environment.db"));
+    let flag = [&status[..], &["--database", "sqlite:/nowhere/flag.db"]].concat();
+    assert!(api.fails_in(&environment, &flag).contains("/nowhere/flag.db"));
+}
+
+#[test]
+fn migrations_and_completions_and_the_openapi_document_are_printed() {
+    let api = Api::new();
+    assert!(api.prints(&["migrate", "status"]).contains("lacks "));
+    assert!(api.prints(&["migrate"]).contains("ran "));
+    assert!(!api.prints(&["migrate"]).contains("ran "), "a second run has nothing to do");
+    assert!(!api.prints(&["migrate", "status"]).contains("lacks "));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(api.prints(&["completions", shell]).contains("attenuate"), "{shell}");
+    }
+    assert_eq!(api.json(&["openapi"])["openapi"], "3.1.0");
+    assert!(api.json(&["node", "list", "--json"]).as_array().is_some_and(Vec::is_empty));
+}

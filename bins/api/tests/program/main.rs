@@ -1,0 +1,5 @@
+//! The built program: its commands, and how it serves, stops and is killed.
+
+mod api;
+mod cli;
+mod serving;

@@ -1,0 +1,212 @@
+//! `serve`: ready once its schema is there, bounded when it stops, and nothing lost when it is killed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use pinrail_domain::{Backend, NodeId};
+use pinrail_spec::{Multiaddr, Timestamp};
+use pinrail_storage::{NodeRegistration, Nodes};
+use pinrail_storage_diesel::{SqliteOptions, SqliteStorage};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+/// A service that was started.
+struct Serving {
+    child: Child,
+    log: Receiver<Value>,
+    endpoint: String,
+}
+
+impl Serving {
+    /// Start it on any free port.
+    fn start(api: &Api) -> Self {
+        let mut serving = Self::begin(api);
+        serving.endpoint =
+            format!("http://{}", serving.wait_for("pinrail-api is up")["listen"].as_str().expect("text"));
+        serving
+    }
+
+    fn begin(api: &Api) -> Self {
+        let mut command = api.command(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let (line, log) = mpsc::channel();
+        thread::spawn(move || {
+            for text in lines.map_while(Result::ok) {
+                // The receiver goes when the test ends.
+                let _ =
+                    line.send(serde_json::from_str(&text).unwrap_or_else(|_| json!({ "fields": { "text": text } })));
+            }
+        });
+        Self { child, log, endpoint: String::new() }
+    }
+
+    /// The fields of the next log line with this message.
+    fn wait_for(&self, message: &str) -> Value {
+        loop {
+            let line = self.log.recv_timeout(LONG).unwrap_or_else(|_| panic!("never said {message:?}"));
+            if line["fields"]["message"] == message {
+                return line["fields"].clone();
+            }
+        }
+    }
+
+    fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        let call = agent().get(format!("{}{path}", self.endpoint)).header("authorization", format!("Bearer {token}"));
+        answer(call.call())
+    }
+
+    fn post(&self, body: &Value, token: &str) -> (u16, Value) {
+        let call = agent().post(format!("{}/pins", self.endpoint));
+        answer(call.header("authorization", format!("Bearer {token}")).send_json(body))
+    }
+
+    fn terminate(&mut self) -> ExitStatus {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("there is a kill").success());
+        self.child.wait().expect("it ends")
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).proxy(None);
+    config.build().into()
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
+    let mut response = response.expect("it answers");
+    (response.status().as_u16(), response.body_mut().read_json().expect("JSON"))
+}
+
+/// A data folder with an account that may pin, its token, and a node to give roots to.
+fn prepared() -> (Api, String) {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    api.prints(&["access", "grant", "ada"]);
+    let token = api.prints(&["token", "mint", "ada", "--name", "test"]).trim().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(register_node(&api));
+    (api, token)
+}
+
+async fn register_node(api: &Api) {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let path = api.path("pinrail.db");
+    let storage = SqliteStorage::open(&path, SqliteOptions::default(), Arc::new(move || now)).await.expect("migrated");
+    let peer_id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    let address = Multiaddr::parse(&format!("/ip4/127.0.0.1/tcp/4401/p2p/{peer_id}")).expect("a multiaddr");
+    let id = NodeId::new(now, [7; 10]);
+    let peer_id = peer_id.to_owned();
+    let node = NodeRegistration { id, backend: Backend::Embedded, peer_id, addresses: vec![address] };
+    storage.register_node(&node, now).await.expect("a node");
+}
+
+#[test]
+fn it_waits_for_its_schema_and_stops_when_told() {
+    let api = Api::new();
+    std::fs::create_dir_all(api.path("")).expect("it is there");
+    let mut serving = Serving::begin(&api);
+    api.prints(&["migrate"]);
+    serving.endpoint = format!("http://{}", serving.wait_for("pinrail-api is up")["listen"].as_str().expect("text"));
+    assert_eq!(serving.get("/health/ready", ""), (200, json!({ "status": "ready" })));
+    assert_eq!(serving.get("/health/live", ""), (200, json!({ "status": "live" })));
+    assert!(serving.terminate().success());
+    serving.wait_for("shutting down");
+}
+
+#[test]
+fn what_was_answered_202_is_there_after_kill_9() {
+    let (api, token) = prepared();
+    let mut serving = Serving::start(&api);
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (status, body) = serving.post(&json!({ "cid": CID, "name": name }), &token);
+        assert_eq!(status, 202, "{body}");
+        ids.push(body["requestid"].as_str().expect("an id").to_owned());
+    }
+    serving.kill();
+    let serving = Serving::start(&api);
+    for id in ids {
+        let (status, body) = serving.get(&format!("/pins/{id}"), &token);
+        assert_eq!((status, &body["pin"]["cid"], &body["status"]), (200, &json!(CID), &json!("queued")));
+    }
+    let found = api.json(&["account", "show", "ada", "--json"]);
+    assert_eq!(found["usage"]["requests"], 3);
+}
+
+#[test]
+fn a_command_beside_it_takes_effect_at_once() {
+    let (api, token) = prepared();
+    let serving = Serving::start(&api);
+    assert_eq!(serving.get("/pins", &token).0, 200);
+    api.prints(&["key", "rotate"]);
+    let minted = api.json(&["token", "mint", "ada", "--name", "new", "--json"]);
+    let new = minted["token"].as_str().expect("a token");
+    // A key that is not known is looked for once a second at most, or random keys would cost a read each.
+    let deadline = tries();
+    while serving.get("/pins", new).0 == 401 {
+        assert!(deadline.elapsed() < LONG, "the new key never verifies");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!((serving.get("/pins", &token).0, serving.get("/pins", new).0), (200, 200), "both keys verify");
+    let narrowed = api.prints(&["token", "attenuate", new, "--read-only"]);
+    assert_eq!(serving.post(&json!({ "cid": CID }), narrowed.trim()).0, 403);
+    api.prints(&["token", "revoke", minted["id"].as_str().expect("an id")]);
+    assert_eq!((serving.get("/pins", new).0, serving.get("/pins", narrowed.trim()).0), (401, 401));
+    api.prints(&["key", "revoke", "1"]);
+    assert_eq!(serving.get("/pins", &token).0, 401);
+    let third = api.prints(&["token", "mint", "ada", "--name", "third"]);
+    api.prints(&["account", "block", "ada", "--reason", "unpaid"]);
+    let (status, body) = serving.post(&json!({ "cid": CID }), third.trim());
+    assert_eq!((status, &body["error"]["reason"]), (403, &json!("ACCOUNT_BLOCKED")));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test gives up some day")]
+fn tries() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[test]
+fn its_log_holds_no_token() {
+    let (api, token) = prepared();
+    let mut serving = Serving::start(&api);
+    assert_eq!(serving.get("/pins", &token).0, 200);
+    assert_eq!(serving.get("/pins", "not-a-token").0, 401);
+    assert!(serving.terminate().success());
+    for line in serving.log.iter() {
+        assert!(!line.to_string().contains(&token) && !line.to_string().contains("not-a-token"), "{line}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_said_in_one_line() {
+    let api = Api::migrated();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let error = api.fails(&["serve", "--listen", &address]);
+    assert!(error.starts_with(&format!("error: cannot listen on {address}: ")), "{error}");
+    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+}

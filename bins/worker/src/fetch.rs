@@ -1,0 +1,68 @@
+//! `fetch`: gets a CID over bitswap, to see that it is served.
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytesize::ByteSize;
+use pinrail_ipfs_embedded::store::{BlockStore, NodeKey};
+use pinrail_ipfs_embedded::{FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, provide};
+use pinrail_spec::Cid;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::folder::NodeFolder;
+use crate::provide::throw_away;
+use crate::settings::{Common, FetchArgs};
+use crate::{database, log};
+
+/// Fetch what `asked` names into a store that is thrown away, and write it out.
+pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
+    log::start(common, "warn")?;
+    let cid = Cid::parse(&asked.cid).with_context(|| asked.cid.clone())?;
+    let from = if asked.from.is_empty() { find_own_worker(common).await? } else { asked.from.clone() };
+    let folder = tempfile::Builder::new().prefix("pinrail-fetch-").tempdir();
+    let folder = folder.context("no temporary folder can be made")?;
+    let store = BlockStore::open(folder.path(), throw_away())?;
+    let options = NodeOptions {
+        keypair: Keypair::generate_ed25519(),
+        listen: Vec::new(),
+        announce: Vec::new(),
+        allow_private: true,
+        limits: NodeLimits::default(),
+    };
+    let node = Node::start(options, store.clone()).await?;
+    let (_origins, origins) = watch::channel(from);
+    let (progress, _progress) = watch::channel(Default::default());
+    let request = FetchRequest {
+        root: NodeKey::from(cid.inner()),
+        epoch: 1,
+        origins,
+        max_bytes: u64::MAX,
+        progress,
+        stall_timeout: asked.timeout,
+        no_source_timeout: asked.timeout.min(NO_SOURCE),
+    };
+    let late = |_| anyhow!("not here within {}", humantime::format_duration(asked.timeout));
+    let totals = timeout(asked.timeout, node.fetch(request)).await.map_err(late)??;
+    println!("fetched {cid}: {} blocks, {}", totals.blocks, ByteSize(totals.bytes));
+    if let Some(output) = asked.output.clone() {
+        let shown = output.display().to_string();
+        let inner = *cid.inner();
+        tokio::task::spawn_blocking(move || provide::export(&store, &inner, &output)).await??;
+        println!("written to {shown}");
+    }
+    Ok(())
+}
+
+/// How long a peer that has it is looked for.
+const NO_SOURCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Where the worker of this data folder can be dialled, as it told the database.
+async fn find_own_worker(common: &Common) -> Result<Vec<Multiaddr>> {
+    let Some(id) = NodeFolder::new(&common.data_dir).find_id()? else {
+        bail!("no worker ever ran on {}, wanted --from MULTIADDR", common.data_dir.display())
+    };
+    let nodes = database::open(common).await?.list_nodes().await?;
+    let node = nodes.into_iter().find(|node| node.id == id);
+    let node = node.context("the worker of this data folder is not registered, wanted --from MULTIADDR")?;
+    let addresses = node.addresses.iter().filter_map(|address| address.as_str().parse().ok());
+    Ok(addresses.collect())
+}

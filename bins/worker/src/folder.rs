@@ -1,0 +1,79 @@
+//! The worker's part of the data folder: `node/id`, `node/key` and `blocks`.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pinrail_domain::NodeId;
+use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
+use pinrail_ipfs_embedded::{Keypair, load_or_create_key};
+use pinrail_spec::Timestamp;
+
+use crate::system::{now, random};
+
+/// Where a worker keeps what is its own.
+pub struct NodeFolder(PathBuf);
+
+impl NodeFolder {
+    /// The worker's part of `data_dir`.
+    pub fn new(data_dir: &Path) -> Self {
+        Self(data_dir.to_owned())
+    }
+
+    /// Open the block store; it locks the folder, so a second worker on it ends here.
+    pub fn open_blocks(&self, options: StoreOptions) -> Result<BlockStore> {
+        let folder = self.0.join("blocks");
+        make_folder(&folder)?;
+        Ok(BlockStore::open(&folder, options)?)
+    }
+
+    /// The node's libp2p key, made when it is not there yet.
+    pub fn key(&self) -> Result<Keypair> {
+        let folder = self.0.join("node");
+        make_folder(&folder)?;
+        let path = folder.join("key");
+        load_or_create_key(&path).with_context(|| format!("the node's key {}", path.display()))
+    }
+
+    /// The node's id, if it has one.
+    pub fn find_id(&self) -> Result<Option<NodeId>> {
+        let path = self.0.join("node/id");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let id = text.trim().parse().with_context(|| format!("{} holds no node id", path.display()))?;
+                Ok(Some(id))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    /// The node's id, made when it is not there yet. Roots belong to a node by its id, so it is durable before it
+    /// is told to anybody.
+    pub fn id(&self) -> Result<NodeId> {
+        if let Some(id) = self.find_id()? {
+            return Ok(id);
+        }
+        let id = NodeId::new(Timestamp::from_millis(i64::try_from(now()).unwrap_or(i64::MAX)), random());
+        let folder = self.0.join("node");
+        make_folder(&folder)?;
+        let write = || -> std::io::Result<()> {
+            let beside = folder.join("id.new");
+            let mut file = File::create(&beside)?;
+            writeln!(file, "{id}")?;
+            file.sync_all()?;
+            fs::rename(&beside, folder.join("id"))?;
+            File::open(&folder)?.sync_all()
+        };
+        write().with_context(|| format!("the node's id cannot be written to {}", folder.display()))?;
+        Ok(id)
+    }
+}
+
+/// Make a folder of the data folder if it is not there, for its owner alone.
+fn make_folder(folder: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("the folder {} cannot be made", folder.display()))
+}

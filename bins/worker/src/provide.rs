@@ -1,0 +1,62 @@
+//! `provide`: serves a file, a folder or a CAR over bitswap from a store that is thrown away.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
+use pinrail_ipfs_embedded::{Keypair, Node, NodeLimits, NodeOptions, provide};
+use serde::Serialize;
+
+use crate::log;
+use crate::settings::{Common, ProvideArgs};
+use crate::system::{now, told_to_stop};
+
+/// What is served, for scripts.
+#[derive(Serialize)]
+struct Announcement {
+    cid: String,
+    addresses: Vec<String>,
+}
+
+/// Serve what `asked` names until told to stop.
+pub async fn provide(common: &Common, asked: &ProvideArgs) -> Result<()> {
+    log::start(common, "warn")?;
+    let told_to_stop = told_to_stop()?;
+    let folder = tempfile::Builder::new().prefix("pinrail-provide-").tempdir();
+    let folder = folder.context("no temporary folder can be made")?;
+    let store = BlockStore::open(folder.path(), throw_away())?;
+    let (adding, path) = (store.clone(), asked.path.clone());
+    let roots = tokio::task::spawn_blocking(move || provide::add(&adding, &path, now())).await??;
+    let cid = roots.first().context("the CAR names no root, so there is nothing to provide")?.to_string();
+    let options = NodeOptions {
+        keypair: Keypair::generate_ed25519(),
+        listen: asked.listen.clone(),
+        announce: Vec::new(),
+        allow_private: true,
+        limits: NodeLimits::default(),
+    };
+    let node = Node::start(options, store).await?;
+    let addresses = node.addresses().iter().map(ToString::to_string).collect();
+    announce(&Announcement { cid, addresses }, asked.json)?;
+    told_to_stop.await;
+    Ok(())
+}
+
+/// A store for a short while: it keeps no disk space free.
+pub fn throw_away() -> StoreOptions {
+    StoreOptions { reserve: 0, ballast: 0, ..StoreOptions::default() }
+}
+
+/// Say what is served, whole and at once: whoever started this waits for it.
+fn announce(announcement: &Announcement, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(announcement)?)?;
+    } else {
+        writeln!(out, "providing {}", announcement.cid)?;
+        for address in &announcement.addresses {
+            writeln!(out, "  at {address}")?;
+        }
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,78 @@
+//! `serve`: builds a worker of its parts, runs it, and takes it down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use pinrail_domain::Backend;
+use pinrail_ipfs::IpfsBackend;
+use pinrail_ipfs_embedded::{EmbeddedBackend, Node, NodeLimits, NodeOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::folder::NodeFolder;
+use crate::health::{self, Health};
+use crate::run::Worker;
+use crate::settings::{Common, ServeArgs};
+use crate::system::{now, throw_die, told_to_stop};
+use crate::{database, log};
+
+/// How long the last settlements may take after the drain.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Work until told to stop.
+pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
+    log::start(common, "info")?;
+    let told_to_stop = told_to_stop()?;
+    let folder = NodeFolder::new(&common.data_dir);
+    let store = folder.open_blocks(settings.store())?;
+    let health = TcpListener::bind(settings.health).await;
+    let health = health.with_context(|| format!("cannot listen on {} for /health", settings.health))?;
+    let health_address = health.local_addr()?;
+    let storage = database::open(common).await?;
+    let id = folder.id()?;
+    let options = NodeOptions {
+        keypair: folder.key()?,
+        listen: settings.listen.clone(),
+        announce: settings.announce.clone(),
+        allow_private: settings.allow_private(),
+        limits: NodeLimits::default(),
+    };
+    let node = Arc::new(Node::start(options, store).await?);
+    let backend: Arc<dyn IpfsBackend> = Arc::new(EmbeddedBackend::new(node, settings.stall, Arc::new(now)));
+
+    let (stop, stopping) = watch::channel(false);
+    let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping);
+    let health = tokio::spawn(health::serve(health, answers));
+    info!(health = %health_address, node = %id, "pinrail-worker is up");
+    let told_to_stop = async {
+        told_to_stop.await;
+        info!("shutting down");
+        stop.send_replace(true);
+    };
+    let worker =
+        Worker::new(storage, Arc::clone(&backend), id, Backend::Embedded, settings.policy(), Box::new(throw_die));
+    run_bounded(worker, told_to_stop, settings.drain).await;
+    health.abort();
+    Ok(())
+}
+
+/// Run the worker; once it is told to stop it may take its time to drain and to settle, and no longer.
+async fn run_bounded(worker: Worker, told_to_stop: impl Future<Output = ()> + Send, drain: Duration) {
+    let (stop, mut stopping) = watch::channel(false);
+    let told = async {
+        told_to_stop.await;
+        stop.send_replace(true);
+    };
+    let overtime = async {
+        // An error means that the worker has ended, and the other branch is done.
+        if stopping.wait_for(|is_so| *is_so).await.is_ok() {
+            tokio::time::sleep(drain + SETTLE).await;
+        }
+    };
+    tokio::select! {
+        () = worker.run(told, drain) => {}
+        () = overtime => warn!("the time to shut down is over, unsettled leases run out by themselves"),
+    }
+}

@@ -1,0 +1,134 @@
+//! The settings of `serve`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use bytesize::ByteSize;
+use clap::Args;
+use pinrail_domain::Policy;
+use pinrail_ipfs_embedded::Multiaddr;
+use pinrail_ipfs_embedded::store::StoreOptions;
+
+const EXAMPLES: &str = "\
+Examples:
+  pinrail-worker serve
+  pinrail-worker serve --listen /ip4/0.0.0.0/tcp/4401 --announce /dns4/pins.example.net/tcp/4401
+  curl http://127.0.0.1:7401/health/ready";
+
+/// Settings of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Where /health/live and /health/ready answer
+    #[arg(long, env = "PINRAIL_WORKER_HEALTH", value_name = "ADDRESS", default_value = "127.0.0.1:7401")]
+    pub health: SocketAddr,
+    /// Where the IPFS node listens, several times for several addresses
+    #[arg(
+        long,
+        env = "PINRAIL_WORKER_LISTEN",
+        value_name = "MULTIADDR",
+        value_delimiter = ',',
+        default_value = "/ip4/127.0.0.1/tcp/4401"
+    )]
+    pub listen: Vec<Multiaddr>,
+    /// Where clients can dial the node, if that is not where it listens
+    #[arg(long, env = "PINRAIL_WORKER_ANNOUNCE", value_name = "MULTIADDR", value_delimiter = ',')]
+    pub announce: Vec<Multiaddr>,
+    /// Whether to dial addresses that are not publicly routable, such as 192.168.0.1 [default: while the node listens on
+    /// loopback only]
+    #[arg(
+        long,
+        env = "PINRAIL_WORKER_ALLOW_PRIVATE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub allow_private: Option<bool>,
+    /// How many roots to work on at once
+    #[arg(
+        long,
+        env = "PINRAIL_WORKER_SLOTS",
+        value_name = "N",
+        default_value = "64",
+        value_parser = clap::value_parser!(u32).range(1..=4096)
+    )]
+    pub slots: u32,
+    /// How long a lease lasts; it is renewed at half time
+    #[arg(long, env = "PINRAIL_WORKER_LEASE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub lease: Duration,
+    /// How long to wait after the first attempt that failed; doubled with each further one
+    #[arg(long, env = "PINRAIL_WORKER_FIRST_RETRY", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub first_retry: Duration,
+    /// The longest wait between two attempts
+    #[arg(long, env = "PINRAIL_WORKER_MAX_RETRY", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub max_retry: Duration,
+    /// How long a root is tried before it fails
+    #[arg(long, env = "PINRAIL_WORKER_TIME_LIMIT", value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub time_limit: Duration,
+    /// The shortest wait between two searches for a root that no peer had
+    #[arg(long, env = "PINRAIL_WORKER_ROTATION", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub rotation: Duration,
+    /// How long a fetch may go without a block before the attempt ends
+    #[arg(long, env = "PINRAIL_WORKER_STALL", value_name = "TIME", default_value = "2m", value_parser = duration)]
+    pub stall: Duration,
+    /// How long fetches pause when the disk is full
+    #[arg(long, env = "PINRAIL_WORKER_PAUSE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub pause: Duration,
+    /// The largest DAG of one root
+    #[arg(long, env = "PINRAIL_WORKER_MAX_ROOT_SIZE", value_name = "SIZE", default_value = "32GiB", value_parser = size)]
+    pub max_root_size: u64,
+    /// Free disk space that fetches never use up
+    #[arg(long, env = "PINRAIL_WORKER_RESERVE", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub reserve: u64,
+    /// The disk space that is held ready for deletes to go on when the reserve is reached
+    #[arg(long, env = "PINRAIL_WORKER_BALLAST", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub ballast: u64,
+    /// How long unfinished work may go on once the worker is told to stop
+    #[arg(long, env = "PINRAIL_WORKER_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub drain: Duration,
+}
+
+impl ServeArgs {
+    /// Whether addresses that are not publicly routable may be dialled: by default only by a node that nobody else
+    /// reaches, or the origins that clients name would make it scan the networks around it.
+    pub fn allow_private(&self) -> bool {
+        self.allow_private.unwrap_or_else(|| self.listen.iter().all(is_loopback))
+    }
+
+    /// How the block store keeps blocks.
+    pub fn store(&self) -> StoreOptions {
+        StoreOptions { reserve: self.reserve, ballast: self.ballast, ..StoreOptions::default() }
+    }
+
+    /// How patient the worker is.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            lease: self.lease,
+            first_retry: self.first_retry,
+            max_retry: self.max_retry,
+            total: self.time_limit,
+            rotation: self.rotation,
+            stall: self.stall,
+            pause: self.pause,
+            max_root_bytes: self.max_root_size,
+            slots: self.slots,
+        }
+    }
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    let text = address.to_string();
+    text.starts_with("/ip4/127.") || text.starts_with("/ip6/::1/")
+}
+
+/// Read a time such as `90s`.
+pub fn duration(text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
+}
+
+fn size(text: &str) -> Result<u64> {
+    let size = text.parse::<ByteSize>().map_err(|_| anyhow!("not a size, wanted one such as 500MiB or 32GiB"))?;
+    Ok(size.as_u64())
+}

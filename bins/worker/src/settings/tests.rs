@@ -1,0 +1,120 @@
+//! The settings against their document, and the layers against each other.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::{Cli, Command as Asked, SECTION, ServeArgs, read};
+
+const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
+
+/// Flag, variable, key in the file and default of each setting.
+type Rows = BTreeMap<String, [String; 3]>;
+
+/// The rows of the table under a heading of the document.
+fn documented(heading: &str) -> Rows {
+    let (_, section) = DOCUMENT.split_once(&format!("\n### {heading}\n")).expect("the heading is there");
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let row = |line: &str| {
+        let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect::<Vec<_>>();
+        let [flag, variable, key, default, meaning] = cells.try_into().expect("five columns");
+        assert!(meaning.len() > 10, "{flag} is not explained");
+        (flag, [variable, key, default])
+    };
+    table.skip(2).map(row).collect()
+}
+
+/// The same as the program has it.
+fn defined(command: &Command, prefix: &str) -> Rows {
+    let settings = command.get_arguments().filter(|argument| argument.get_env().is_some());
+    settings.map(|argument| (format!("--{}", long(argument)), row(argument, prefix))).collect()
+}
+
+fn long(argument: &Arg) -> &str {
+    argument.get_long().expect("a setting has a flag")
+}
+
+fn row(argument: &Arg, prefix: &str) -> [String; 3] {
+    let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let key = if long(argument) == "config" { "-".to_owned() } else { format!("{prefix}{}", long(argument)) };
+    let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>();
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    // A default that is worked out is in the words of the help.
+    let told =
+        help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']')).map(|(told, _)| told.to_owned());
+    let default = match (defaults.join(","), told) {
+        (empty, None) if empty.is_empty() => "none".to_owned(),
+        (fixed, None) => fixed,
+        (_, Some(told)) => told,
+    };
+    [variable, key, default]
+}
+
+#[test]
+fn the_document_names_every_setting_with_its_default() {
+    let command = Cli::command();
+    assert_eq!(documented("Of both programs"), defined(&command, ""));
+    let (section, subcommand) = SECTION;
+    let serve = command.find_subcommand(subcommand).expect("it can serve");
+    assert_eq!(documented("Of pinrail-worker serve"), defined(serve, &format!("{section}.")));
+}
+
+/// The settings of `serve`, with this text in the file.
+fn serve(file: &str, arguments: &[&str]) -> anyhow::Result<ServeArgs> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("pinrail.toml"), file)?;
+    let fixed = ["pinrail-worker", "--data-dir"].map(OsString::from);
+    let given = arguments.iter().map(OsString::from);
+    let cli = read(fixed.into_iter().chain([folder.path().into(), "serve".into()]).chain(given))?;
+    match cli.command {
+        Asked::Serve(settings) => Ok(*settings),
+        other => panic!("read as {other:?}"),
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = "[worker]\nslots = 3\nlease = '90s'\nmax-root-size = '5MiB'\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']\n[api]\nlisten = '127.0.0.1:1'\n";
+    let settings = serve(file, &["--slots", "9"]).expect("it can be read");
+    let policy = settings.policy();
+    assert_eq!((policy.slots, policy.lease.as_secs(), policy.max_root_bytes), (9, 90, 5 << 20));
+    assert_eq!(settings.listen.len(), 2);
+    assert_eq!(settings.drain.as_secs(), 5);
+}
+
+#[test]
+fn the_defaults_are_the_ones_of_the_policy() {
+    assert_eq!(serve("", &[]).expect("it can be read").policy(), pinrail_domain::Policy::default());
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
+    let cases = [
+        ("[worker]\nslot = 3\n", "worker.slot is no setting, wanted one of health, listen, "),
+        ("[worker]\nslots = 0\n", "invalid value '0' for '--slots <N>': 0 is not in 1..=4096"),
+        ("[worker]\nlease = 60\n", "not a time, wanted one such as 90s, 5m or 24h"),
+        ("[worker]\nreserve = 'much'\n", "not a size, wanted one such as 500MiB or 32GiB"),
+    ];
+    for (file, wanted) in cases {
+        let error = format!("{:#}", serve(file, &[]).expect_err(file));
+        assert!(error.contains("pinrail.toml") && error.contains(wanted), "{file:?} gives {error:?}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn private_addresses_are_dialled_only_by_a_node_that_nobody_else_can_reach() {
+    assert!(serve("", &[]).expect("it can be read").allow_private());
+    assert!(!serve("", &["--listen", "/ip4/0.0.0.0/tcp/1"]).expect("it can be read").allow_private());
+    let both = ["--listen", "/ip4/127.0.0.1/tcp/1", "--listen", "/ip6/::/tcp/1"];
+    assert!(!serve("", &both).expect("it can be read").allow_private());
+    let told = ["--listen", "/ip4/0.0.0.0/tcp/1", "--allow-private"];
+    assert!(serve("", &told).expect("it can be read").allow_private());
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}

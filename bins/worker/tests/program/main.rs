@@ -1,0 +1,6 @@
+//! The built program: its tools, and how it pins, serves, stops and is killed.
+
+mod home;
+mod program;
+mod serving;
+mod tools;

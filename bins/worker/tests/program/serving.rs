@@ -1,0 +1,120 @@
+//! `serve`: pins what is asked for and serves it, and loses nothing when it is stopped or killed.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use pinrail_spec::Status;
+use serde_json::{Value, json};
+
+use crate::home::Home;
+use crate::program::{LONG, Running, fails, prints, write_file};
+
+fn get(url: &str) -> (u16, Value) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).proxy(None);
+    let agent: ureq::Agent = config.build().into();
+    let mut response = agent.get(url).call().expect("it answers");
+    (response.status().as_u16(), response.body_mut().read_json().expect("JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_is_pinned_and_served_and_outlives_restarts() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 5_000_000, 1);
+    let (mut provider, cid, addresses) = Running::provide(&home.data(), &file);
+    let (mut worker, health) = Running::serve(&home.data());
+    assert_eq!(get(&format!("{health}/ready")), (200, json!({ "status": "ready" })));
+    assert_eq!(get(&format!("{health}/live")), (200, json!({ "status": "live" })));
+    let request = home.post(&cid, &addresses).await;
+    assert!(request.delegates[0].as_str().starts_with("/ip4/127.0.0.1/tcp/"));
+    home.until_pinned(&request).await;
+    assert_eq!(home.read(&request).await.root.size.map(|size| size.blocks), Some(6));
+    provider.kill();
+    assert!(worker.terminate().success());
+    worker.wait_for("all leases are given back");
+    let (mut worker, _) = Running::serve(&home.data());
+    worker.kill();
+    let (_worker, _) = Running::serve(&home.data());
+    let out = home.path("out");
+    prints(&home.data(), &["fetch", &cid, "--output", out.to_str().expect("UTF-8")]);
+    assert!(fs::read(file).expect("it is there") == fs::read(out).expect("it was written"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_amid_fetches_goes_on_where_it_was() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 60_000_000, 2);
+    let (_provider, cid, addresses) = Running::provide(&home.data(), &file);
+    let (mut worker, _) = Running::serve(&home.data());
+    let request = home.post(&cid, &addresses).await;
+    let second = home.post("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", &[]).await;
+    home.until(&request, "begun", |seen| seen.status != Status::Queued).await;
+    worker.kill();
+    assert_ne!(home.read(&request).await.status, Status::Failed);
+    let (_worker, _) = Running::serve(&home.data());
+    home.until_pinned(&request).await;
+    let out = home.path("out");
+    prints(&home.data(), &["fetch", &cid, "--output", out.to_str().expect("UTF-8")]);
+    assert!(fs::read(file).expect("it is there") == fs::read(out).expect("it was written"));
+    assert_ne!(home.read(&second).await.status, Status::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_nobody_had_is_fetched_from_the_peer_that_connects_later() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 2_000_000, 3);
+    let (mut first, cid, _) = Running::provide(&home.data(), &file);
+    first.kill();
+    let (_worker, _) = Running::serve(&home.data());
+    let request = home.post(&cid, &[]).await;
+    home.until(&request, "waiting", |seen| seen.root.waiting).await;
+    assert_eq!(home.read(&request).await.status, Status::Pinning);
+    // A request by somebody else who knows where it is serves the first one too.
+    let (_provider, cid, addresses) = Running::provide(&home.data(), &file);
+    home.post(&cid, &addresses).await;
+    home.until_pinned(&request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_the_last_request_releases_the_root() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 2_000_000, 4);
+    let (_provider, cid, addresses) = Running::provide(&home.data(), &file);
+    let (worker, _) = Running::serve(&home.data());
+    let request = home.post(&cid, &addresses).await;
+    home.until_pinned(&request).await;
+    home.remove(&request).await;
+    assert_eq!(worker.wait_for("released")["root"], json!(cid));
+    assert!(home.storage.check_counters().await.expect("the database answers").is_empty());
+    let again = home.post(&cid, &addresses).await;
+    home.until_pinned(&again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_worker_and_a_port_in_use_are_said_in_one_line() {
+    let home = Home::new().await;
+    let data = home.data();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let health = format!("127.0.0.1:{port}");
+    let error = fails(&data, &["serve", "--health", &health]);
+    assert!(error.starts_with(&format!("error: cannot listen on {health} for /health: ")), "{error}");
+    let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+    let error = fails(&data, &["serve", "--health", "127.0.0.1:0", "--listen", &listen, "--log", "off"]);
+    assert!(error.starts_with(&format!("error: cannot listen on {listen}: ")), "{error}");
+    let (_worker, _) = Running::serve(&data);
+    let error = fails(&data, &["serve", "--health", "127.0.0.1:0"]);
+    assert!(error.contains("is in use by another process, wanted one worker for each folder"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_bounded_while_a_fetch_runs_and_spends_no_attempt() {
+    let mut home = Home::new().await;
+    let (mut worker, _) = Running::serve(&home.data());
+    let request = home.post("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", &[]).await;
+    home.until(&request, "begun", |seen| seen.status == Status::Pinning).await;
+    let ended = tokio::task::spawn_blocking(move || worker.terminate());
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends").expect("no panic");
+    assert!(ended.success());
+    assert_eq!(home.read(&request).await.root.attempts, 0);
+}

@@ -1,0 +1,82 @@
+//! `provide` and `fetch`, and what every command says of itself.
+
+use std::fs;
+
+use crate::program::{Running, command, fails, prints, write_file};
+
+const PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+
+#[test]
+fn every_command_teaches_by_an_example() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for word in ["serve", "provide", "fetch", "completions"] {
+        let help = prints(folder.path(), &[word, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("pinrail-worker {word} ")), "{help}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(prints(folder.path(), &["completions", shell]).contains("provide"), "{shell}");
+    }
+}
+
+#[test]
+fn a_file_and_a_folder_are_provided_and_fetched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = write_file(folder.path().join("file"), 3_000_000, 1);
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("deep")).expect("a folder of ours");
+    write_file(tree.join("one"), 10, 2);
+    write_file(tree.join("deep/two"), 2_000_000, 3);
+    for (path, out) in [(&file, "file.out"), (&tree, "tree.out")] {
+        let (mut provider, cid, addresses) = Running::provide(folder.path(), path);
+        let out = folder.path().join(out);
+        let target = out.to_str().expect("UTF-8");
+        let told = prints(folder.path(), &["fetch", &cid, "--from", &addresses[0], "--output", target]);
+        assert!(told.contains(&format!("fetched {cid}: ")), "{told}");
+        assert!(provider.terminate().success());
+    }
+    let same = |a: &str, b: &str| {
+        let read = |name: &str| fs::read(folder.path().join(name)).expect("it was written");
+        assert!(read(a) == read(b), "{a} and {b} differ");
+    };
+    same("file", "file.out");
+    same("tree/one", "tree.out/one");
+    same("tree/deep/two", "tree.out/deep/two");
+}
+
+#[test]
+fn errors_are_one_line_that_says_what_would_be_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    fs::write(data.join("plain"), "a file").expect("a folder of ours");
+    let nobody = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}");
+    let below = data.join("plain").join("data");
+    let cases: [(&[&str], &str); 6] = [
+        (&["fetch", "nonsense"], "nonsense: not a CID, wanted one"),
+        (&["fetch", "bafkqaaa", "--output", "/nowhere/x", "--from", &nobody], "/nowhere/x: "),
+        (&["fetch", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"], "no worker ever ran on "),
+        (&["provide", "/nowhere"], "/nowhere: "),
+        (&["serve", "--log", "a=b=c"], "the log filter \"a=b=c\" cannot be read"),
+        (&["serve", "--data-dir", below.to_str().expect("UTF-8")], "plain/data/pinrail.toml cannot be read: "),
+    ];
+    for (arguments, wanted) in cases {
+        let error = fails(data, arguments);
+        assert!(error.contains(wanted), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn what_nobody_has_is_not_fetched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_provider, _, addresses) = Running::provide(folder.path(), &write_file(folder.path().join("file"), 10, 4));
+    let other = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    let error = fails(folder.path(), &["fetch", other, "--from", &addresses[0], "--timeout", "2s"]);
+    assert!(error.contains("no peer that has it was found") || error.contains("not here within 2s"), "{error}");
+}
+
+#[test]
+fn a_wrong_argument_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = command(folder.path(), &["serve", "--slots", "0"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("0 is not in 1..=4096"));
+}
