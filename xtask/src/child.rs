@@ -38,6 +38,11 @@ impl Running {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// An error with the end of its log once the program has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {

@@ -3,6 +3,7 @@
 //! `cargo run --release --example transfer_bench [all|large|small|folder] [FOLDER]`; the stores go to a folder of the
 //! system's temporary one unless another is named.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,12 +37,31 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let wanted = arguments.next().unwrap_or_else(|| "all".to_owned());
     let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let mut lines = Vec::new();
+    let mut lines = vec![machine(&parent)];
     for shape in SHAPES.iter().filter(|shape| wanted == "all" || wanted == shape.name) {
         let folder = tempfile::tempdir_in(&parent).expect("a temporary folder");
         lines.push(measure(shape, folder.path()).await);
     }
     println!("{{{}}}", lines.join(","));
+}
+
+/// What this machine could do at most: SHA-256 on one core, and batches of 16 MiB that are synced one by one.
+fn machine(parent: &Path) -> String {
+    let batch = content(16 << 20, 1);
+    let rate = |run: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        (0..16).for_each(|_| run());
+        256.0 / begun.elapsed().as_secs_f64()
+    };
+    let hashed = rate(&mut || {
+        std::hint::black_box(Code::Sha2_256.digest(&batch));
+    });
+    let mut file = tempfile::tempfile_in(parent).expect("a temporary file");
+    let synced = rate(&mut || {
+        file.write_all(&batch).expect("room for it");
+        file.sync_data().expect("a disk that syncs");
+    });
+    format!(r#""machine":{{"sha256_mib_per_second":{hashed:.0},"synced_mib_per_second":{synced:.0}}}"#)
 }
 
 async fn measure(shape: &Shape, folder: &Path) -> String {

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: figures beside their yardsticks, as a table and as `target/bench.json`.
 
+mod api;
+mod memory;
+mod storage;
 mod table;
 mod transfer;
 
@@ -7,11 +10,12 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::{cargo, run};
 use crate::environment::{Environment, root};
 use crate::progress::Step;
+use crate::{building, command};
 use table::Figure;
 
 /// A group of figures that are measured together.
@@ -20,7 +24,12 @@ struct Group {
     measure: fn(&Environment, &Step) -> Result<Vec<Figure>>,
 }
 
-const GROUPS: &[Group] = &[Group { name: "transfer", measure: transfer::measure }];
+const GROUPS: &[Group] = &[
+    Group { name: "storage", measure: storage::measure },
+    Group { name: "api", measure: api::measure },
+    Group { name: "transfer", measure: transfer::measure },
+    Group { name: "memory", measure: memory::measure },
+];
 
 #[derive(Args)]
 pub struct Options {
@@ -45,6 +54,19 @@ pub fn run_bench(environment: &Environment, options: &Options) -> Result<()> {
     }
     print!("\n{}", table::render(&figures));
     write(environment, &figures)
+}
+
+/// Run an example of a package in release, and give what it printed.
+fn example(environment: &Environment, step: &Step, package: &str, name: &str, arguments: &[&str]) -> Result<String> {
+    let program = building::example(environment, package, name, step)?;
+    let mut command = command::program(program, root());
+    command.args(arguments);
+    command::run_showing(command, step)?.success(name)
+}
+
+/// A number somewhere in a JSON document.
+fn number(measured: &Value, pointer: &str) -> Result<f64> {
+    measured.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("nothing was measured at {pointer}"))
 }
 
 /// For programs that compare runs.

@@ -24,12 +24,33 @@ pub struct Yardstick {
 }
 
 impl Figure {
+    /// A figure that stands alone.
+    pub fn new(name: &str, value: f64, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), value, unit, yardstick: None }
+    }
+
+    /// The same, held against something.
+    #[must_use]
+    pub fn against(self, yardstick: Yardstick) -> Self {
+        Self { yardstick: Some(yardstick), ..self }
+    }
+
     /// Whether it holds its own; a figure without a yardstick always does.
     pub fn holds(&self) -> bool {
         self.yardstick.as_ref().is_none_or(|yardstick| {
             if yardstick.less_is_better { self.value <= yardstick.value } else { self.value >= yardstick.value }
         })
     }
+}
+
+/// What a figure should reach.
+pub fn at_least(value: f64, name: &str) -> Yardstick {
+    Yardstick { name: name.to_owned(), value, less_is_better: false }
+}
+
+/// What a figure should stay under.
+pub fn at_most(value: f64, name: &str) -> Yardstick {
+    Yardstick { name: name.to_owned(), value, less_is_better: true }
 }
 
 /// One line for each figure.
