@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytesize::ByteSize;
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey};
+use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Totals};
 use pinrail_ipfs_embedded::{FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, provide};
 use pinrail_spec::Cid;
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
     };
     let node = Node::start(options, store.clone()).await?;
     let (_origins, origins) = watch::channel(from);
-    let (progress, _progress) = watch::channel(Default::default());
+    let (progress, _progress) = watch::channel(Totals::default());
     let request = FetchRequest {
         root: NodeKey::from(cid.inner()),
         epoch: 1,

@@ -12,4 +12,4 @@ mod rows;
 mod schema;
 mod sqlite;
 
-pub use sqlite::{Difference, OpenError, SchemaStatus, SqliteOptions, SqliteStorage, migrate, schema_status};
+pub use sqlite::{Difference, OpenError, SchemaStatus, SqliteOptions, SqliteStorage, migrate, revert, schema_status};

@@ -52,7 +52,7 @@ mod turns;
 mod upkeep;
 
 pub use check::Difference;
-pub use open::{OpenError, SchemaStatus, SqliteOptions, migrate, schema_status};
+pub use open::{OpenError, SchemaStatus, SqliteOptions, migrate, revert, schema_status};
 pub use storage::SqliteStorage;
 
 use connection::Inline;

@@ -14,10 +14,10 @@ use serde::Serialize;
 use super::print_json;
 use crate::database;
 use crate::keys::KeyFolder;
-use crate::settings::Common;
+use crate::settings::{self, Common};
 
 /// What was found.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Findings {
     /// What has to be mended.
     problems: Vec<String>,
@@ -26,22 +26,22 @@ struct Findings {
 }
 
 impl Findings {
-    fn problem(&mut self, text: impl ToString) {
+    fn problem(&mut self, text: &impl ToString) {
         self.problems.push(text.to_string());
     }
 
-    fn note(&mut self, text: impl ToString) {
+    fn note(&mut self, text: &impl ToString) {
         self.notes.push(text.to_string());
     }
 }
 
 /// Look at everything, print what was found, and fail if anything has to be mended.
 pub async fn run(common: &Common, json: bool) -> Result<()> {
-    let mut found = Findings::default();
+    let mut found = Findings { problems: settings::problems(common), notes: Vec::new() };
     check_folder(&common.data_dir, &mut found);
     match open(common).await {
         Ok(storage) => check_database(&storage, &KeyFolder::new(common.keys()), &mut found).await,
-        Err(problem) => found.problem(format!("{problem:#}")),
+        Err(problem) => found.problem(&format!("{problem:#}")),
     }
     if json {
         print_json(&found)?;
@@ -61,14 +61,14 @@ pub async fn run(common: &Common, json: bool) -> Result<()> {
 
 fn check_folder(folder: &Path, found: &mut Findings) {
     match std::fs::metadata(folder) {
-        Err(error) => found.problem(format!("the data folder {} cannot be read: {error}", folder.display())),
-        Ok(data) if !data.is_dir() => found.problem(format!("{} is no folder", folder.display())),
+        Err(error) => found.problem(&format!("the data folder {} cannot be read: {error}", folder.display())),
+        Ok(data) if !data.is_dir() => found.problem(&format!("{} is no folder", folder.display())),
         Ok(data) => {
             if data.permissions().mode() & 0o022 != 0 {
-                found.problem(format!("others may write to the data folder {}, wanted mode 0700", folder.display()));
+                found.problem(&format!("others may write to the data folder {}, wanted mode 0700", folder.display()));
             }
             if let Err(error) = tempfile::tempfile_in(folder) {
-                found.problem(format!("the data folder {} cannot be written: {error}", folder.display()));
+                found.problem(&format!("the data folder {} cannot be written: {error}", folder.display()));
             }
         }
     }
@@ -81,16 +81,16 @@ async fn open(common: &Common) -> Result<SqliteStorage> {
 
 async fn check_database(storage: &SqliteStorage, keys: &KeyFolder, found: &mut Findings) {
     if let Err(problem) = storage.ready().await {
-        return found.problem(problem);
+        return found.problem(&problem);
     }
     match storage.check_counters().await {
         Ok(differences) => differences.iter().for_each(|difference| {
-            found.problem(format!(
+            found.problem(&format!(
                 "a counter is wrong: {} is {}, counted {}",
                 difference.what, difference.stored, difference.counted
             ));
         }),
-        Err(problem) => found.problem(problem),
+        Err(problem) => found.problem(&problem),
     }
     check_keys(storage, keys, found).await;
     check_nodes(storage, found).await;
@@ -99,40 +99,40 @@ async fn check_database(storage: &SqliteStorage, keys: &KeyFolder, found: &mut F
 async fn check_keys(storage: &SqliteStorage, keys: &KeyFolder, found: &mut Findings) {
     let known = match storage.list_keys().await {
         Ok(known) => known,
-        Err(problem) => return found.problem(problem),
+        Err(problem) => return found.problem(&problem),
     };
     match known.iter().find(|key| key.state == KeyState::Active) {
-        None => found.problem("no signing key is active, make one with `pinrail-api key rotate`"),
+        None => found.problem(&"no signing key is active, make one with `pinrail-api key rotate`"),
         Some(active) => {
             if let Err(problem) = keys.load(active) {
-                found.problem(format!("no token can be minted here: {problem:#}"));
+                found.problem(&format!("no token can be minted here: {problem:#}"));
             }
         }
     }
     for key in known.iter().filter(|key| key.state != KeyState::Active && keys.has(key.id)) {
         let path = keys.path(key.id);
-        found.note(format!("key {} signs no more, {} can be deleted", key.id, path.display()));
+        found.note(&format!("key {} signs no more, {} can be deleted", key.id, path.display()));
     }
 }
 
 async fn check_nodes(storage: &SqliteStorage, found: &mut Findings) {
     let (nodes, now) = match (storage.list_nodes().await, storage.now().await) {
         (Ok(nodes), Ok(now)) => (nodes, now),
-        (Err(problem), _) | (_, Err(problem)) => return found.problem(problem),
+        (Err(problem), _) | (_, Err(problem)) => return found.problem(&problem),
     };
     let in_service = nodes.iter().filter(|node| !node.retired).collect::<Vec<_>>();
     if in_service.is_empty() {
-        found.problem("no IPFS node is registered, so nothing can be pinned: start pinrail-worker");
+        found.problem(&"no IPFS node is registered, so nothing can be pinned: start pinrail-worker");
     }
     for node in in_service {
         if !node.is_live(now) {
-            found.problem(format!(
+            found.problem(&format!(
                 "node {} was last heard of at {}: start its worker, or `pinrail-api node retire {}`",
                 node.id, node.heartbeat, node.id
             ));
         }
         if !node.addresses.iter().any(Multiaddr::is_public) {
-            found.note(format!(
+            found.note(&format!(
                 "node {} has no public address, so only this network can send it data: set `announce`",
                 node.id
             ));

@@ -1,7 +1,7 @@
-//! `migrate`: run, status.
+//! `migrate`: run, status, revert.
 
 use anyhow::Result;
-use pinrail_storage_diesel::{migrate, schema_status};
+use pinrail_storage_diesel::{migrate, revert, schema_status};
 
 use crate::database;
 use crate::settings::{Common, MigrateStep};
@@ -18,6 +18,10 @@ pub fn run(step: MigrateStep, common: &Common) -> Result<()> {
             }
             println!("the database {} is up to date", path.display());
         }
+        MigrateStep::Revert => match revert(&path)? {
+            Some(migration) => println!("reverted {migration}"),
+            None => println!("nothing is left to revert"),
+        },
         MigrateStep::Status => {
             let status = schema_status(&path)?;
             let lines = [

@@ -63,6 +63,8 @@ pub enum MigrateStep {
     Run,
     /// Say what has run and what has not
     Status,
+    /// Undo the last one with all that its tables hold, for development
+    Revert,
 }
 
 /// Accounts.

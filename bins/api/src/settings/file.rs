@@ -20,6 +20,16 @@ pub struct File {
     table: Table,
 }
 
+/// One setting of the file.
+struct Entry {
+    /// Whether every command reads it; otherwise it is for the command of the section.
+    is_common: bool,
+    /// What the program calls it.
+    id: String,
+    /// The flags that say the same.
+    flags: Vec<OsString>,
+}
+
 /// The file that was asked for, or the one in the data folder if it is there.
 pub fn find(common: &Common) -> Result<Option<File>> {
     let path = common.config.clone().unwrap_or_else(|| common.data_dir.join("pinrail.toml"));
@@ -32,8 +42,7 @@ pub fn find(common: &Common) -> Result<Option<File>> {
 }
 
 impl File {
-    /// Read the text of a settings file.
-    pub fn parse(path: PathBuf, text: &str) -> Result<Self> {
+    fn parse(path: PathBuf, text: &str) -> Result<Self> {
         let table = text.parse::<Table>().map_err(|error| {
             let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
             anyhow!("{}, line {line}: {}", path.display(), error.message())
@@ -43,52 +52,68 @@ impl File {
 
     /// Add what the file says to `arguments`, unless a flag or the environment said it in `matches`.
     pub fn add_to(&self, arguments: &mut Vec<OsString>, matches: &ArgMatches) -> Result<()> {
-        let (section, subcommand) = SECTION;
-        let mut general = Vec::new();
-        for (key, value) in self.table.iter().filter(|(key, _)| *key != FOREIGN && *key != section) {
-            general.extend(self.flags(&Cli::command(), key, key, value, matches)?);
-        }
-        let command = Cli::command().find_subcommand(subcommand).cloned().unwrap_or_default();
-        for (key, value) in self.section(section)? {
-            let name = format!("{section}.{key}");
-            let called = matches.subcommand_matches(subcommand);
-            let flags = self.flags(&command, key, &name, value, called.unwrap_or(matches))?;
-            if called.is_some() {
-                arguments.extend(flags);
+        let called = matches.subcommand_matches(SECTION.1);
+        let mut common = Vec::new();
+        for entry in self.entries() {
+            let entry = entry?;
+            match (entry.is_common, called) {
+                (true, _) if !is_said(matches, &entry.id) => common.extend(entry.flags),
+                (false, Some(called)) if !is_said(called, &entry.id) => arguments.extend(entry.flags),
+                _ => {}
             }
         }
         // Right behind the program's name, where no `--` stands before them.
-        arguments.splice(1..1, general);
+        arguments.splice(1..1, common);
         Ok(())
     }
 
-    fn section(&self, name: &str) -> Result<impl Iterator<Item = (&String, &Value)>> {
-        let table = match self.table.get(name) {
-            None => None,
-            Some(Value::Table(table)) => Some(table),
-            Some(_) => bail!("{}: {name} is a value, wanted a section [{name}]", self.path.display()),
+    /// Everything that is wrong with the file, each in one line.
+    pub fn problems(&self) -> Vec<String> {
+        let judge = |entry: Result<Entry>| {
+            let entry = entry?;
+            let words = if entry.is_common { &["pinrail-api", "check"] } else { &["pinrail-api", SECTION.1] };
+            let arguments = words.iter().map(OsString::from).chain(entry.flags);
+            Cli::command().try_get_matches_from(arguments).map(drop).map_err(|problem| self.blame(&problem))
         };
-        Ok(table.into_iter().flatten())
+        self.entries()
+            .into_iter()
+            .filter_map(|entry| judge(entry).err())
+            .map(|problem| format!("{problem:#}"))
+            .collect()
     }
 
-    /// The flags for one key, none when a flag or the environment has set it.
-    fn flags(
-        &self,
-        command: &Command,
-        key: &str,
-        name: &str,
-        value: &Value,
-        matches: &ArgMatches,
-    ) -> Result<Vec<OsString>> {
+    /// What was wrong: the arguments alone were right, so it is the file.
+    pub fn blame(&self, problem: &clap::Error) -> Error {
+        anyhow!("{}: {}", self.path.display(), first_line(problem))
+    }
+
+    /// The settings in the file, those that are none as errors.
+    fn entries(&self) -> Vec<Result<Entry>> {
+        let (section, subcommand) = SECTION;
+        let command = Cli::command();
+        let serve = command.find_subcommand(subcommand).cloned().unwrap_or_default();
+        let mut entries = Vec::new();
+        for (key, value) in self.table.iter().filter(|(key, _)| *key != FOREIGN) {
+            match value {
+                Value::Table(table) if key == section => {
+                    let named = |key: &String| format!("{section}.{key}");
+                    entries.extend(table.iter().map(|(key, value)| self.entry(&serve, key, &named(key), value)));
+                }
+                _ if key == section => entries
+                    .push(Err(anyhow!("{}: {section} is a value, wanted a section [{section}]", self.path.display()))),
+                value => entries.push(self.entry(&command, key, key, value)),
+            }
+        }
+        entries
+    }
+
+    fn entry(&self, command: &Command, key: &str, name: &str, value: &Value) -> Result<Entry> {
         let is_setting = |argument: &&Arg| argument.get_env().is_some() && argument.get_id() != "config";
         let settings = command.get_arguments().filter(is_setting);
         let names = settings.filter_map(Arg::get_long).collect::<Vec<_>>();
         if !names.contains(&key) {
             bail!("{}: {name} is no setting, wanted one of {}", self.path.display(), names.join(", "));
         }
-        let id = key.replace('-', "_");
-        let is_said = matches!(matches.try_contains_id(&id), Ok(true))
-            && matches!(matches.value_source(&id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         let values = match value {
             Value::Array(values) => values.iter().map(text).collect::<Option<Vec<_>>>(),
             value => text(value).map(|text| vec![text]),
@@ -96,16 +121,20 @@ impl File {
         let values = values.ok_or_else(|| {
             anyhow!("{}: {name} is a table or a date, wanted text, a number or a list of them", self.path.display())
         })?;
-        let flags = values.into_iter().map(|value| OsString::from(format!("--{key}={value}")));
-        Ok(if is_said { Vec::new() } else { flags.collect() })
+        let flags = values.into_iter().map(|value| OsString::from(format!("--{key}={value}"))).collect();
+        Ok(Entry { is_common: key == name, id: key.replace('-', "_"), flags })
     }
+}
 
-    /// What was wrong: the arguments alone were right, so it is the file.
-    pub fn blame(&self, problem: &clap::Error) -> Error {
-        let text = problem.to_string();
-        let line = text.lines().next().unwrap_or_default();
-        anyhow!("{}: {}", self.path.display(), line.trim_start_matches("error: "))
-    }
+/// Whether a flag or the environment has said it.
+fn is_said(matches: &ArgMatches, id: &str) -> bool {
+    matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// What is wrong, without the usage that clap shows below it.
+pub fn first_line(problem: &clap::Error) -> String {
+    let text = problem.to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 fn text(value: &Value) -> Option<String> {

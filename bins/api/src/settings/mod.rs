@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 pub use commands::{
     AccessCommand, AccountCommand, Command, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs, NodeCommand,
@@ -90,13 +90,32 @@ pub enum LogFormat {
 }
 
 /// Read the settings from `arguments`, the environment and the file; prints help and ends the process when asked to,
-/// or when an argument is wrong.
+/// or when an argument is wrong. For `check` a file that is wrong is passed over: it says all that is wrong.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
     let mut arguments = arguments.into_iter().collect::<Vec<_>>();
     let matches = Cli::command().get_matches_from(&arguments);
-    let common = Common::from_arg_matches(&matches)?;
-    let Some(file) = file::find(&common)? else { return Ok(Cli::from_arg_matches(&matches)?) };
-    file.add_to(&mut arguments, &matches)?;
-    let matches = Cli::command().try_get_matches_from(&arguments).map_err(|problem| file.blame(&problem))?;
-    Ok(Cli::from_arg_matches(&matches)?)
+    let cli = Cli::from_arg_matches(&matches)?;
+    match add_file(&cli.common, &mut arguments, &matches) {
+        Ok(matches) => Ok(Cli::from_arg_matches(&matches)?),
+        Err(_) if matches!(cli.command, Command::Check { .. }) => Ok(cli),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn add_file(common: &Common, arguments: &mut Vec<OsString>, matches: &ArgMatches) -> Result<ArgMatches> {
+    let Some(file) = file::find(common)? else { return Ok(matches.clone()) };
+    file.add_to(arguments, matches)?;
+    Cli::command().try_get_matches_from(&*arguments).map_err(|problem| file.blame(&problem))
+}
+
+/// Everything that is wrong with the settings file and with what the environment says to `serve`.
+pub fn problems(common: &Common) -> Vec<String> {
+    let mut problems = match file::find(common) {
+        Ok(file) => file.map(|file| file.problems()).unwrap_or_default(),
+        Err(problem) => vec![format!("{problem:#}")],
+    };
+    if let Err(problem) = Cli::command().try_get_matches_from(["pinrail-api", SECTION.1]) {
+        problems.push(format!("the environment: {}", file::first_line(&problem)));
+    }
+    problems
 }

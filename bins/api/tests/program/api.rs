@@ -61,14 +61,14 @@ impl Api {
 
     /// What it says when it fails with this on its standard input.
     pub fn fails_given(&self, arguments: &[&str], input: &str) -> String {
-        failed(run(self.command(arguments), input), arguments)
+        failed(&run(self.command(arguments), input), arguments)
     }
 
     /// What it says when it fails in this environment.
     pub fn fails_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> String {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
-        failed(run(command, ""), arguments)
+        failed(&run(command, ""), arguments)
     }
 
     /// What `check` says when it finds something.
@@ -79,7 +79,7 @@ impl Api {
     }
 }
 
-fn failed(output: Output, arguments: &[&str]) -> String {
+fn failed(output: &Output, arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
     text(&output.stderr)
 }

@@ -137,6 +137,15 @@ fn check_says_all_that_is_wrong_at_once() {
     assert!(found.contains("error: there are 2 problems"), "{found}");
     api.prints(&["key", "rotate"]);
     assert!(!api.check().contains("no signing key"));
+    let file = "colour = 'red'\n[api]\nlisten = 'here'\nin-flight = 0\n";
+    std::fs::write(api.path("pinrail.toml"), file).expect("it is ours");
+    let found = api.check();
+    assert!(found.contains("colour is no setting"), "{found}");
+    assert!(
+        found.contains("'here' for '--listen <ADDRESS>'") && found.contains("'0' for '--in-flight <N>'"),
+        "{found}"
+    );
+    assert!(found.contains("no IPFS node is registered"), "{found}");
     std::fs::write(api.path("pinrail.db"), "not a database, but long enough to be looked at").expect("it is ours");
     assert!(api.check().contains("is not a SQLite database"), "{}", api.check());
 }
@@ -186,6 +195,10 @@ fn migrations_and_completions_and_the_openapi_document_are_printed() {
     assert!(api.prints(&["migrate"]).contains("ran "));
     assert!(!api.prints(&["migrate"]).contains("ran "), "a second run has nothing to do");
     assert!(!api.prints(&["migrate", "status"]).contains("lacks "));
+    assert!(api.prints(&["migrate", "revert"]).contains("reverted "));
+    assert!(api.prints(&["migrate", "status"]).contains("lacks "));
+    assert!(api.prints(&["migrate", "revert"]).contains("nothing is left to revert"));
+    api.prints(&["migrate"]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(api.prints(&["completions", shell]).contains("attenuate"), "{shell}");
     }

@@ -1,11 +1,12 @@
 //! The worker's own work: it leases due roots, has the backend pin them, and settles what became of them.
 //!
-//! All of it goes on in steps. A step asks the database for the time, renews leases, reports progress, settles what
-//! ended, reads what changed about the leases, and takes new ones, each in one grouped call. **Invariant:** nothing
-//! is settled under a lease that is past its end; it is renewed first, or it is lost and its work dropped. A step
-//! that the database refuses is tried again a second later, and the fetches go on meanwhile.
+//! All of it goes on in steps. A step asks the database for the time, reads what changed about the leases, and then
+//! renews leases, reports progress, settles what ended and takes new leases, all in one group. **Invariant:** nothing
+//! is settled under a lease that ran out before it was renewed; one that is another's is lost and its work dropped. A
+//! step that the database refuses is tried again a second later, and the fetches go on meanwhile.
 
 mod background;
+mod chores;
 mod ending;
 mod presence;
 mod step;
@@ -53,7 +54,7 @@ pub struct Worker {
     last_step: Instant,
     last_report: Option<Instant>,
     presence: presence::Presence,
-    chores: step::Chores,
+    chores: chores::Chores,
     /// Whether the last step failed, so that an outage is said once and not hammered.
     failing: bool,
 }
@@ -81,7 +82,7 @@ impl Worker {
             last_step: Instant::now(),
             last_report: None,
             presence: presence::Presence::default(),
-            chores: step::Chores::default(),
+            chores: chores::Chores::default(),
             failing: false,
         }
     }
@@ -108,11 +109,10 @@ impl Worker {
         let mut rung = false;
         loop {
             let ended = self.works.values().filter(|work| work.ending.is_some()).count();
-            let until = match (self.failing, ended) {
-                (true, _) => self.last_step + IDLE,
-                (false, ended) if ended * 2 >= self.slots() => return,
-                (false, ended) if rung || ended > 0 => self.last_step + PACE,
-                (false, _) => self.last_step + IDLE,
+            let until = match ended {
+                ended if !self.failing && ended * 2 >= self.slots() => return,
+                ended if !self.failing && (rung || ended > 0) => self.last_step + PACE,
+                _ => self.last_step + IDLE,
             };
             tokio::select! {
                 () = sleep_until(until) => return,

@@ -1,4 +1,4 @@
-//! One step: renew, report, settle, read, claim, and the chores beside them.
+//! One step: read what changed, then renew, report, settle and claim, with the chores beside them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,24 +10,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Worker;
+use super::chores::do_chores;
 use super::ending::judge_ending;
 use super::work::{Ending, Work};
 
 /// How often progress is told: it reaches readers within two seconds.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// How often outlived holds are looked for, and copies of statuses that another worker left behind.
-const CHORES_EVERY: Duration = Duration::from_secs(30);
-
-/// The most batches of status copies in one step, so that a root with many requests does not hold up the others.
-const COPIES_AT_ONCE: usize = 8;
-
-/// What is to be done beside the leases.
-#[derive(Debug, Default)]
-pub struct Chores {
-    done: Option<Instant>,
-    copies_left: bool,
-}
 
 impl Worker {
     /// Take one step at the database's time; takes no new leases unless `claim`.
@@ -37,33 +25,13 @@ impl Worker {
         let now = self.storage.now().await?;
         self.be_present(now).await?;
         self.note_ended();
-        self.renew(now).await?;
         self.read_news().await?;
-        self.exchange(now, claim).await?;
-        self.do_chores(now).await
-    }
-
-    /// Renew the leases that are past half of their time; those that are lost are dropped.
-    async fn renew(&mut self, now: Timestamp) -> Result<(), StorageError> {
-        let half = self.policy.lease / 2;
-        let old = self.works.values().filter(|work| work.lease.until.since(now) <= half);
-        let keys = old.map(|work| work.lease.key.clone()).collect::<Vec<_>>();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let until = now + self.policy.lease;
-        for (key, stands) in keys.iter().zip(self.storage.renew(&keys, until).await?) {
-            match self.works.get_mut(&key.root) {
-                Some(work) if stands => work.lease.until = until,
-                _ => self.lose(&key.root).await,
-            }
-        }
-        Ok(())
+        self.exchange(now, claim).await
     }
 
     /// Read what a worker has to know of its leases: origins, cancellation, a spent quota.
     async fn read_news(&mut self) -> Result<(), StorageError> {
-        let keys = self.lease_keys();
+        let keys = self.lease_keys(|_| true);
         if keys.is_empty() {
             return Ok(());
         }
@@ -77,34 +45,47 @@ impl Worker {
         Ok(())
     }
 
-    /// Report, settle and claim. All three are asked at once, in this order, so that they share a commit.
+    /// Renew, report, settle and claim, and the chores. All are asked at once, in this order, so that they share a
+    /// commit: a lease that ran out is renewed before its work is settled.
     async fn exchange(&mut self, now: Timestamp, claim: bool) -> Result<(), StorageError> {
+        let (half, until) = (self.policy.lease / 2, now + self.policy.lease);
+        let old = self.lease_keys(|work| work.lease.until.since(now) <= half);
         let (settlements, reports) = (self.settlements(now).await, self.reports());
         let is_pin = |work: &&Work| work.ending.is_none() && work.lease.task != LeaseTask::Release;
         let slots = self.slots();
         let free = slots.saturating_sub(self.works.values().filter(is_pin).count());
-        let (storage, node, until) = (Arc::clone(&self.storage), self.node, now + self.policy.lease);
-        let (reported, settled, leased) = tokio::join!(
-            async { if reports.is_empty() { Ok(()) } else { storage.report_progress(&reports).await } },
-            async { if settlements.is_empty() { Ok(Vec::new()) } else { storage.settle(&settlements, now).await } },
-            async { if claim { storage.lease_due(&node, now, until, free, slots).await } else { Ok(Vec::new()) } },
+        let chores = self.chores.due();
+        let (storage, node) = (Arc::clone(&self.storage), self.node);
+        let (renewed, reported, settled, claimed, done) = tokio::join!(
+            unless(old.is_empty(), storage.renew(&old, until)),
+            unless(reports.is_empty(), storage.report_progress(&reports)),
+            unless(settlements.is_empty(), storage.settle(&settlements, now)),
+            unless(!claim, storage.lease_due(&node, now, until, free, slots)),
+            do_chores(&*storage, chores, now),
         );
-        let settled = match settled {
-            Ok(results) => self.finish_all(settlements, results).await,
-            Err(problem) => Err(problem),
-        };
-        // Whatever else went wrong: a lease that was taken is held.
-        let leased = match leased {
-            Ok(leases) => {
-                self.begin_all(leases).await;
-                Ok(())
+        // What was done is noted, whatever else went wrong: a lease that was taken is held.
+        let renewed = self.note_renewed(&old, until, renewed).await;
+        let reported = self.note_reported(&reports, reported);
+        let done = done.map(|copies_left| self.chores.note(chores, copies_left));
+        let settled = self.note_settled(settlements, settled).await;
+        let claimed = self.note_claimed(claimed).await;
+        renewed.and(reported).and(settled).and(claimed).and(done)
+    }
+
+    /// Note which leases go on; work under one that is lost is dropped.
+    async fn note_renewed(
+        &mut self,
+        leases: &[LeaseKey],
+        until: Timestamp,
+        renewed: Result<Vec<bool>, StorageError>,
+    ) -> Result<(), StorageError> {
+        for (key, stands) in leases.iter().zip(renewed?) {
+            match self.works.get_mut(&key.root) {
+                Some(work) if stands => work.lease.until = until,
+                _ => self.lose(&key.root).await,
             }
-            Err(problem) => Err(problem),
-        };
-        if reported.is_ok() {
-            self.note_reported(&reports);
         }
-        reported.and(settled).and(leased)
+        Ok(())
     }
 
     /// How far fetches have come: once a second, and at once for one that ended without being pinned.
@@ -122,12 +103,18 @@ impl Worker {
         self.works.values().filter(is_due).filter_map(report).collect()
     }
 
-    fn note_reported(&mut self, reports: &[ProgressReport]) {
+    fn note_reported(
+        &mut self,
+        reports: &[ProgressReport],
+        reported: Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        reported?;
         for report in reports {
             if let Some(work) = self.works.get_mut(&report.lease.root) {
                 work.reported = report.progress;
             }
         }
+        Ok(())
     }
 
     /// What is to be said of everything that ended.
@@ -148,14 +135,16 @@ impl Worker {
     }
 
     /// Let go of what was settled; what met an outage stays, to be settled again.
-    async fn finish_all(
+    async fn note_settled(
         &mut self,
         settlements: Vec<Settlement>,
-        results: Vec<Result<(), StorageError>>,
+        settled: Result<Vec<Result<(), StorageError>>, StorageError>,
     ) -> Result<(), StorageError> {
-        self.chores.copies_left |= !settlements.is_empty();
+        if !settlements.is_empty() {
+            self.chores.expect_copies();
+        }
         let mut outage = Ok(());
-        for (settlement, result) in settlements.into_iter().zip(results) {
+        for (settlement, result) in settlements.into_iter().zip(settled?) {
             match result {
                 Err(problem @ StorageError::Unavailable(_)) => outage = Err(problem),
                 result => self.finish(settlement, result).await,
@@ -184,14 +173,15 @@ impl Worker {
     }
 
     /// Begin the work on new leases.
-    async fn begin_all(&mut self, leases: Vec<Lease>) {
-        for lease in leases {
+    async fn note_claimed(&mut self, claimed: Result<Vec<Lease>, StorageError>) -> Result<(), StorageError> {
+        for lease in claimed? {
             let root = lease.key.root.clone();
             debug!(%root, attempt = lease.attempt, releases = (lease.task == LeaseTask::Release), "leased");
             self.lose(&root).await;
             let work = Work::begin(lease, self.policy.max_root_bytes, &self.backend, &mut self.tasks);
             self.works.insert(root, work);
         }
+        Ok(())
     }
 
     /// Drop the work on a root whose lease is lost; it is asked for no longer.
@@ -203,27 +193,17 @@ impl Worker {
         }
     }
 
-    /// Carry settled statuses on to further requests, and end holds that outlived their time.
-    async fn do_chores(&mut self, now: Timestamp) -> Result<(), StorageError> {
-        if self.chores.done.is_none_or(|done| done.elapsed() >= CHORES_EVERY) {
-            let ended = self.storage.expire_holds(now).await?;
-            if ended > 0 {
-                info!(ended, "holds of replaced requests outlived their time");
-            }
-            self.chores = Chores { done: Some(Instant::now()), copies_left: true };
-        }
-        for _ in 0..COPIES_AT_ONCE {
-            if !self.chores.copies_left {
-                break;
-            }
-            self.chores.copies_left = self.storage.copy_statuses().await?;
-        }
-        Ok(())
+    fn lease_keys(&self, which: impl Fn(&Work) -> bool) -> Vec<LeaseKey> {
+        self.works.values().filter(|work| which(work)).map(|work| work.lease.key.clone()).collect()
     }
+}
 
-    fn lease_keys(&self) -> Vec<LeaseKey> {
-        self.works.values().map(|work| work.lease.key.clone()).collect()
-    }
+/// The answer, or nothing at all when there is nothing to ask.
+async fn unless<T: Default>(
+    nothing: bool,
+    asked: impl Future<Output = Result<T, StorageError>>,
+) -> Result<T, StorageError> {
+    if nothing { Ok(T::default()) } else { asked.await }
 }
 
 /// Say in the log what became of a root.

@@ -85,8 +85,7 @@ impl Home {
                 let _ = timeout(Duration::from_millis(500), self.storage.changed()).await;
             }
         };
-        if timeout(LONG, wait).await.is_err() {
-            panic!("never {what}: {:?}", self.read(request).await);
-        }
+        let in_time = timeout(LONG, wait).await.is_ok();
+        assert!(in_time, "never {what}: {:?}", self.read(request).await);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Longer than anything here takes on a busy machine.
-pub const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_mins(2);
 
 /// The program with these arguments, in an environment that holds nothing of ours.
 pub fn command(data: &Path, arguments: &[&str]) -> Command {

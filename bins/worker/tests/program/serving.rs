@@ -114,7 +114,7 @@ async fn a_stop_is_bounded_while_a_fetch_runs_and_spends_no_attempt() {
     let request = home.post("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", &[]).await;
     home.until(&request, "begun", |seen| seen.status == Status::Pinning).await;
     let ended = tokio::task::spawn_blocking(move || worker.terminate());
-    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends").expect("no panic");
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("it ends").expect("no panic");
     assert!(ended.success());
     assert_eq!(home.read(&request).await.root.attempts, 0);
 }

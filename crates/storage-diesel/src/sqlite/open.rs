@@ -144,6 +144,20 @@ pub fn migrate(path: &Path) -> Result<Vec<String>, OpenError> {
     Ok(status.pending)
 }
 
+/// Undo the last migration, with everything that its tables hold; its name, `None` when there is none left.
+pub fn revert(path: &Path) -> Result<Option<String>, OpenError> {
+    check_folder(path)?;
+    let lock = lock_file(path)?;
+    lock.lock().map_err(|error| failed(path, error))?;
+    let status = schema_status(path)?;
+    if !status.newer.is_empty() {
+        return Err(OpenError::Newer { path: path.to_owned(), migrations: status.newer });
+    }
+    let Some(last) = status.applied.last() else { return Ok(None) };
+    connect(path)?.revert_last_migration(MIGRATIONS).map_err(|error| told(path, &error.to_string()))?;
+    Ok(Some(last.clone()))
+}
+
 /// Check that the schema is this version's.
 pub(super) fn check_schema(path: &Path) -> Result<(), OpenError> {
     let status = schema_status(path)?;

@@ -161,11 +161,15 @@ impl IpfsBackend for ScriptedBackend {
     }
 
     async fn look_for(&self, roots: &[RootKey]) {
-        roots.iter().for_each(|root| self.note(Call::LookFor(root.clone())));
+        for root in roots {
+            self.note(Call::LookFor(root.clone()));
+        }
     }
 
     async fn forget(&self, roots: &[RootKey]) {
-        roots.iter().for_each(|root| self.note(Call::Forget(root.clone())));
+        for root in roots {
+            self.note(Call::Forget(root.clone()));
+        }
     }
 
     async fn next_found(&self) -> RootKey {

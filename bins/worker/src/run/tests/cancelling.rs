@@ -82,8 +82,8 @@ async fn replacing_unpins_the_old_root_only_after_the_new_one_is_pinned() {
     }
     assert_eq!(scene.read(&new).await.status, Status::Pinned);
     let calls = scene.backend.calls();
-    let began = Call::Pin { root: root(2), previous: Some(root(1)) };
-    let begun = calls.iter().position(|call| *call == began).expect("the new one is told what it replaces");
+    let told = Call::Pin { root: root(2), previous: Some(root(1)) };
+    let begun = calls.iter().position(|call| *call == told).expect("the new one is told what it replaces");
     let unpinned = calls.iter().position(|call| *call == Call::Unpin(root(1))).expect("the old one goes");
     assert!(begun < unpinned);
     assert!(!scene.backend.holds(&root(1)));
@@ -112,7 +112,7 @@ async fn a_lease_that_ran_out_is_renewed_before_its_work_is_settled() {
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     // An outage of an hour: the fetch goes on and ends.
-    scene.advance(Duration::from_secs(3600)).await;
+    scene.advance(Duration::from_hours(1)).await;
     scene.backend.told.notify_one();
     scene.step().await;
     assert_eq!(scene.read(&request).await.status, Status::Pinned);
@@ -126,9 +126,9 @@ async fn a_lease_that_another_worker_took_meanwhile_settles_nothing() {
     scene.backend.script(&root(1), [Act::PinWhenTold(SOME)]);
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
-    scene.advance(Duration::from_secs(3600)).await;
+    scene.advance(Duration::from_hours(1)).await;
     let (other, now) = (register_another(&scene).await, scene.clock.now());
-    let until = now + Duration::from_secs(60);
+    let until = now + Duration::from_mins(1);
     let taken = scene.storage.lease_due(&other, now, until, 8, 8).await.expect("storage answers");
     assert_eq!(taken.len(), 1, "a node that is silent for an hour gives its roots away");
     scene.backend.told.notify_one();

@@ -101,7 +101,7 @@ async fn a_root_that_nobody_has_gives_up_its_slot_and_is_woken_by_a_peer_that_ha
 
 #[tokio::test(start_paused = true)]
 async fn a_root_that_nobody_ever_has_fails_when_its_time_is_over() {
-    let mut scene = Scene::with_policy(Policy { total: Duration::from_secs(60), ..Policy::default() }).await;
+    let mut scene = Scene::with_policy(Policy { total: Duration::from_mins(1), ..Policy::default() }).await;
     let account = scene.any_account().await;
     scene.backend.script(&root(1), std::iter::repeat_n(Act::Fail(nobody()), 9));
     let request = scene.post(account, &root(1)).await;
@@ -153,7 +153,7 @@ async fn a_full_disk_pauses_without_spending_an_attempt() {
     scene.step().await;
     let seen = scene.root(&request).await;
     assert_eq!((seen.state, seen.attempts, seen.paused), (RootState::Pinning, 0, true));
-    scene.step_after(Duration::from_secs(60)).await;
+    scene.step_after(Duration::from_mins(1)).await;
     scene.step().await;
     let seen = scene.root(&request).await;
     assert_eq!((seen.state, seen.paused), (RootState::Pinned, false));

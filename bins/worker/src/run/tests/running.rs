@@ -52,7 +52,7 @@ async fn a_peer_that_connects_wakes_the_root_that_it_has() {
     let account = scene.any_account().await;
     let nobody = IpfsError::NotProvided { tried: "nobody".to_owned() };
     scene.backend.script(&root(1), [Act::Fail(nobody), Act::Pin(SOME)]);
-    let slow = Policy { rotation: Duration::from_secs(3_000), ..Policy::default() };
+    let slow = Policy { rotation: Duration::from_mins(50), ..Policy::default() };
     let (_stop, _running) = run(&scene, slow);
     let request = scene.post(account, &root(1)).await;
     until(&scene, "waiting", async |scene| scene.root(&request).await.waiting).await;

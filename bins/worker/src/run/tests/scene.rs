@@ -1,5 +1,6 @@
 //! A worker over storage in memory and a scripted backend, with clocks that only the test moves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Scene {
 
     pub fn request(&mut self, account: AccountId, root: &RootKey, origins: Vec<Multiaddr>) -> NewPinRequest {
         let cid = root.to_cid().expect("a root that a test made").to_string();
-        let pin = Pin { cid: Cid::parse(&cid).expect("a CID"), name: None, origins, meta: Default::default() };
+        let pin = Pin { cid: Cid::parse(&cid).expect("a CID"), name: None, origins, meta: BTreeMap::new() };
         let now = self.clock.now();
         NewPinRequest { id: RequestId::new(now, self.random()), account, token: TokenId::new(now, self.random()), pin }
     }
