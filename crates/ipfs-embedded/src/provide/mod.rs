@@ -8,6 +8,7 @@ mod file;
 mod folder;
 mod importer;
 mod pb;
+mod shard;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,13 +39,15 @@ pub enum ProvideError {
     /// A folder entry that is neither a file nor a folder.
     #[error("{0}: neither a file nor a folder")]
     Kind(PathBuf),
-    /// A folder with more entries than fit one block.
-    #[error("{path}: the folder's block would have {size} bytes, wanted at most 2 MiB, so fewer entries")]
-    FolderTooLarge {
-        /// Which one.
+    /// A folder too large for one block, with names that no shards can tell apart.
+    #[error("{path}: {one:?} and {other:?} have the same murmur3 hash, wanted names that differ in it")]
+    SameHash {
+        /// Which folder.
         path: PathBuf,
-        /// The block's size.
-        size: usize,
+        /// One of the names.
+        one: String,
+        /// The other.
+        other: String,
     },
     /// Not a CAR, or a damaged one.
     #[error("not a CAR of version 1 or 2: {0}")]
@@ -88,8 +91,10 @@ impl ProvideError {
 /// Take in a file, a folder, or (by its name) a `.car`, and keep its roots: one, or as many as the CAR has.
 ///
 /// Files and folders become what Helia's `unixfs` makes of them, CID by CID: version 1, raw leaves of 1 MiB, at most
-/// 1,024 children, names that begin with a dot left out. Folders are not sharded, so Helia's CID of one whose links
-/// come to more than 256 KiB differs. `now_ms` names the import, so it must differ from one to the next.
+/// 1,024 children, names that begin with a dot left out, and folders sharded if the names and CIDs of their files come
+/// to more than 256 KiB. Helia does not count folders within, so a folder of very many could pass the 2 MiB that other
+/// nodes take as a block: only there its CID differs, since it is sharded too. `now_ms` names the import, so it must
+/// differ from one to the next.
 pub fn add(store: &BlockStore, path: &Path, now_ms: u64) -> Result<Vec<Cid>, ProvideError> {
     let mut importer = Importer::begin(store, now_ms)?;
     let kind = path.metadata().map_err(ProvideError::file(path))?;

@@ -3,6 +3,9 @@
 use cid::Cid;
 use quick_protobuf::{BytesReader, Writer};
 
+/// The multicodec of the hash that places names in shards.
+const MURMUR3_X64_64: u64 = 0x22;
+
 /// A dag-pb node.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -107,6 +110,16 @@ pub fn file_data(sizes: &[u64]) -> Vec<u8> {
 /// The data of a folder.
 pub fn folder_data() -> Vec<u8> {
     vec![0x08, 1]
+}
+
+/// The data of a shard with 256 places, those that are taken as bits of a big-endian number.
+pub fn shard_data(places: &[u8; 32]) -> Vec<u8> {
+    let leading = places.iter().take_while(|byte| **byte == 0).count();
+    let mut data = vec![0x08, 5];
+    put_bytes(&mut data, 0x12, &places[leading..]);
+    put_number(&mut data, 0x28, MURMUR3_X64_64);
+    put_number(&mut data, 0x30, 256);
+    data
 }
 
 impl<'a> UnixFs<'a> {
