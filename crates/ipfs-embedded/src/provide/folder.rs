@@ -44,6 +44,11 @@ pub fn add(importer: &mut Importer<'_>, path: &Path) -> Result<Added, ProvideErr
     if links_bytes > MAX_LINKS_BYTES {
         return shard::add(importer, links, path);
     }
+    add_plain(importer, links, path)
+}
+
+/// Store a folder as one block, or in shards if other nodes would not take the block.
+fn add_plain(importer: &mut Importer<'_>, mut links: Vec<Link>, path: &Path) -> Result<Added, ProvideError> {
     links.sort_by(|one, other| one.name.as_bytes().cmp(other.name.as_bytes()));
     let inner_size = links.iter().map(|link| link.total_size).sum::<u64>();
     let node = Node { links, data: folder_data() };
@@ -112,9 +117,9 @@ mod tests {
         assert_eq!(one_more, "bafybeibdk7bn47vco33hwz2vlhnxtno47un6nhq3viayp63jkcvomwd2ki");
     }
 
-    /// Made in the same way; the last with the importer's threshold at 40 bytes, which the one file alone passes.
+    /// The CIDs were made in the same way.
     #[test]
-    fn folders_within_count_only_if_they_are_empty_or_a_block_cannot_hold_them() {
+    fn folders_within_count_only_if_they_are_empty() {
         let full = make(|root| {
             make_files(root, 4_096, 28);
             make_folders(root, 300, 28);
@@ -125,11 +130,24 @@ mod tests {
             fs::create_dir(root.join("empty")).expect("it is made");
         });
         assert_eq!(empty, "bafybeiaz7irdswkqitadi7bbb6mzll4dm7bhbv742kcw27kg5ncvkf554e");
-        let too_large = make(|root| {
-            make_folders(root, 7_000, 248);
-            File::create(root.join("a file")).expect("it is made");
-        });
-        assert_eq!(too_large, "bafybeickxedxedoa2fm4thkb76p5xmiutk3pgrdzm2solkj2she3nguh4y");
+    }
+
+    /// Made in the same way from folders of one empty file and an empty file, with the importer's threshold at 40 bytes,
+    /// which only the file passes.
+    #[test]
+    fn a_folder_whose_block_nobody_would_take_is_sharded() {
+        let held = tempfile::tempdir().expect("a folder");
+        let store = open(held.path());
+        let mut importer = Importer::begin(&store, 1).expect("it begins");
+        let mut add = |links| add_plain(&mut importer, links, Path::new("memory")).expect("it is stored");
+        let link = |name: String, to: Added| Link { cid: to.cid, name, total_size: to.total_size };
+        let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".parse().expect("a CID");
+        let file = Added { cid, content: 0, total_size: 0 };
+        let inner = add(vec![link("x".to_owned(), file)]);
+        let mut links =
+            (0..7_000).map(|number| link(format!("{} folder", name(number, 248)), inner)).collect::<Vec<_>>();
+        links.push(link("a file".to_owned(), file));
+        assert_eq!(add(links).cid.to_string(), "bafybeickxedxedoa2fm4thkb76p5xmiutk3pgrdzm2solkj2she3nguh4y");
     }
 
     /// The CID was made in the same way.
