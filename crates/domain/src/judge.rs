@@ -65,7 +65,7 @@ pub enum Outcome {
     },
     /// No reachable peer has the root.
     NotProvided {
-        /// What was tried, in numbers and without addresses, such as `2 origins and 14 connected peers`.
+        /// What was tried, in numbers and without addresses, such as `the one origin was asked, 14 connected peers were asked`.
         tried: String,
     },
     /// The attempt broke off: a stall, lost peers, a backend that does not answer.
@@ -119,7 +119,7 @@ fn not_provided(tried: &str) -> RootFailure {
         phase: Phase::Finding,
         reason: "NO_PROVIDER_FOUND".to_owned(),
         details: format!(
-            "no peer that has it was found, tried {tried}; keep a node that has it online and connect it to the \
+            "no peer that has it was found: {tried}; keep a node that has it online and connect it to the \
              delegates, or name it in origins"
         ),
     }

@@ -139,8 +139,11 @@ impl IpfsBackend for EmbeddedBackend {
         let now = (self.clock)();
         let failed = self.with_store(move |store| {
             for root in roots {
-                if let Some(state) = store.root_state(&root)?.filter(|state| !state.pinned) {
-                    store.fail(root, state.epoch, now)?;
+                let unfinished = store.root_state(&root)?.filter(|state| !state.pinned);
+                match unfinished.map(|state| store.fail(root, state.epoch, now)) {
+                    // It was never begun, was released, or a newer lease has it: nothing of ours is left behind.
+                    None | Some(Ok(()) | Err(StoreError::NotBegun | StoreError::StaleEpoch { .. })) => {}
+                    Some(Err(error)) => return Err(error),
                 }
             }
             Ok(())

@@ -48,7 +48,7 @@ pub fn links(codec: u64, bytes: &[u8]) -> Result<Vec<Cid>, LinksError> {
     if let Err(error) = read {
         return Err(match find_long_digest(codec, bytes) {
             Some(size) => LinksError::DigestTooLong(size),
-            None => LinksError::Malformed(error.to_string().to_lowercase()),
+            None => LinksError::Malformed(describe(&error.to_string())),
         });
     }
     // `references` seeks over strings without looking whether they are there, and stops after the first item.
@@ -57,6 +57,12 @@ pub fn links(codec: u64, bytes: &[u8]) -> Result<Vec<Cid>, LinksError> {
         return Err(LinksError::Malformed(format!("it ends at byte {end}, but has {} bytes", bytes.len())));
     }
     found.iter().map(convert).collect()
+}
+
+/// What libipld says, without the name of the type that it was reading.
+fn describe(error: &str) -> String {
+    let what = error.split(" when decoding").next().unwrap_or(error);
+    what.trim_end_matches('.').replace('`', "").to_lowercase()
 }
 
 /// The same CID in the version of the `cid` crate that the other crates use.

@@ -133,9 +133,16 @@ impl Sources {
         let reached = self.origins.values().filter(|origin| origin.reached).count();
         let origins = match (total, reached) {
             (0, _) => "no origins were given".to_owned(),
-            (total, 0) => format!("{total} origins, unreachable"),
-            (total, reached) => format!("{total} origins, {reached} of them reached"),
+            (1, 0) => "the one origin could not be reached".to_owned(),
+            (total, 0) => format!("none of the {total} origins could be reached"),
+            (1, _) => "the one origin was asked".to_owned(),
+            (total, reached) => format!("{reached} of the {total} origins could be reached"),
         };
-        (total > 0 && reached == 0, format!("{origins}; {asked} connected peers were asked"))
+        let peers = match asked {
+            0 => "no other peer is connected".to_owned(),
+            1 => "one connected peer was asked".to_owned(),
+            asked => format!("{asked} connected peers were asked"),
+        };
+        (total > 0 && reached == 0, format!("{origins}, {peers}"))
     }
 }
