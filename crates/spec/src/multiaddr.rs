@@ -43,6 +43,13 @@ impl Multiaddr {
         }
     }
 
+    /// One that [`Self::parse`] accepted before, read back from where it was kept.
+    ///
+    /// Reading it again would cost a page of a list more than everything else of it.
+    pub const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0

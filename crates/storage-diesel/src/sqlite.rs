@@ -55,11 +55,9 @@ pub use check::Difference;
 pub use open::{OpenError, SchemaStatus, SqliteOptions, migrate, revert, schema_status};
 pub use storage::SqliteStorage;
 
-use connection::Inline;
-use diesel::sqlite::{Sqlite, SqliteConnection};
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel::sqlite::Sqlite;
 
 /// The database that the queries are written for.
 type Db = Sqlite;
 /// The connection that they run on.
-type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;
+type Conn = connection::Connection;

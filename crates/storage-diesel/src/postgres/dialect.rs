@@ -17,23 +17,23 @@ extern "SQL" {
 
 /// An account's row, locked until the transaction ends.
 pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<AccountRow> {
-    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).for_update().first(conn).await
+    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).for_update().get_result(conn).await
 }
 
 /// A root's row, locked until the transaction ends.
 pub(super) async fn lock_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
-    roots::table.find(key).select(Root::as_select()).for_update().first(conn).await
+    roots::table.find(key).select(Root::as_select()).for_update().get_result(conn).await
 }
 
 /// The row of the root with this codec and multihash, locked until the transaction ends.
 pub(super) async fn find_root(conn: &mut Conn, codec: i64, multihash: &[u8]) -> QueryResult<Root> {
     let row = roots::table.filter(roots::codec.eq(codec)).filter(roots::multihash.eq(multihash));
-    row.select(Root::as_select()).for_update().first(conn).await
+    row.select(Root::as_select()).for_update().get_result(conn).await
 }
 
 /// A root's row for a lease, locked until the transaction ends; not found while another transaction has it.
 pub(super) async fn claim_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
-    roots::table.find(key).select(Root::as_select()).for_update().skip_locked().first(conn).await
+    roots::table.find(key).select(Root::as_select()).for_update().skip_locked().get_result(conn).await
 }
 
 /// Accounts in the order of their names' bytes, whatever the database's collation.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, RootState, Usage};
+use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
 
@@ -13,7 +13,7 @@ use super::{Conn, dialect, holds};
 use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, RequestRow, Root, State, Work};
-use crate::schema::{accounts, pin_meta, pin_requests, queue, roots};
+use crate::schema::{pin_meta, pin_requests, queue, roots};
 
 /// The root of the request that an accepted one replaces.
 pub(super) struct Replaced {
@@ -51,16 +51,20 @@ pub(super) async fn accept(
         (Ok(()), None) => return Err(refusal(conn, request, StorageError::NoNode.into()).await?),
         (Err(refused), _) => return Err(refusal(conn, request, refused).await?),
     };
-    let root = match found {
-        Some(root) => want(conn, root, &request.pin.cid, &fleet, now, tally).await?,
+    let (root, progress) = match found {
+        Some(root) => {
+            let root = want(conn, root, &request.pin.cid, &fleet, now, tally).await?;
+            let progress = received(conn, &root).await?;
+            (root, progress)
+        }
         None => make(conn, &key, &request.pin.cid, node, now, tally).await?,
     };
-    add_stake(conn, account, &root, stake, tally).await?;
+    add_stake(conn, account, &root, stake, progress, tally).await?;
     if request.pin.cid.is_whole() {
         holds::end_holds_awaiting(conn, root.key, now.as_millis(), tally).await?;
     }
     let created = write(conn, account, request, &root, now, tally).await?;
-    let shown = show(conn, request, &root, &fleet, created, now).await?;
+    let shown = show(request, &root, progress, &fleet, created, now)?;
     Ok((shown, root.key))
 }
 
@@ -78,7 +82,7 @@ fn taken(request: &NewPinRequest) -> StorageError {
 async fn stake(conn: &mut Conn, account: &AccountRow, root: Option<&Root>) -> Step<Stake> {
     let Some(root) = root else { return Ok(Stake::default()) };
     let row = queue::table.find((root.key, account.key)).select((queue::requests, queue::holds));
-    let found: Option<(i64, i64)> = row.first(conn).await.optional()?;
+    let found: Option<(i64, i64)> = row.get_result(conn).await.optional()?;
     Ok(found.map(|(requests, holds)| Stake { requests, holds }).unwrap_or_default())
 }
 
@@ -113,7 +117,7 @@ async fn admit(
 
 async fn usage_without(conn: &mut Conn, account: &AccountRow, replaced: &Replaced) -> Step<Usage> {
     let row = queue::table.find((replaced.root, account.key)).select(queue::requests);
-    let requests: i64 = row.first(conn).await?;
+    let requests: i64 = row.get_result(conn).await?;
     let usage = account.usage();
     let unqueued = u64::from(requests == 1 && replaced.is_unfinished);
     Ok(Usage {
@@ -128,8 +132,15 @@ fn whole_bytes(cid: &Cid) -> i64 {
     i64::from(cid.inner().hash().size())
 }
 
-/// Make the row of a root that nobody wanted before.
-async fn make(conn: &mut Conn, key: &RootKey, cid: &Cid, node: i64, now: Timestamp, tally: &mut Tally) -> Step<Root> {
+/// Make the row of a root that nobody wanted before; with what is there of it.
+async fn make(
+    conn: &mut Conn,
+    key: &RootKey,
+    cid: &Cid,
+    node: i64,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Step<(Root, Progress)> {
     let epoch = to_column(LeaseKey::epoch_before(now) + 1);
     let mut work = Work { requests: 1, refs: 1, epoch, ..Work::new(node, now.as_millis()) };
     if cid.is_whole() {
@@ -143,7 +154,9 @@ async fn make(conn: &mut Conn, key: &RootKey, cid: &Cid, node: i64, now: Timesta
         .returning(roots::key)
         .get_result(conn)
         .await?;
-    Ok(Root { key: made, codec, multihash: key.multihash.clone(), work })
+    let bytes = from_column(work.dag_bytes.unwrap_or(0));
+    let progress = Progress { blocks: from_column(work.dag_blocks.unwrap_or(0)), bytes };
+    Ok((Root { key: made, codec, multihash: key.multihash.clone(), work }, progress))
 }
 
 /// Want a root once more.
@@ -184,12 +197,19 @@ fn hurry(work: &mut Work, now: i64) {
 }
 
 /// Count the request for the account, and stand in its queue.
-async fn add_stake(conn: &mut Conn, account: &AccountRow, root: &Root, stake: Stake, tally: &mut Tally) -> Step<()> {
+async fn add_stake(
+    conn: &mut Conn,
+    account: &AccountRow,
+    root: &Root,
+    stake: Stake,
+    progress: Progress,
+    tally: &mut Tally,
+) -> Step<()> {
     if stake.requests == 0 {
         tally.queued_roots(account.key, i64::from(root.work.is_unfinished()));
     }
     if stake.requests + stake.holds == 0 {
-        tally.bytes(account.key, to_column(received(conn, root).await?.bytes));
+        tally.bytes(account.key, to_column(progress.bytes));
     }
     let (rank, due) = place(&root.work);
     diesel::insert_into(queue::table)
@@ -253,18 +273,15 @@ async fn write(
     }
     tally.requests(account.key, 1);
     tally.count(account.key, account.next_ordinal, created, root.work.state.0, 1);
-    diesel::update(accounts::table.find(account.key))
-        .set((accounts::last_created.eq(created), accounts::next_ordinal.eq(account.next_ordinal + 1)))
-        .execute(conn)
-        .await?;
+    tally.issued(account.key, created, account.next_ordinal);
     Ok(created)
 }
 
 /// What the client is told.
-async fn show(
-    conn: &mut Conn,
+fn show(
     request: &NewPinRequest,
     root: &Root,
+    progress: Progress,
     fleet: &Fleet,
     created: i64,
     now: Timestamp,
@@ -277,7 +294,7 @@ async fn show(
         created: moment(created),
         pin: request.pin.clone(),
         status: state.status().ok_or_else(|| Failed::corrupt("a wanted root is releasing"))?,
-        root: root.view(received(conn, root).await?, node_silent, now.as_millis())?,
+        root: root.view(progress, node_silent, now.as_millis())?,
         delegates,
         queue_position: None,
     })

@@ -52,7 +52,7 @@ fn limit_columns(limits: &Limits) -> LimitColumns {
 /// The key of an account.
 pub(super) async fn account_key(conn: &mut Conn, id: &AccountId) -> Step<Option<i64>> {
     let row = accounts::table.filter(accounts::id.eq(id_bytes(id.as_uuid())));
-    Ok(row.select(accounts::key).first(conn).await.optional()?)
+    Ok(row.select(accounts::key).get_result(conn).await.optional()?)
 }
 
 /// The account's row, locked until the step ends.
@@ -65,7 +65,7 @@ pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> Step<Option
     let found: Option<AccountRow> = accounts::table
         .filter(accounts::id.eq(id_bytes(id.as_uuid())))
         .select(AccountRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()?;
     found.map(|row| row.account()).transpose()
@@ -73,8 +73,12 @@ pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> Step<Option
 
 /// The account with this name.
 pub(crate) async fn find_account_by_name(conn: &mut Conn, name: &str) -> Step<Option<Account>> {
-    let found: Option<AccountRow> =
-        accounts::table.filter(accounts::name.eq(name)).select(AccountRow::as_select()).first(conn).await.optional()?;
+    let found: Option<AccountRow> = accounts::table
+        .filter(accounts::name.eq(name))
+        .select(AccountRow::as_select())
+        .get_result(conn)
+        .await
+        .optional()?;
     found.map(|row| row.account()).transpose()
 }
 

@@ -149,7 +149,7 @@ pub(super) async fn received(conn: &mut Conn, root: &Root) -> Step<Progress> {
 
 async fn received_columns(conn: &mut Conn, root: i64) -> Step<(i64, i64)> {
     let row = root_progress::table.find(root).select((root_progress::blocks, root_progress::bytes));
-    Ok(row.first(conn).await.optional()?.unwrap_or_default())
+    Ok(row.get_result(conn).await.optional()?.unwrap_or_default())
 }
 
 /// Carry a root's state to up to 500 more of its requests, from where its cursor stands.

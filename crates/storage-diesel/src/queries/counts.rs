@@ -58,7 +58,7 @@ async fn sum(conn: &mut Conn, account: i64, level: i16, statuses: &[State], from
             .filter(pin_counts::bucket.ge(from))
             .filter(pin_counts::bucket.lt(to))
             .filter(pin_counts::status.eq(status.0.as_str()));
-        sum += buckets.select(sql::<BigInt>(SUM)).first::<i64>(conn).await?;
+        sum += buckets.select(sql::<BigInt>(SUM)).get_result::<i64>(conn).await?;
     }
     Ok(sum)
 }
@@ -68,7 +68,7 @@ async fn count_within(conn: &mut Conn, account: i64, statuses: &[State], bucket:
     let mut count = 0;
     for status in statuses {
         let since = pin_counts::table.find((account, 0, bucket, status.0.as_str())).select(pin_counts::since);
-        let Some(since): Option<i64> = since.first(conn).await.optional()? else { continue };
+        let Some(since): Option<i64> = since.get_result(conn).await.optional()? else { continue };
         count += pin_requests::table
             .filter(pin_requests::account.eq(account))
             .filter(pin_requests::status.eq(status))

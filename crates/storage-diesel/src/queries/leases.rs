@@ -153,7 +153,7 @@ async fn describe(conn: &mut Conn, root: &Root, account: Option<i64>) -> Step<Le
 }
 
 async fn account_id(conn: &mut Conn, account: i64) -> Step<AccountId> {
-    let bytes: Vec<u8> = accounts::table.find(account).select(accounts::id).first(conn).await?;
+    let bytes: Vec<u8> = accounts::table.find(account).select(accounts::id).get_result(conn).await?;
     Ok(AccountId::from_uuid(id(&bytes)?))
 }
 
@@ -225,7 +225,7 @@ pub(crate) async fn read_leases(conn: &mut Conn, leases: &[LeaseKey]) -> Step<Ve
         let row = roots::table
             .filter(roots::codec.eq(to_column(lease.root.codec)))
             .filter(roots::multihash.eq(&lease.root.multihash));
-        let root: Option<Root> = row.select(Root::as_select()).first(conn).await.optional()?;
+        let root: Option<Root> = row.select(Root::as_select()).get_result(conn).await.optional()?;
         news.push(match root.filter(|root| root.is_held_by(lease)) {
             None => LeaseNews::Lost,
             Some(root) if is_over_quota(conn, root.key).await? => LeaseNews::OverQuota,

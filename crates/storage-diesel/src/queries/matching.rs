@@ -148,7 +148,7 @@ async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> Step<Vec<i64>> {
     for root in &filter.roots {
         let row =
             roots::table.filter(roots::codec.eq(to_column(root.codec))).filter(roots::multihash.eq(&root.multihash));
-        keys.extend(row.select(roots::key).first::<i64>(conn).await.optional()?);
+        keys.extend(row.select(roots::key).get_result::<i64>(conn).await.optional()?);
     }
     keys.sort_unstable();
     keys.dedup();

@@ -1,8 +1,10 @@
 //! IPFS nodes: registered, heard of, chosen for new roots, taken out of service.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
-use pinrail_domain::{Node, NodeId, RootState};
+use pinrail_domain::{Node, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 
@@ -11,7 +13,7 @@ use super::tally::Tally;
 use super::{Conn, dialect, releases};
 use crate::columns::{addresses_text, backend_word, id_bytes};
 use crate::error::{Failed, Step};
-use crate::rows::{NodeRow, Root, State};
+use crate::rows::{NodeRow, Root};
 use crate::schema::{nodes, roots};
 
 /// Roots of a retired node that are queued again in one step.
@@ -146,7 +148,7 @@ pub(crate) async fn retire_node(conn: &mut Conn, id: &NodeId) -> Step<()> {
 
 async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<i64> {
     let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
-    Ok(row.select(nodes::key).first(conn).await?)
+    Ok(row.select(nodes::key).get_result(conn).await?)
 }
 
 /// Give up some more of what a retired node has: its pinned roots are wanted afresh, what it was to release goes.
@@ -154,13 +156,13 @@ async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<i64> {
 pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) -> Step<bool> {
     let node = node_key(conn, id).await?;
     let mut tally = Tally::default();
-    let pinned = of_node(conn, node, RootState::Pinned).await?;
+    let pinned = of_node(conn, node, "state = 'pinned'").await?;
     for key in &pinned {
         let mut change = Change::of(dialect::lock_root(conn, *key).await?);
         want_afresh(conn, &mut change, now.as_millis()).await?;
         change.finish(conn, &mut tally).await?;
     }
-    let releasing = of_node(conn, node, RootState::Releasing).await?;
+    let releasing = of_node(conn, node, "state = 'releasing'").await?;
     for key in &releasing {
         let root: Root = dialect::lock_root(conn, *key).await?;
         releases::released(conn, root, node, now.as_millis(), &mut tally).await?;
@@ -169,7 +171,8 @@ pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) 
     Ok(!pinned.is_empty() || !releasing.is_empty())
 }
 
-async fn of_node(conn: &mut Conn, node: i64, state: RootState) -> Step<Vec<i64>> {
-    let found = roots::table.filter(roots::node.eq(node)).filter(roots::state.eq(State(state)));
+/// Some of the roots of a node in a state, given as SQL: the index of each state is known by that very text.
+async fn of_node(conn: &mut Conn, node: i64, state: &str) -> Step<Vec<i64>> {
+    let found = roots::table.filter(roots::node.eq(node)).filter(sql::<Bool>(state));
     Ok(found.select(roots::key).order(roots::key).limit(RETIRED_AT_ONCE).load(conn).await?)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn find_pin_request(
         .filter(pin_requests::id.eq(id_bytes(id.as_uuid())))
         .filter(pin_requests::account.eq_any(owned))
         .select((RequestRow::as_select(), Root::as_select()))
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()?;
     let Some((row, root)) = found else { return Ok(None) };
@@ -96,7 +96,7 @@ async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Ro
             .left_join(root_progress::table.on(root_progress::root.eq(roots::key)))
             .filter(roots::key.eq(key))
             .select((Root::as_select(), (root_progress::blocks, root_progress::bytes).nullable()))
-            .first(conn)
+            .get_result(conn)
             .await?;
         let whole = root.work.dag_blocks.zip(root.work.dag_bytes);
         let (blocks, bytes) = whole.or(received).unwrap_or_default();

@@ -46,7 +46,7 @@ pub(super) async fn drop_claim(
     tally: &mut Tally,
 ) -> Step<()> {
     let row = queue::table.find((change.root.key, account));
-    let (requests, holds): (i64, i64) = row.select((queue::requests, queue::holds)).first(conn).await?;
+    let (requests, holds): (i64, i64) = row.select((queue::requests, queue::holds)).get_result(conn).await?;
     let (requests, holds) = match claim {
         Claim::Request => (requests - 1, holds),
         Claim::Hold => (requests, holds - 1),

@@ -100,7 +100,7 @@ async fn find_own(conn: &mut Conn, account: &AccountRow, id: &RequestId) -> Step
     let found: Option<RequestRow> = pin_requests::table
         .filter(pin_requests::id.eq(id_bytes(id.as_uuid())))
         .select(RequestRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()
         .map_err(Failed::from)?;

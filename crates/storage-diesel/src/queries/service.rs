@@ -12,7 +12,7 @@ use crate::schema::service;
 
 /// The greatest time that was ever written.
 pub(crate) async fn clock(conn: &mut Conn) -> Step<Timestamp> {
-    Ok(moment(service::table.select(service::clock).first(conn).await?))
+    Ok(moment(service::table.select(service::clock).get_result(conn).await?))
 }
 
 /// Note that `now` was reached.
@@ -26,7 +26,7 @@ pub(crate) async fn advance_clock(conn: &mut Conn, now: Timestamp) -> Step<()> {
 
 /// The service's random id.
 pub(crate) async fn service_id(conn: &mut Conn) -> Step<ServiceId> {
-    let bytes: Vec<u8> = service::table.select(service::id).first(conn).await?;
+    let bytes: Vec<u8> = service::table.select(service::id).get_result(conn).await?;
     Ok(ServiceId::from_uuid(id(&bytes)?))
 }
 

@@ -21,6 +21,8 @@ struct UsageChange {
     requests: i64,
     queued_roots: i64,
     bytes: i64,
+    /// The `created` and the ordinal that were given out last.
+    issued: Option<(i64, i64)>,
 }
 
 /// How many requests more or less stand in a bucket, and the oldest of those that came.
@@ -41,6 +43,11 @@ impl Tally {
     /// `change` requests more for `account`.
     pub(super) fn requests(&mut self, account: i64, change: i64) {
         self.usage.entry(account).or_default().requests += change;
+    }
+
+    /// A request of `account` got this `created` and this ordinal.
+    pub(super) fn issued(&mut self, account: i64, created: i64, ordinal: i64) {
+        self.usage.entry(account).or_default().issued = Some((created, ordinal));
     }
 
     /// `change` unfinished roots more for `account`.
@@ -87,17 +94,18 @@ impl Tally {
 }
 
 async fn flush_usage(conn: &mut Conn, account: i64, change: UsageChange) -> Step<()> {
-    if change.requests == 0 && change.queued_roots == 0 && change.bytes == 0 {
-        return Ok(());
+    let used = (
+        accounts::used_requests.eq(accounts::used_requests + change.requests),
+        accounts::used_queued_roots.eq(accounts::used_queued_roots + change.queued_roots),
+        accounts::used_bytes.eq(accounts::used_bytes + change.bytes),
+    );
+    let row = diesel::update(accounts::table.find(account));
+    if let Some((created, ordinal)) = change.issued {
+        let issued = (accounts::last_created.eq(created), accounts::next_ordinal.eq(ordinal + 1));
+        row.set((used, issued)).execute(conn).await?;
+    } else if change.requests != 0 || change.queued_roots != 0 || change.bytes != 0 {
+        row.set(used).execute(conn).await?;
     }
-    diesel::update(accounts::table.find(account))
-        .set((
-            accounts::used_requests.eq(accounts::used_requests + change.requests),
-            accounts::used_queued_roots.eq(accounts::used_queued_roots + change.queued_roots),
-            accounts::used_bytes.eq(accounts::used_bytes + change.bytes),
-        ))
-        .execute(conn)
-        .await?;
     Ok(())
 }
 

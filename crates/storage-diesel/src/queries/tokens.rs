@@ -91,7 +91,7 @@ pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> Step<Option<Tok
         .inner_join(accounts::table)
         .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
         .select((TokenRow::as_select(), accounts::id))
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()?;
     found.map(|(row, account)| row.record(&account)).transpose()
@@ -110,7 +110,7 @@ pub(crate) async fn standing(conn: &mut Conn, id: &TokenId) -> Step<Option<Stand
         .left_join(signing_keys::table.on(signing_keys::id.eq(access_tokens::key_id)))
         .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
         .select((AccountRow::as_select(), access_tokens::revoked, signing_keys::state.nullable()))
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()?;
     let Some((row, revoked, key)) = found else { return Ok(None) };

@@ -1,32 +1,97 @@
 //! A connection of SQLite that runs queries where it is called, and how each one is set up.
 
-use std::error::Error;
 use std::path::Path;
 
-use diesel::connection::SimpleConnection;
+use diesel::backend::Backend;
+use diesel::connection::{AnsiTransactionManager, LoadConnection, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
-use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
-use futures::future::{BoxFuture, FutureExt, ready};
+use diesel::query_builder::{AsQuery, CollectedQuery, MoveableBindCollector, QueryBuilder, QueryFragment, QueryId};
+use diesel::row::IntoOwnedRow;
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
+use futures::future::{FutureExt, Ready, ready};
+use futures::stream;
 
-use super::Conn;
+/// A connection that runs each query where it is called: SQLite has a thread of its own here, or is asked what takes
+/// microseconds.
+///
+/// Unlike diesel-async's own wrapper it keeps every statement prepared, also those that Diesel takes for too various
+/// to keep (each UPDATE, each upsert): ours are a fixed set, and preparing them anew took most of a step's time.
+pub(super) struct Connection {
+    inner: SqliteConnection,
+}
 
-/// Runs what blocks where it is called: SQLite has threads of its own here, or is asked what takes microseconds.
-pub(super) struct Inline;
+type LoadedRow<'conn, 'query> = <SqliteConnection as LoadConnection>::Row<'conn, 'query>;
+type OwnedRow<'conn, 'query> = <LoadedRow<'conn, 'query> as IntoOwnedRow<'conn, Sqlite>>::OwnedRow;
+type Binds = <<Sqlite as Backend>::BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData;
 
-impl SpawnBlocking for Inline {
-    fn spawn_blocking<'a, R>(
-        &mut self,
-        task: impl FnOnce() -> R + Send + 'static,
-    ) -> BoxFuture<'a, Result<R, Box<dyn Error + Send + Sync + 'static>>>
-    where
-        R: Send + 'static,
-    {
-        ready(Ok(task())).boxed()
+impl Connection {
+    /// Begin to write, with the lock of the whole database.
+    pub(super) fn begin_immediate(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::begin_transaction_sql(&mut self.inner, "BEGIN IMMEDIATE")
     }
 
-    fn get_runtime() -> Self {
-        Self
+    /// Begin a transaction, or a savepoint in one.
+    pub(super) fn begin(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::begin_transaction(&mut self.inner)
+    }
+
+    /// Keep what was done since it began.
+    pub(super) fn commit(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::commit_transaction(&mut self.inner)
+    }
+
+    /// Undo what was done since it began.
+    pub(super) fn roll_back(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::rollback_transaction(&mut self.inner)
+    }
+
+    fn load_all<Q>(&mut self, query: &Q) -> QueryResult<Vec<QueryResult<OwnedRow<'static, 'static>>>>
+    where
+        Q: QueryFragment<Sqlite>,
+    {
+        let query = collect(query)?;
+        let mut names = Default::default();
+        let rows = LoadConnection::load(&mut self.inner, &query)?;
+        rows.map(|row| Ok(Ok(IntoOwnedRow::into_owned(row?, &mut names)))).collect()
+    }
+}
+
+/// A query with its binds taken out, to be kept prepared by its text.
+fn collect<Q: QueryFragment<Sqlite>>(query: &Q) -> QueryResult<CollectedQuery<Binds>> {
+    let mut binds = <Sqlite as Backend>::BindCollector::default();
+    query.collect_binds(&mut binds, &mut (), &Sqlite)?;
+    let mut text = <Sqlite as Backend>::QueryBuilder::default();
+    query.to_sql(&mut text, &Sqlite)?;
+    Ok(CollectedQuery::new(text.finish(), true, binds.moveable()))
+}
+
+impl SimpleAsyncConnection for Connection {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.inner.batch_execute(query)
+    }
+}
+
+impl AsyncConnectionCore for Connection {
+    type ExecuteFuture<'conn, 'query> = Ready<QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = Ready<QueryResult<Self::Stream<'conn, 'query>>>;
+    type Stream<'conn, 'query> = stream::Iter<std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>>;
+    type Row<'conn, 'query> = OwnedRow<'static, 'static>;
+    type Backend = Sqlite;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Sqlite> + QueryId + 'query,
+    {
+        ready(self.load_all(&source.as_query()).map(stream::iter))
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(&'conn mut self, source: T) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Sqlite> + QueryId + 'query,
+    {
+        ready(collect(&source).and_then(|query| diesel::Connection::execute_returning_count(&mut self.inner, &query)))
     }
 }
 
@@ -54,14 +119,14 @@ pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
 }
 
 fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> {
-    let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
+    let mut connection = <SqliteConnection as diesel::Connection>::establish(&path.to_string_lossy())?;
     connection.batch_execute(settings).map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
 /// A connection for the queries.
-pub(super) fn wrap(connection: SqliteConnection) -> Conn {
-    SyncConnectionWrapper::with_runtime(connection, Inline)
+pub(super) const fn wrap(connection: SqliteConnection) -> Connection {
+    Connection { inner: connection }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.

@@ -18,18 +18,18 @@ extern "SQL" {
 
 /// An account's row. The writer holds the lock of the whole database.
 pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<AccountRow> {
-    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).first(conn).await
+    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).get_result(conn).await
 }
 
 /// A root's row. The writer holds the lock of the whole database.
 pub(super) async fn lock_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
-    roots::table.find(key).select(Root::as_select()).first(conn).await
+    roots::table.find(key).select(Root::as_select()).get_result(conn).await
 }
 
 /// The row of the root with this codec and multihash. The writer holds the lock of the whole database.
 pub(super) async fn find_root(conn: &mut Conn, codec: i64, multihash: &[u8]) -> QueryResult<Root> {
     let row = roots::table.filter(roots::codec.eq(codec)).filter(roots::multihash.eq(multihash));
-    row.select(Root::as_select()).first(conn).await
+    row.select(Root::as_select()).get_result(conn).await
 }
 
 /// A root's row for a lease. There is nobody to skip: the writer holds the lock of the whole database.

@@ -2,16 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use diesel_async::{AsyncConnection, TransactionManager};
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Conn;
 use super::connection::at_once;
-use crate::error::Step;
-
-type Transactions = <Conn as AsyncConnection>::TransactionManager;
+use crate::error::{Failed, Step};
 
 /// Connections that read, at least one.
 pub(super) struct Readers {
@@ -65,12 +62,10 @@ impl Lent {
         let Some(conn) = &mut self.conn else {
             return Err(StorageError::Unavailable("the connection was given back".to_owned()));
         };
-        Ok(at_once(async {
-            Transactions::begin_transaction(conn).await?;
-            let outcome = work(conn).await;
-            Transactions::rollback_transaction(conn).await?;
-            outcome
-        })?)
+        conn.begin().map_err(Failed::from)?;
+        let outcome = at_once(work(conn));
+        conn.roll_back().map_err(Failed::from)?;
+        Ok(outcome?)
     }
 }
 

@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use diesel::connection::AnsiTransactionManager;
 use diesel::result::Error;
-use diesel_async::{AsyncConnection, RunQueryDsl, TransactionManager};
+use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
@@ -27,8 +26,6 @@ use crate::error::Step;
 const GROUPED_AT_MOST: usize = 512;
 /// How often the writer looks whether another process has committed.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(50);
-
-type Transactions = <Conn as AsyncConnection>::TransactionManager;
 
 /// A step on the writer's connection.
 pub(super) type Work<T> = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send>;
@@ -204,7 +201,7 @@ impl WriterThread {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let committed =
             self.locks.lock().map_err(|error| StorageError::Unavailable(error.to_string())).and_then(|()| {
-                let committed = at_once(transact(&mut self.conn, &mut group, &self.clock));
+                let committed = transact(&mut self.conn, &mut group, (self.clock)());
                 let unlocked = self.locks.unlock().map_err(|error| StorageError::Unavailable(error.to_string()));
                 committed.map_err(StorageError::from).and(unlocked)
             });
@@ -238,35 +235,23 @@ async fn data_version(conn: &mut Conn) -> Result<i64, Error> {
     Ok(row.data_version)
 }
 
-async fn transact(
-    conn: &mut Conn,
-    group: &mut [Box<dyn Job>],
-    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
-) -> Step<()> {
-    conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await?;
-    let done = run_all(conn, group, clock).await;
-    match done {
-        Ok(()) => Ok(Transactions::commit_transaction(conn).await?),
+/// Do all steps of a group in one transaction.
+fn transact(conn: &mut Conn, group: &mut [Box<dyn Job>], now: Timestamp) -> Step<()> {
+    conn.begin_immediate()?;
+    match run_all(conn, group, now) {
+        Ok(()) => Ok(conn.commit()?),
         Err(error) => {
-            Transactions::rollback_transaction(conn).await?;
+            conn.roll_back()?;
             Err(error)
         }
     }
 }
 
-async fn run_all(
-    conn: &mut Conn,
-    group: &mut [Box<dyn Job>],
-    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
-) -> Step<()> {
+fn run_all(conn: &mut Conn, group: &mut [Box<dyn Job>], now: Timestamp) -> Step<()> {
     for job in group.iter_mut() {
-        Transactions::begin_transaction(conn).await?;
-        if job.run(conn) {
-            Transactions::commit_transaction(conn).await?;
-        } else {
-            Transactions::rollback_transaction(conn).await?;
-        }
+        conn.begin()?;
+        if job.run(conn) { conn.commit()? } else { conn.roll_back()? }
     }
-    let latest = group.iter().filter_map(|job| job.now()).fold(clock(), Timestamp::max);
-    service::advance_clock(conn, latest).await
+    let latest = group.iter().filter_map(|job| job.now()).fold(now, Timestamp::max);
+    at_once(service::advance_clock(conn, latest))
 }
