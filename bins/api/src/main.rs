@@ -17,6 +17,9 @@ use commands::{access, account, check, key, migrate, node, token};
 use keys::KeyFolder;
 use settings::{Cli, Command, Common, TokenCommand};
 
+/// How long calls that were begun may take when the program ends.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,7 +34,11 @@ fn run() -> Result<()> {
     let Cli { common, command } = settings::read(std::env::args_os())?;
     log::start(&common, if matches!(command, Command::Serve(_)) { "info" } else { "warn" })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the runtime cannot be started")?.block_on(dispatch(command, &common))
+    let runtime = runtime.context("the runtime cannot be started")?;
+    let outcome = runtime.block_on(dispatch(command, &common));
+    // A call that hangs must not hold up the end.
+    runtime.shutdown_timeout(LAST_CALLS);
+    outcome
 }
 
 async fn dispatch(command: Command, common: &Common) -> Result<()> {

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use pinrail_http::{State, router};
 use pinrail_storage::Storage;
 use tokio::net::TcpListener;
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use crate::database;
 use crate::settings::{Common, ServeArgs};
@@ -16,6 +17,9 @@ use crate::system::{now, random, told_to_stop};
 /// How long to wait for a schema that `pinrail-api migrate` has yet to make.
 const SCHEMA: Duration = Duration::from_secs(30);
 
+/// How long the last writes may take at a shutdown.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Answer requests until told to stop.
 pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let told_to_stop = told_to_stop()?;
@@ -23,7 +27,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let storage: Arc<dyn Storage> = Arc::new(database::open(common, SCHEMA).await?);
     let service = storage.service_id().await?;
-    let state = State::new(storage, service, Arc::new(now), Arc::new(random), settings.http());
+    let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
     info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");
     let shutdown = async {
         told_to_stop.await;
@@ -31,6 +35,10 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         state.drain();
     };
     pinrail_http::serve(listener, router(state.clone()), settings.server(), shutdown).await;
-    state.flush().await;
+    if timeout(FLUSH, state.flush()).await.is_err() {
+        warn!("when tokens were last used is not written down: the database does not answer");
+        // Closing it would wait for what it does not answer.
+        std::mem::forget(storage);
+    }
     Ok(())
 }

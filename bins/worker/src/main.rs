@@ -12,10 +12,14 @@ mod settings;
 mod system;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use settings::{Cli, Command};
+use settings::{Cli, Command, Common};
+
+/// How long calls that were begun may take when the program ends.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match run() {
@@ -31,13 +35,19 @@ fn run() -> Result<()> {
     let Cli { common, command } = settings::read(std::env::args_os())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
+    let outcome = runtime.block_on(dispatch(command, &common));
+    // A call that hangs must not hold up the end.
+    runtime.shutdown_timeout(LAST_CALLS);
+    outcome
+}
+
+async fn dispatch(command: Command, common: &Common) -> Result<()> {
     match command {
-        Command::Serve(settings) => runtime.block_on(serve::serve(&common, &settings)),
-        Command::Provide(asked) => runtime.block_on(provide::provide(&common, &asked)),
-        Command::Fetch(asked) => runtime.block_on(fetch::fetch(&common, &asked)),
+        Command::Serve(settings) => serve::serve(common, &settings).await,
+        Command::Provide(asked) => provide::provide(common, &asked).await,
+        Command::Fetch(asked) => fetch::fetch(common, &asked).await,
         Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "pinrail-worker", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut Cli::command(), "pinrail-worker", &mut std::io::stdout());
             Ok(())
         }
     }

@@ -43,36 +43,35 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let backend: Arc<dyn IpfsBackend> = Arc::new(EmbeddedBackend::new(node, settings.stall, Arc::new(now)));
 
     let (stop, stopping) = watch::channel(false);
-    let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping);
-    let health = tokio::spawn(health::serve(health, answers));
-    info!(health = %health_address, node = %id, "pinrail-worker is up");
-    let told_to_stop = async {
+    tokio::spawn(async move {
         told_to_stop.await;
         info!("shutting down");
         stop.send_replace(true);
-    };
-    let worker =
-        Worker::new(storage, Arc::clone(&backend), id, Backend::Embedded, settings.policy(), Box::new(throw_die));
-    run_bounded(worker, told_to_stop, settings.drain).await;
-    health.abort();
+    });
+    let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping.clone());
+    tokio::spawn(health::serve(health, answers));
+    info!(health = %health_address, node = %id, "pinrail-worker is up");
+    let held = Arc::clone(&storage);
+    let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
+    tokio::select! {
+        () = worker.run(is_told(stopping.clone()), settings.drain) => {}
+        () = overtime(stopping, settings.drain) => {
+            warn!("the time to shut down is over, leases that were not given back run out by themselves");
+            // Closing it would wait for what it does not answer.
+            std::mem::forget(held);
+        }
+    }
     Ok(())
 }
 
-/// Run the worker; once it is told to stop it may take its time to drain and to settle, and no longer.
-async fn run_bounded(worker: Worker, told_to_stop: impl Future<Output = ()> + Send, drain: Duration) {
-    let (stop, mut stopping) = watch::channel(false);
-    let told = async {
-        told_to_stop.await;
-        stop.send_replace(true);
-    };
-    let overtime = async {
-        // An error means that the worker has ended, and the other branch is done.
-        if stopping.wait_for(|is_so| *is_so).await.is_ok() {
-            tokio::time::sleep(drain + SETTLE).await;
-        }
-    };
-    tokio::select! {
-        () = worker.run(told, drain) => {}
-        () = overtime => warn!("the time to shut down is over, unsettled leases run out by themselves"),
-    }
+/// Resolves when the worker is told to stop.
+async fn is_told(mut stopping: watch::Receiver<bool>) {
+    // The sender goes only after it was sent.
+    let _ = stopping.wait_for(|is_so| *is_so).await;
+}
+
+/// Resolves when the worker was told to stop and has had its time: to drain, then to settle.
+async fn overtime(stopping: watch::Receiver<bool>, drain: Duration) {
+    is_told(stopping).await;
+    tokio::time::sleep(drain + SETTLE).await;
 }

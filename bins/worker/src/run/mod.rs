@@ -16,16 +16,17 @@ mod work;
 mod tests;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pinrail_domain::{Backend, NodeId, Policy};
 use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
 use pinrail_spec::RootKey;
-use pinrail_storage::Storage;
+use pinrail_storage::{Storage, StorageError};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{error, info, warn};
 
 use work::{Ending, Work};
@@ -35,6 +36,9 @@ const PACE: Duration = Duration::from_millis(250);
 
 /// The most time between two steps: retries fall due without anybody saying so.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// A step that takes longer than this is worth a word in the log.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// A die: a fresh random number from 0 to 1 each time, handed in so that everything here can be replayed.
 pub type Die = Box<dyn FnMut() -> f64 + Send>;
@@ -90,7 +94,7 @@ impl Worker {
     /// Work until `stop` resolves, then drain for at most `grace` and give back what is unfinished.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, grace: Duration) {
         let _background = background::start(&self.storage, &self.backend, self.node, &self.bell);
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         self.try_step(true).await;
         loop {
             tokio::select! {
@@ -125,13 +129,24 @@ impl Worker {
     /// Take a step, and say once when steps begin to fail and once when they work again.
     async fn try_step(&mut self, claim: bool) {
         self.last_step = Instant::now();
-        let outcome = self.step(claim).await;
+        let outcome = self.patient_step(claim).await;
         match &outcome {
             Ok(()) if self.failing => info!("the database answers again"),
             Err(problem) if !self.failing => warn!(%problem, "settling is put off, fetches go on"),
             _ => {}
         }
         self.failing = outcome.is_err();
+    }
+
+    /// Take a step, however long the database takes. It is not broken off: a lease that was taken meanwhile would be
+    /// held by nobody.
+    async fn patient_step(&mut self, claim: bool) -> Result<(), StorageError> {
+        let mut step = pin!(self.step(claim));
+        if let Ok(outcome) = timeout(SLOW, &mut step).await {
+            return outcome;
+        }
+        warn!("the database has not answered for {} seconds, fetches go on", SLOW.as_secs());
+        step.await
     }
 
     fn slots(&self) -> usize {

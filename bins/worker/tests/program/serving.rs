@@ -118,3 +118,23 @@ async fn a_stop_is_bounded_while_a_fetch_runs_and_spends_no_attempt() {
     assert!(ended.success());
     assert_eq!(home.read(&request).await.root.attempts, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_hangs_neither_ends_a_fetch_nor_holds_up_a_stop() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 5_000_000, 5);
+    let (_provider, cid, addresses) = Running::provide(&home.data(), &file);
+    let (mut worker, health) = Running::serve(&home.data());
+    // The programs take turns at writing by this lock.
+    let lock = fs::File::options().write(true).open(home.data().join("pinrail.db.turn")).expect("it is there");
+    let request = home.post(&cid, &addresses).await;
+    lock.lock().expect("a lock that is free");
+    assert_eq!(get(&format!("{health}/ready")).0, 503);
+    worker.wait_for("the database has not answered for 10 seconds, fetches go on");
+    lock.unlock().expect("it is ours");
+    home.until_pinned(&request).await;
+    lock.lock().expect("a lock that is free");
+    let ended = tokio::task::spawn_blocking(move || worker.terminate());
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("it ends").expect("no panic");
+    assert!(ended.success());
+}
