@@ -126,14 +126,21 @@ const EXPECTED: &[(&str, &[&str])] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// The text of a token is not unique: a letter that touches nothing signed may spell the same token again. That is
+    /// why tokens are told apart by their revocation ids.
     #[test]
-    fn a_changed_token_is_never_accepted(at in 0_usize..370, letter in "[A-Za-z0-9_-]") {
+    fn a_changed_text_never_says_anything_else(at in 0_usize..370, letter in "[A-Za-z0-9_-]") {
         let good = fixture::token();
         let mut changed = good.clone();
         changed.replace_range(at..=at, &letter);
         prop_assume!(changed != good);
-        prop_assert!(fixture::verify_here(&changed).is_err());
+        if let Ok(changed) = fixture::verify_here(&changed) {
+            let good = fixture::verify_here(&good).unwrap();
+            prop_assert_eq!(changed.revocation_ids(), good.revocation_ids());
+            prop_assert_eq!((changed.id(), changed.account(), changed.expires()), (good.id(), good.account(), good.expires()));
+            prop_assert_eq!((changed.scopes(), changed.is_narrowed()), (good.scopes(), good.is_narrowed()));
+        }
     }
 }
