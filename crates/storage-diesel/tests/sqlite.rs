@@ -105,7 +105,7 @@ async fn two_processes_share_a_file() {
         let mut pinned = 0;
         while pinned < 200 {
             let now = system_time();
-            let leases = worker.lease_due(&node, now, now + Duration::from_secs(60), 16, 1_000).await.expect("leases");
+            let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
             let settle = |lease: &pinrail_domain::Lease| Settlement {
                 lease: lease.key.clone(),
                 verdict: Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } },
@@ -176,7 +176,7 @@ async fn what_was_stored_is_there_after_reopening() {
 async fn the_clock_never_runs_backwards() {
     let database = Database::new();
     let storage = database.open().await;
-    let ahead = system_time() + Duration::from_secs(3_600);
+    let ahead = system_time() + Duration::from_hours(1);
     let new = NewAccount {
         id: AccountId::new(ahead, bytes(1)),
         name: "ada".to_owned(),

@@ -159,7 +159,7 @@ async fn settle_forever(path: PathBuf, node: NodeId) -> Result<(), StorageError>
     loop {
         ticks.tick().await;
         let now = system_time();
-        let leases = storage.lease_due(&node, now, now + Duration::from_secs(60), 125, 1_000).await?;
+        let leases = storage.lease_due(&node, now, now + Duration::from_mins(1), 125, 1_000).await?;
         let verdict = Verdict::Pinned { size: DagSize { blocks: 3, bytes: 100_000 } };
         let settle = |lease: &pinrail_domain::Lease| Settlement { lease: lease.key.clone(), verdict: verdict.clone() };
         storage.settle(&leases.iter().map(settle).collect::<Vec<_>>(), now).await?;

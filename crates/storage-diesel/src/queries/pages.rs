@@ -54,14 +54,13 @@ async fn position(conn: &mut Conn, account: i64, root: &Root) -> Step<QueuePosit
         .filter(queue::rank.eq(0))
         .filter(queue::due.is_not_null())
         .filter(queue::due.le(due))
-        .filter(queue::due.lt(due).or(queue::root.lt(root.key)))
-        .order((queue::due, queue::root))
-        .limit(COUNTED_PLACES)
-        .select(queue::root);
-    let ahead = ahead.load::<i64>(conn).await?.len();
-    let place = u32::try_from(ahead).ok().and_then(|ahead| ahead.checked_add(1));
-    let counted = place.filter(|place| i64::from(*place) <= COUNTED_PLACES);
-    Ok(counted.map_or(QueuePosition::Beyond, QueuePosition::At))
+        .filter(queue::due.lt(due).or(queue::root.lt(root.key)));
+    let beyond = ahead.order((queue::due, queue::root)).offset(COUNTED_PLACES - 1).limit(1).select(queue::root);
+    if beyond.get_result::<i64>(conn).await.optional()?.is_some() {
+        return Ok(QueuePosition::Beyond);
+    }
+    let ahead: i64 = ahead.count().get_result(conn).await?;
+    Ok(u32::try_from(ahead + 1).map_or(QueuePosition::Beyond, QueuePosition::At))
 }
 
 /// A page of the account's requests, the newest first, and how many match.

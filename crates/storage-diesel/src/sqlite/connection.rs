@@ -51,7 +51,7 @@ impl Connection {
         Q: QueryFragment<Sqlite>,
     {
         let query = collect(query)?;
-        let mut names = Default::default();
+        let mut names = None;
         let rows = LoadConnection::load(&mut self.inner, &query)?;
         rows.map(|row| Ok(Ok(IntoOwnedRow::into_owned(row?, &mut names)))).collect()
     }
