@@ -32,7 +32,12 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let Cli { common, command } = settings::read(std::env::args_os())?;
-    log::start(&common, if matches!(command, Command::Serve(_)) { "info" } else { "warn" })?;
+    let serves = matches!(command, Command::Serve(_));
+    if !serves {
+        // A reader that has seen enough, as `head` has, ends a command quietly.
+        sigpipe::reset();
+    }
+    log::start(&common, if serves { "info" } else { "warn" })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
     let outcome = runtime.block_on(dispatch(command, &common));

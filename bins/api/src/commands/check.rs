@@ -16,6 +16,9 @@ use crate::database;
 use crate::keys::KeyFolder;
 use crate::settings::{self, Common};
 
+/// A worker that runs is heard of three times within this.
+const QUIET: Duration = Duration::from_mins(1);
+
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -130,6 +133,8 @@ async fn check_nodes(storage: &SqliteStorage, found: &mut Findings) {
                 "node {} was last heard of at {}: start its worker, or `pinrail-api node retire {}`",
                 node.id, node.heartbeat, node.id
             ));
+        } else if now.since(node.heartbeat) > QUIET {
+            found.note(&format!("node {} was last heard of at {}: is its worker running?", node.id, node.heartbeat));
         }
         if !node.addresses.iter().any(Multiaddr::is_public) {
             found.note(&format!(

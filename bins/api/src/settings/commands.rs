@@ -101,7 +101,7 @@ pub enum AccountCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Block an account: its tokens count no more, what it has pinned stays
+    /// Block an account: it may only read, what it has pinned stays
     #[command(after_help = "Example:\n  pinrail-api account block ada --reason 'unpaid since March'")]
     Block {
         /// Its name

@@ -39,7 +39,7 @@ pub struct FetchArgs {
     /// The CID to fetch, with everything under it
     pub cid: String,
     /// Who has it, several times for several peers [default: the worker of this data folder]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = peer_address)]
     pub from: Vec<Multiaddr>,
     /// Where to write the file or folder
     #[arg(long, value_name = "PATH")]
@@ -47,4 +47,10 @@ pub struct FetchArgs {
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// An address that names its peer: without that, nobody could tell whether the right one answers.
+fn peer_address(text: &str) -> Result<Multiaddr, String> {
+    pinrail_spec::Multiaddr::parse(text).map_err(|problem| problem.to_string())?;
+    text.parse().map_err(|problem| format!("{problem}"))
 }
