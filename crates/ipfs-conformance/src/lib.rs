@@ -16,7 +16,7 @@ pub use fixture::{Fixture, Provider};
 /// nothing, and a peer beside it. The crate that uses this needs tokio with its features `macros` and
 /// `rt-multi-thread`.
 ///
-/// ```ignore
+/// ```text
 /// pinrail_ipfs_conformance::check_backend!(crate::fresh_node);
 /// ```
 #[macro_export]

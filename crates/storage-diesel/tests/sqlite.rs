@@ -245,7 +245,7 @@ async fn what_is_wrong_is_said_in_one_line() {
         opened.err().expect("it is not opened").to_string()
     };
     let line = open(folder.path().join("absent").join("pinrail.sqlite")).await;
-    assert!(line.contains("create it first"), "{line}");
+    assert!(line.contains("is not there"), "{line}");
     let line = open(folder.path().join("pinrail.sqlite")).await;
     assert!(line.contains("run pinrail-api migrate"), "{line}");
     let other = folder.path().join("notes.txt");

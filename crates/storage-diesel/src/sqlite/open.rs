@@ -73,7 +73,11 @@ impl std::fmt::Display for OpenError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::MissingFolder(path) => {
-                write!(formatter, "the folder of the database {} is not there, create it first", path.display())
+                write!(
+                    formatter,
+                    "the folder of the database {} is not there, `pinrail-api migrate` makes it",
+                    path.display()
+                )
             }
             Self::ReadOnly(path) => write!(
                 formatter,
