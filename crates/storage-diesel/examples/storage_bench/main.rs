@@ -25,6 +25,7 @@ const CONNECTIONS: u64 = 16;
 const PEER: &str = "/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);
+static SETTLED: AtomicU64 = AtomicU64::new(0);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,12 +37,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bare = bare::rate(&folder.join("bare.sqlite"), CONNECTIONS, requests).await?;
     let one = add_rate(&folder.join("one.sqlite"), 1, requests, false).await?;
     let hundred = add_rate(&folder.join("hundred.sqlite"), 100, requests, false).await?;
+    let begun = Instant::now();
     let beside = add_rate(&folder.join("beside.sqlite"), 1, requests, true).await?;
+    let settled = per_second(SETTLED.load(Ordering::Relaxed), begun.elapsed());
     let small = read_times(&folder.join("small.sqlite"), 1_000).await?;
     let large = read_times(&folder.join("large.sqlite"), pins).await?;
     let figures = json!({
         "bare_inserts_per_second": bare,
         "adds_per_second": { "one_account": one, "hundred_accounts": hundred, "while_settling": beside },
+        "settled_per_second_beside": settled,
         "reads": [small, large],
     });
     println!("{}", serde_json::to_string_pretty(&figures)?);
@@ -162,7 +166,9 @@ async fn settle_forever(path: PathBuf, node: NodeId) -> Result<(), StorageError>
         let leases = storage.lease_due(&node, now, now + Duration::from_mins(1), 125, 1_000).await?;
         let verdict = Verdict::Pinned { size: DagSize { blocks: 3, bytes: 100_000 } };
         let settle = |lease: &pinrail_domain::Lease| Settlement { lease: lease.key.clone(), verdict: verdict.clone() };
-        storage.settle(&leases.iter().map(settle).collect::<Vec<_>>(), now).await?;
+        let outcomes = storage.settle(&leases.iter().map(settle).collect::<Vec<_>>(), now).await?;
+        let settled = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        SETTLED.fetch_add(u64::try_from(settled).unwrap_or(0), Ordering::Relaxed);
     }
 }
 
