@@ -32,7 +32,7 @@ fn broken() -> Outcome {
 }
 
 fn not_provided() -> Outcome {
-    Outcome::NotProvided { tried: "2 origins and 14 connected peers".to_owned() }
+    Outcome::NotProvided { tried: "the one origin was asked, 14 connected peers were asked".to_owned() }
 }
 
 fn unpinnable() -> Outcome {
@@ -114,7 +114,8 @@ fn a_failure_says_what_happened_and_what_to_do() {
         "no block came for 2 minutes; given up after 24 hours, pin it again to have it tried afresh"
     );
     let searched = details(not_provided(), Duration::ZERO);
-    assert!(searched.contains("tried 2 origins and 14 connected peers") && searched.contains("online"), "{searched}");
+    let wanted = "was found: the one origin was asked, 14 connected peers were asked; keep a node that has it online";
+    assert!(searched.contains(wanted), "{searched}");
     assert!(details(unpinnable(), Duration::ZERO).contains("trying again changes nothing"));
     assert!(details(Outcome::OverQuota, Duration::ZERO).contains("ask for a higher limit"));
 }
