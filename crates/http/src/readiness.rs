@@ -5,9 +5,13 @@ use std::time::Duration;
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 /// How long an answer counts. Anyone may ask, and each question costs the database a durable write.
 const COUNTS_FOR: Duration = Duration::from_secs(1);
+
+/// A database that takes longer is not ready; whoever asks does not wait for ever either.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The last answer, and when it was given.
 #[derive(Default)]
@@ -20,7 +24,8 @@ impl Readiness {
         if let Some((_, answer)) = last.as_ref().filter(|(at, _)| now.since(*at) < COUNTS_FOR) {
             return answer.clone();
         }
-        let answer = storage.ready().await;
+        let late = |_| Err(StorageError::Unavailable("it did not answer in time".to_owned()));
+        let answer = timeout(PATIENCE, storage.ready()).await.unwrap_or_else(late);
         *last = Some((now, answer.clone()));
         answer
     }

@@ -125,6 +125,17 @@ async fn register_node(api: &Api) {
 }
 
 #[test]
+fn readiness_does_not_wait_for_ever_for_a_database_that_is_held() {
+    let (api, _) = prepared();
+    let serving = Serving::start(&api);
+    let write = std::fs::File::open(api.path("pinrail.db.lock")).expect("the lock that writers take");
+    write.lock().expect("nobody writes for long");
+    let (status, body) = serving.get("/health/ready", "");
+    assert_eq!((status, &body["error"]["reason"]), (503, &json!("UNAVAILABLE")));
+    write.unlock().expect("it was locked");
+}
+
+#[test]
 fn it_waits_for_its_schema_and_stops_when_told() {
     let api = Api::new();
     std::fs::create_dir_all(api.path("")).expect("it is there");
