@@ -56,18 +56,21 @@ impl Index {
     /// Opens the index at `path`, or makes an empty one.
     pub fn open(disk: Arc<dyn Disk>, path: &Path, cache_bytes: usize) -> Result<Index, StoreError> {
         let database = open_database(disk.as_ref(), path, cache_bytes)?;
-        let database = RwLock::new(Some(database));
-        let index = Index { disk, path: path.to_owned(), cache_bytes, database };
-        index.make_tables()?;
-        Ok(index)
+        change(&database, true, make_tables)?;
+        Ok(Index { disk, path: path.to_owned(), cache_bytes, database: RwLock::new(Some(database)) })
     }
 
     /// Opens the database anew after an I/O error, which redb latches. What was saved is there, and
     /// the last change whole or not at all.
+    ///
+    /// A change whose last sync failed is seen although a crash would undo it, so it is saved again
+    /// before anybody acts on it: the disk of what it deleted is given back.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         *database = None;
-        *database = Some(open_database(self.disk.as_ref(), &self.path, self.cache_bytes)?);
+        let opened = open_database(self.disk.as_ref(), &self.path, self.cache_bytes)?;
+        change(&opened, true, make_tables)?;
+        *database = Some(opened);
         Ok(())
     }
 
@@ -80,63 +83,64 @@ impl Index {
 
     /// Changes the index in one transaction; an error leaves it as it was. A crash may undo the
     /// change, until a later one is saved.
-    pub fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.change(false, change)
+    pub fn write<T>(&self, wanted: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.change(false, wanted)
     }
 
     /// As [`write`](Index::write), and makes this change and all before it durable.
-    pub fn save<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.change(true, change)
+    pub fn save<T>(&self, wanted: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.change(true, wanted)
     }
 
     fn change<T>(
         &self,
         durable: bool,
-        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+        wanted: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
-        let mut transaction = database.begin_write().map_err(failed)?;
-        if durable {
-            // Otherwise opening after a crash reads the whole index.
-            transaction.set_quick_repair(true);
-        } else {
-            let set = transaction.set_durability(Durability::None);
-            set.map_err(|error| StoreError::Index(error.to_string().into()))?;
-        }
-        let changed = change(&transaction)?;
-        transaction.commit().map_err(failed)?;
-        Ok(changed)
+        change(database.as_ref().ok_or(StoreError::Closed)?, durable, wanted)
     }
+}
 
-    /// Readers of a new index find every table.
-    fn make_tables(&self) -> Result<(), StoreError> {
-        self.save(|transaction| {
-            transaction.open_table(BLOCKS).map_err(failed)?;
-            transaction.open_table(NODES).map_err(failed)?;
-            transaction.open_table(COUNTS).map_err(failed)?;
-            transaction.open_table(ROOTS).map_err(failed)?;
-            transaction.open_table(HOLDS).map_err(failed)?;
-            transaction.open_table(DROPS).map_err(failed)?;
-            transaction.open_table(WORK).map_err(failed)?;
-            transaction.open_table(DUE).map_err(failed)?;
-            transaction.open_table(SEGMENTS).map_err(failed)?;
-            transaction.open_table(PUNCHES).map_err(failed)?;
-            let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-            let format = numbers.get(FORMAT).map_err(failed)?.map(|format| format.value());
-            match format {
-                Some(THIS_FORMAT) => {}
-                None => {
-                    numbers.insert(FORMAT, THIS_FORMAT).map_err(failed)?;
-                }
-                Some(other) => {
-                    let text = format!("its format is {other}, wanted {THIS_FORMAT}");
-                    return Err(StoreError::Index(text.into()));
-                }
-            }
-            Ok(())
-        })
+fn change<T>(
+    database: &Database,
+    durable: bool,
+    wanted: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut transaction = database.begin_write().map_err(failed)?;
+    if durable {
+        // Otherwise opening after a crash reads the whole index.
+        transaction.set_quick_repair(true);
+    } else {
+        let set = transaction.set_durability(Durability::None);
+        set.map_err(|error| StoreError::Index(error.to_string().into()))?;
     }
+    let changed = wanted(&transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(changed)
+}
+
+/// Readers of a new index find every table. Writes the format each time, so that there is something
+/// to save.
+fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.open_table(BLOCKS).map_err(failed)?;
+    transaction.open_table(NODES).map_err(failed)?;
+    transaction.open_table(COUNTS).map_err(failed)?;
+    transaction.open_table(ROOTS).map_err(failed)?;
+    transaction.open_table(HOLDS).map_err(failed)?;
+    transaction.open_table(DROPS).map_err(failed)?;
+    transaction.open_table(WORK).map_err(failed)?;
+    transaction.open_table(DUE).map_err(failed)?;
+    transaction.open_table(SEGMENTS).map_err(failed)?;
+    transaction.open_table(PUNCHES).map_err(failed)?;
+    let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+    let format = numbers.get(FORMAT).map_err(failed)?.map_or(THIS_FORMAT, |format| format.value());
+    if format != THIS_FORMAT {
+        let text = format!("its format is {format}, wanted {THIS_FORMAT}");
+        return Err(StoreError::Index(text.into()));
+    }
+    numbers.insert(FORMAT, THIS_FORMAT).map_err(failed)?;
+    Ok(())
 }
 
 fn open_database(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {

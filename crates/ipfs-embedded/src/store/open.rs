@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use super::disk::Disk;
+use super::disk::{Disk, PAGE};
 use super::index::Index;
 use super::replay::{SegmentRows, read_segment_rows, replay};
 use super::root_log::RootLog;
@@ -19,6 +19,19 @@ pub(crate) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync
     disk.create_folder(folder).map_err(unusable)?;
     let lock = disk.lock(&folder.join("lock")).map_err(unusable)?;
     lock.ok_or_else(|| StoreError::InUse(folder.to_owned()))
+}
+
+/// Makes the names of a new store's folder and of those above it durable, as far as this process may
+/// read them: whatever it did not make itself was there before.
+fn sync_above(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    for above in folder.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_folder(above) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn open(disk: &Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<BlockStore, StoreError> {
@@ -71,6 +84,7 @@ fn open_index(
     let open = || Index::open(Arc::clone(disk), &path, options.cache_bytes);
     let why = match disk.open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            sync_above(disk.as_ref(), folder)?;
             if segments.list()?.is_empty() {
                 return open();
             }
@@ -97,7 +111,8 @@ fn find_short_segment(index: &Index, segments: &Segments) -> Result<Option<u32>,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             file => file?.length()?,
         };
-        if length < end {
+        // A torn write may end within the last page.
+        if length.next_multiple_of(PAGE) < end {
             return Ok(Some(number));
         }
     }

@@ -83,6 +83,9 @@ fn replay_segment(index: &Index, mut scan: Scan, logged: &HashMap<NodeKey, Root>
         if found.is_empty() {
             return Ok(());
         }
+        // A process that was killed may have written without having synced: what the index is about
+        // to say has to be durable before.
+        scan.file.sync()?;
         index.save(|transaction| {
             let mut change = Change::new(transaction)?;
             for (head, place) in &found {

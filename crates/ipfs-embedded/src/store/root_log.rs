@@ -9,10 +9,11 @@ use super::NodeKey;
 use super::disk::{Access, Disk, DiskFile};
 use super::row::{Reader, Root};
 
-/// Under this length the log is not worth writing anew.
-const SMALL: u64 = 1 << 20;
 /// An entry's length at most: two lengths, a CRC, a root's row and a key.
 const ENTRY: u64 = 160;
+
+/// How much of its end is written again when the log is opened; longer than any batch's changes.
+const REWRITTEN: u64 = 4 << 20;
 
 /// The log, to append to.
 pub(crate) struct RootLog {
@@ -20,6 +21,11 @@ pub(crate) struct RootLog {
     folder: PathBuf,
     file: Arc<dyn DiskFile>,
     end: u64,
+    /// Whether a write failed, so that nobody knows what lies behind the end.
+    torn: bool,
+    /// Whether the file's name is not known to be durable: a crash may bring back the log that it
+    /// took the place of.
+    unnamed: bool,
 }
 
 impl RootLog {
@@ -30,7 +36,16 @@ impl RootLog {
         let bytes = read_all(file.as_ref())?;
         let end = entries(&bytes, |_, _| ());
         file.set_len(end)?;
-        Ok(RootLog { disk, folder: folder.to_owned(), file, end })
+        // The last changes are taken for true from now on, but whoever wrote them may have been killed
+        // before the sync, or the sync may have failed: then what is read is in memory alone, and
+        // another sync would not write it.
+        let last = end.saturating_sub(REWRITTEN);
+        let tail = usize::try_from(last).ok().zip(usize::try_from(end).ok());
+        if let Some(tail) = tail.and_then(|(from, until)| bytes.get(from..until)) {
+            file.write_at(tail, last)?;
+        }
+        file.sync()?;
+        Ok(RootLog { disk, folder: folder.to_owned(), file, end, torn: false, unnamed: false })
     }
 
     /// Makes changes of roots durable; `None` is a root that is not known any more.
@@ -42,24 +57,44 @@ impl RootLog {
         if bytes.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_at(&bytes, self.end).and_then(|()| self.file.sync());
-        if written.is_err() {
-            // What cannot be cut off now is written over by the next changes.
-            let _ = self.file.set_len(self.end);
-            return written;
-        }
+        self.cut()?;
+        self.sync_name()?;
+        self.torn = true;
+        self.file.write_at(&bytes, self.end)?;
+        self.file.sync()?;
+        self.torn = false;
         self.end += length(&bytes);
         Ok(())
     }
 
+    /// Cuts off what failed: entries behind a shorter one that is written over it would be read again
+    /// as the latest.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.end)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    fn sync_name(&mut self) -> io::Result<()> {
+        if self.unnamed {
+            self.disk.sync_folder(&self.folder)?;
+            self.unnamed = false;
+        }
+        Ok(())
+    }
+
     /// What the log says of each root in the end.
-    pub fn read(&self) -> io::Result<HashMap<NodeKey, Root>> {
+    pub fn read(&mut self) -> io::Result<HashMap<NodeKey, Root>> {
+        self.cut()?;
         read(self.disk.as_ref(), &self.folder)
     }
 
-    /// Whether more than half of a long log is history, when so many roots are known.
-    pub fn is_long(&self, roots: u64) -> bool {
-        self.end > SMALL.max(2 * ENTRY * roots)
+    /// Whether more than half of a log is history, when so many roots are known; a log no longer than
+    /// `small` is not worth writing anew.
+    pub fn is_long(&self, roots: u64, small: u64) -> bool {
+        self.end > small.max(2 * ENTRY * roots)
     }
 
     /// Writes the log anew with these roots alone.
@@ -74,10 +109,11 @@ impl RootLog {
         file.write_at(&bytes, 0)?;
         file.sync()?;
         self.disk.rename(&fresh, &path(&self.folder))?;
-        self.disk.sync_folder(&self.folder)?;
         self.file = file;
         self.end = length(&bytes);
-        Ok(())
+        self.torn = false;
+        self.unnamed = true;
+        self.sync_name()
     }
 }
 

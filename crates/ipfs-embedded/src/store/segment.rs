@@ -209,12 +209,14 @@ impl Tail {
     }
 
     /// A batch failed. Nobody knows what the end of a file holds after an I/O error, so this one
-    /// is cut at its committed length, and the next batch goes to a new segment.
-    pub fn abandon(&mut self, committed: u64) {
-        if let Some(active) = self.active.take() {
-            // What cannot be cut off now is at worst some blocks that nobody was told of.
-            let _ = active.file.set_len(committed);
+    /// is cut at its committed length, and the next batch goes to a new segment. Until it is cut,
+    /// what is read behind that length may never become durable.
+    pub fn abandon(&mut self, committed: u64) -> io::Result<()> {
+        if let Some(active) = &self.active {
+            active.file.set_len(committed)?;
         }
+        self.active = None;
+        Ok(())
     }
 }
 

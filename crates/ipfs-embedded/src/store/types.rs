@@ -22,6 +22,12 @@ pub struct StoreOptions {
     pub batch_bytes: usize,
     /// A batch is committed when it holds this many blocks.
     pub batch_blocks: usize,
+    /// The index is saved after so many blocks: a crash means reading no more than these again.
+    pub save_blocks: usize,
+    /// The index is saved after so many bytes of blocks.
+    pub save_bytes: usize,
+    /// The log of roots is written anew when it is longer than this and mostly history.
+    pub log_bytes: u64,
     /// Memory for the index's pages.
     pub cache_bytes: usize,
     /// How long the blocks of a failed root are kept, in milliseconds.
@@ -36,6 +42,9 @@ impl Default for StoreOptions {
             segment_size: 256 << 20,
             batch_bytes: 16 << 20,
             batch_blocks: 4096,
+            save_blocks: 32_768,
+            save_bytes: 256 << 20,
+            log_bytes: 1 << 20,
             cache_bytes: 64 << 20,
             keep_failed_ms: 24 * 60 * 60 * 1000,
         }

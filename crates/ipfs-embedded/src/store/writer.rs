@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use cid::multihash::Multihash;
 use redb::{ReadableTable, WriteTransaction};
 
-use super::change::Change;
+use super::change::{Change, Usage};
 use super::collect::{self, STEP_PUNCHES};
 use super::index::{PUNCHES, ROOTS, damaged, failed};
 use super::nodes::{self, Incoming};
@@ -53,10 +53,6 @@ pub(crate) struct Writer {
     /// Blocks and bytes that were committed since the index was saved.
     unsaved: (usize, usize),
 }
-
-/// The index is saved after so many blocks or bytes: a crash means reading no more than these.
-const SAVE_BLOCKS: usize = 32_768;
-const SAVE_BYTES: usize = 256 << 20;
 
 impl Writer {
     pub fn new(store: Arc<Shared>, tail: Tail, log: RootLog) -> Writer {
@@ -140,7 +136,8 @@ impl Writer {
         let bytes = self.unsaved.1 + batch.iter().map(size_of_command).sum::<usize>();
         // Nothing but the index knows what was discarded.
         let unlogged = batch.iter().any(|command| matches!(command, Command::Discard(..)));
-        let save = blocks >= SAVE_BLOCKS || bytes >= SAVE_BYTES || unlogged;
+        let options = &store.options;
+        let save = blocks >= options.save_blocks || bytes >= options.save_bytes || unlogged;
         let mut apply = |transaction: &WriteTransaction| self.apply(transaction, batch, room);
         let (answers, growth) = if save { store.index.save(&mut apply)? } else { store.index.write(&mut apply)? };
         self.unsaved = if save { (0, 0) } else { (blocks, bytes) };
@@ -216,7 +213,11 @@ impl Writer {
     fn open_segment(&mut self, change: &mut Change<'_>) -> Result<(), StoreError> {
         let grown = |(_, end)| end >= self.store.options.segment_size && self.tail.waiting() == 0;
         if self.tail.active().is_none_or(grown) {
-            self.tail.begin_segment(change.number_segment())?;
+            let number = change.number_segment();
+            self.tail.begin_segment(number)?;
+            // A segment without a row is taken for one whose records are all deleted, also when the
+            // first block of it is refused and the next ones come in a later commit.
+            *change.usage(number)? = Usage::default();
         }
         Ok(())
     }
@@ -240,7 +241,7 @@ impl Writer {
         let (rows, _) = read_segment_rows(&store.index)?;
         if let Some((number, end)) = self.tail.active() {
             let saved = rows.get(&number).map_or(0, |(end, _)| *end);
-            self.tail.abandon(end.max(saved));
+            self.tail.abandon(end.max(saved))?;
         }
         replay(&store.index, &store.segments, &self.log.read()?)?;
         self.unsaved = (0, 0);
@@ -276,7 +277,7 @@ impl Writer {
                 change.forget_segment(*number)?;
             }
             self.log.append(change.changed_roots())?;
-            let long = self.log.is_long(change.known_roots()?);
+            let long = self.log.is_long(change.known_roots()?, store.options.log_bytes);
             let growth = change.growth;
             change.flush()?;
             Ok((collected, dead, growth, long))
