@@ -1,0 +1,115 @@
+//! What crash points have found, each told by itself.
+use std::path::Path;
+
+use crate::crash_points::{Crash, Run};
+use crate::dag::{Block, RAW, block, leaf, parent};
+use crate::expect::expect;
+use crate::platter::{Change, Platter};
+use crate::script::{Done, Step, run};
+use crate::sim_disk::{Fault, SimDisk};
+use crate::verify::verify;
+
+/// A root with a leaf whose disk is given back once it is deleted.
+fn large(name: &str) -> (Block, Vec<Block>) {
+    let leaf = block(RAW, name.bytes().cycle().take(100_000).collect(), &[]);
+    let root = parent(name, &[&leaf]);
+    (root.clone(), vec![root, leaf])
+}
+
+fn pinned(name: &str) -> Vec<Step> {
+    let (root, blocks) = large(name);
+    vec![Step::Begin(root.key, 1), Step::Put(root.key, 1, blocks), Step::Finish(root.key, 1)]
+}
+
+/// The number of the first change like this from `from` on.
+fn find(journal: &[Change], from: usize, like: impl Fn(&Change) -> bool) -> usize {
+    from + journal[from..].iter().position(like).expect("there is such a change")
+}
+
+/// Runs the steps on a disk that fails at these changes; the power goes at the end.
+fn run_failing(steps: &[Step], at: usize, count: usize) -> Vec<Done> {
+    // The cache goes on showing what did not arrive, by this seed.
+    let disk = SimDisk::failing(Platter::default(), Some(Fault::Fail { at, count }), usize::MAX, 1);
+    let history = run(&disk, steps);
+    assert!(history.iter().any(|done| done.result.is_err()), "a step met the fault");
+    verify(disk.platter().crash(&mut || false), &expect(&history, disk.changes()));
+    history
+}
+
+#[test]
+fn a_new_store_does_not_go_with_its_folders_name() {
+    let run = Run::new(&pinned("one"));
+    let all = run.journal.len();
+    let left = run.crash(all, Crash::Lose, 0);
+    assert!(left.has_folder(Path::new("/data/blocks")));
+    verify(left, &expect(&run.history, all));
+}
+
+#[test]
+fn a_segment_whose_first_block_was_refused_is_not_taken_for_a_deleted_one() {
+    let (root, blocks) = large("one");
+    let mut steps = vec![Step::Put(root.key, 1, vec![leaf("refused")]), Step::Reopen];
+    steps.extend(pinned("one"));
+    let run = Run::new(&steps);
+    let all = run.journal.len();
+    let expected = expect(&run.history, all);
+    assert_eq!(expected[&root.key].blocks.len(), blocks.len());
+    verify(run.crash(all, Crash::Lose, 0), &expected);
+}
+
+#[test]
+fn what_a_killed_process_had_not_synced_is_synced_before_the_index_says_so() {
+    let run = Run::new(&pinned("one"));
+    let written = find(&run.journal, run.history[1].from, |change| matches!(change, Change::Write(..)));
+    // The second crash is part of what is verified.
+    verify(run.crash(written + 1, Crash::Keep, 0), &expect(&run.history, written + 1));
+}
+
+#[test]
+fn a_log_written_anew_is_written_to_only_once_its_name_is_durable() {
+    let mut steps: Vec<Step> = pinned("one");
+    let (root, _) = large("one");
+    steps.extend((2..12).flat_map(|epoch| [Step::Release(root.key, 2 * epoch), Step::Begin(root.key, 2 * epoch + 1)]));
+    steps.push(Step::Collect(0));
+    steps.extend(pinned("two"));
+    let run = Run::new(&steps);
+    let renamed = find(&run.journal, 0, |change| matches!(change, Change::Rename(..)));
+    assert!(matches!(run.journal[renamed + 1], Change::SyncFolder(_)));
+    let history = run_failing(&steps, renamed + 1, 1);
+    assert!(history[history.len() - 1].result.is_ok(), "it goes on");
+}
+
+#[test]
+fn disk_is_given_back_only_for_deletes_that_are_durable() {
+    let (root, _) = large("one");
+    // A neighbour that stays, or the whole segment would go.
+    let small = leaf("neighbour");
+    let mut steps = vec![Step::Begin(small.key, 1), Step::Put(small.key, 1, vec![small.clone()])];
+    steps.push(Step::Finish(small.key, 1));
+    steps.extend(pinned("one"));
+    // The second one finds the deletes done, and gives the disk back.
+    steps.extend([Step::Release(root.key, 2), Step::Collect(0), Step::Collect(0)]);
+    let run = Run::new(&steps);
+    let collect = &run.history[7];
+    let punched = find(&run.journal, collect.from, |change| matches!(change, Change::Punch(..)));
+    let synced = run.journal[..punched].iter().rposition(|change| matches!(change, Change::Sync(_)));
+    run_failing(&steps, synced.expect("there was a sync before"), 1);
+}
+
+#[test]
+fn a_change_of_roots_that_failed_does_not_come_back() {
+    let (one, two) = (large("one").0, large("two").0);
+    let mut steps = pinned("one");
+    steps.extend(pinned("two"));
+    steps.extend([
+        Step::Release(two.key, 2),
+        Step::Begin(two.key, 3),
+        Step::Release(one.key, 2),
+        Step::Begin(two.key, 4),
+    ]);
+    let run = Run::new(&steps);
+    // The release of the second root fails, and so does cutting it off.
+    for count in 1..12 {
+        run_failing(&steps, run.history[6].from + 1, count);
+    }
+}
