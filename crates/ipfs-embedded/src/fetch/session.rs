@@ -18,7 +18,7 @@ use super::walk::Walk;
 use super::{FetchError, FetchRequest};
 use crate::bitswap::{Event, Exchange, Subscription};
 use crate::dial::Dialer;
-use crate::store::{BlockStore, Committed, NodeKey, StoreError, Totals};
+use crate::store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
 
 /// raw, dag-pb, dag-cbor and dag-json: a block of another codec is not asked for, its links could not be read.
 const CODECS: [u64; 4] = [0x55, 0x70, 0x71, 0x0129];
@@ -76,6 +76,7 @@ pub async fn fetch(
         probed: HashMap::new(),
         uncommitted: HashMap::new(),
         uncommitted_bytes: 0,
+        reserved: store.reserve(),
         seen: Totals::default(),
         durable: Totals::default(),
         average: EXPECTED_BLOCK_BYTES,
@@ -158,6 +159,8 @@ struct Session {
     probed: HashMap<PeerId, HashSet<Cid>>,
     uncommitted: HashMap<NodeKey, usize>,
     uncommitted_bytes: usize,
+    /// Disk for what is asked for and not durable yet.
+    reserved: Reserved,
     /// Distinct nodes of this walk that are at hand or received.
     seen: Totals,
     /// Those of them that are durable.
@@ -187,6 +190,7 @@ impl Session {
     ) -> Result<(), FetchError> {
         loop {
             let paused = self.walk_ahead().await?;
+            self.reserve()?;
             self.ask();
             if !paused && self.wants.is_empty() && self.uncommitted.is_empty() {
                 return Ok(());

@@ -40,6 +40,7 @@ use cid::multihash::Multihash;
 pub use disk::{Access, Disk, DiskFile, SystemDisk};
 pub use key::NodeKey;
 pub use scan::{RootPage, Scanned};
+pub use space::Reserved;
 pub use types::{
     Adopt, Collected, Committed, NodeLinks, Put, RootState, Space, StoreError, StoreOptions, Totals, Walk,
 };
@@ -277,6 +278,14 @@ impl BlockStore {
     /// when there is room.
     pub fn space(&self) -> Result<Space, StoreError> {
         self.0.shared.watch.look()
+    }
+
+    /// A reservation of disk for a fetch, of nothing yet.
+    ///
+    /// What is reserved is not there for other fetches, so that several near the reserve pause before
+    /// they ask for blocks that cannot be stored.
+    pub fn reserve(&self) -> Reserved {
+        Reserved::new(Arc::clone(&self.0.shared))
     }
 
     fn change_root(&self, root: NodeKey, epoch: u64, call: RootCall) -> Result<(), StoreError> {

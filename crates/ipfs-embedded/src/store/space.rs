@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::{Access, Disk};
-use super::{Space, StoreError};
+use super::{Shared, Space, StoreError};
 
 /// Watches the free space of the store's file system.
 #[derive(Debug)]
@@ -19,6 +19,44 @@ pub(crate) struct Watch {
     has_ballast: Mutex<bool>,
     /// Live bytes, as of the last commit.
     used: AtomicU64,
+    /// What all fetches have on its way to the disk.
+    reserved: AtomicU64,
+}
+
+/// Reservations grow by this much, so that the file system is not asked for each block.
+const STEP: u64 = 1 << 20;
+
+/// Disk that one fetch has reserved for what is on its way; given up when dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Reserved {
+    pub(super) fn new(shared: Arc<Shared>) -> Reserved {
+        Reserved { shared, bytes: 0 }
+    }
+
+    /// Reserves at least so many bytes in place of what was reserved before. Where that is more,
+    /// [`StoreError::StorageFull`] says that what others have reserved leaves no room for it, and
+    /// nothing changes.
+    pub fn set(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let bytes = bytes.next_multiple_of(STEP);
+        if bytes > self.bytes {
+            self.shared.watch.reserve(bytes - self.bytes)?;
+        } else {
+            self.shared.watch.unreserve(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.shared.watch.unreserve(self.bytes);
+    }
 }
 
 impl Watch {
@@ -34,8 +72,9 @@ impl Watch {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error.into()),
         };
-        let watch =
-            Watch { disk, folder, reserve, ballast, batch, has_ballast: Mutex::new(there), used: AtomicU64::new(0) };
+        let has_ballast = Mutex::new(there);
+        let (used, reserved) = (AtomicU64::new(0), AtomicU64::new(0));
+        let watch = Watch { disk, folder, reserve, ballast, batch, has_ballast, used, reserved };
         watch.look()?;
         Ok(watch)
     }
@@ -54,6 +93,23 @@ impl Watch {
             *has_ballast = self.make_ballast();
         }
         Ok(Space { free, reserve: self.reserve, full, used: self.used.load(Ordering::Relaxed) })
+    }
+
+    /// Reserves bytes, if what is reserved already leaves room for them and one batch more.
+    fn reserve(&self, bytes: u64) -> Result<(), StoreError> {
+        let space = self.look()?;
+        // Whoever else reserves meanwhile counts too, and takes its own back if both are too much.
+        let reserved = self.reserved.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let floor = self.reserve.saturating_add(self.batch);
+        if space.full || space.free.saturating_sub(floor) < reserved {
+            self.unreserve(bytes);
+            return Err(StoreError::StorageFull);
+        }
+        Ok(())
+    }
+
+    fn unreserve(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Gives the ballast up at once: the disk said that it is full, whatever it says is free.

@@ -5,4 +5,5 @@ mod fetch;
 mod hostile;
 mod provide;
 mod script;
+mod space;
 mod support;

@@ -72,7 +72,7 @@ impl TestNode {
     }
 }
 
-fn options(keypair: Keypair) -> NodeOptions {
+pub fn options(keypair: Keypair) -> NodeOptions {
     NodeOptions {
         keypair,
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")],

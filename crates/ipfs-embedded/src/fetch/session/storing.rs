@@ -129,6 +129,12 @@ impl Session {
         }
     }
 
+    /// Reserve disk for what is about to be asked for and for what is on its way to the disk.
+    pub(super) fn reserve(&mut self) -> Result<(), FetchError> {
+        let coming = self.wants.len().saturating_mul(self.average).saturating_add(self.uncommitted_bytes);
+        self.reserved.set(u64::try_from(coming).unwrap_or(u64::MAX)).map_err(store_error)
+    }
+
     pub(super) fn report(&self) {
         self.request.progress.send_replace(self.durable);
     }
