@@ -3,6 +3,7 @@
 mod backend;
 mod bitswap;
 mod dial;
+mod fellows;
 mod fetch;
 mod hash;
 mod identity;

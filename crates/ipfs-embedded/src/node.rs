@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::bitswap::{self, Exchange};
 use crate::dial::{Dialer, Dials};
+use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
 use crate::store::{BlockStore, NodeKey, Totals};
 use crate::transport;
@@ -102,6 +103,7 @@ pub struct Node {
     exchange: Arc<Exchange>,
     store: BlockStore,
     dialer: Dialer,
+    fellows: Fellows,
     watch_list: Arc<WatchList>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -126,6 +128,8 @@ impl Node {
         }
         let (listening, listened) = watch::channel(addresses);
         let (watch_list, watching) = WatchList::start(&exchange);
+        let dialer = Dialer(dial);
+        let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let driving = tokio::spawn(drive(swarm, dials, dropped, listening));
         Ok(Self {
             peer_id,
@@ -133,9 +137,10 @@ impl Node {
             listening: listened,
             exchange,
             store,
-            dialer: Dialer(dial),
+            dialer,
+            fellows,
             watch_list,
-            tasks: vec![driving, watching],
+            tasks: vec![driving, watching, keeping],
         })
     }
 
@@ -167,9 +172,17 @@ impl Node {
         }
     }
 
+    /// Keep these nodes connected from now on, in place of those named before, and ask them before anybody else in
+    /// every fetch that begins: the nodes of fellow workers, which hold what other accounts have pinned. Addresses end
+    /// in `/p2p/<peer id>`; our own are left out, and private ones are dialled only where the options allow it.
+    pub fn set_fellows(&self, addresses: Vec<Multiaddr>) {
+        self.fellows.set(self.peer_id, addresses);
+    }
+
     /// Fetch a whole DAG. Dropping the future ends the fetch; what was stored stays for the next one.
     pub async fn fetch(&self, request: FetchRequest) -> Result<Totals, FetchError> {
-        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), request).await
+        let fellows = self.fellows.get();
+        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), &fellows, request).await
     }
 
     /// Go on asking all peers whether they have this root, in rotation, and each that connects.

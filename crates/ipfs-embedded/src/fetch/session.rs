@@ -18,6 +18,7 @@ use super::walk::Walk;
 use super::{FetchError, FetchRequest};
 use crate::bitswap::{Event, Exchange, Subscription};
 use crate::dial::Dialer;
+use crate::fellows::Addresses;
 use crate::store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
 
 /// raw, dag-pb, dag-cbor and dag-json: a block of another codec is not asked for, its links could not be read.
@@ -53,6 +54,7 @@ pub async fn fetch(
     exchange: Arc<Exchange>,
     store: BlockStore,
     dialer: Dialer,
+    fellows: &Addresses,
     request: FetchRequest,
 ) -> Result<Totals, FetchError> {
     let (root, epoch) = (request.root, request.epoch);
@@ -72,7 +74,7 @@ pub async fn fetch(
         walk: Walk::new(root),
         wants: HashMap::new(),
         unasked: VecDeque::new(),
-        sources: Sources::default(),
+        sources: Sources::new(fellows, now),
         probed: HashMap::new(),
         uncommitted: HashMap::new(),
         uncommitted_bytes: 0,

@@ -10,6 +10,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use crate::bitswap::Peer;
+use crate::fellows::Addresses;
 
 /// The first wait before an origin is dialled again, doubled up to the longest.
 const FIRST_REDIAL: Duration = Duration::from_secs(1);
@@ -28,34 +29,50 @@ pub struct Source {
     pub proven: bool,
     /// It let wants run out and sent nothing since; others go before it.
     pub silent: bool,
+    /// It said that it does not have something.
+    pub refused: bool,
 }
 
-/// A peer that is said to have the DAG.
+/// A peer that is said to have the DAG, or a fellow worker's.
 struct Origin {
     addresses: Vec<Multiaddr>,
+    /// Whoever asked for the DAG named it.
+    named: bool,
+    fellow: bool,
     next_dial: Instant,
     wait: Duration,
     reached: bool,
 }
 
+impl Origin {
+    fn new(now: Instant) -> Self {
+        let (addresses, wait) = (Vec::new(), FIRST_REDIAL);
+        Self { addresses, named: false, fellow: false, next_dial: now, wait, reached: false }
+    }
+}
+
 /// All peers of one fetch.
-#[derive(Default)]
 pub struct Sources {
     sources: HashMap<PeerId, Source>,
     origins: HashMap<PeerId, Origin>,
 }
 
 impl Sources {
+    /// Nobody but the fellow workers' nodes so far.
+    pub fn new(fellows: &Addresses, now: Instant) -> Self {
+        let origins = fellows.iter().map(|(peer, addresses)| {
+            let origin = Origin { addresses: addresses.clone(), fellow: true, ..Origin::new(now) };
+            (*peer, origin)
+        });
+        Self { sources: HashMap::new(), origins: origins.collect() }
+    }
+
     /// Take in the addresses of the origins.
     pub fn set_origins(&mut self, addresses: &[Multiaddr], now: Instant) {
         for address in addresses {
             let Some(Protocol::P2p(peer)) = address.iter().last() else { continue };
-            let origin = self.origins.entry(peer).or_insert_with(|| Origin {
-                addresses: Vec::new(),
-                next_dial: now,
-                wait: FIRST_REDIAL,
-                reached: false,
-            });
+            let origin = self.origins.entry(peer).or_insert_with(|| Origin::new(now));
+            origin.named = true;
             if !origin.addresses.contains(address) {
                 origin.addresses.push(address.clone());
                 origin.next_dial = now;
@@ -63,7 +80,7 @@ impl Sources {
         }
     }
 
-    /// Whether the peer is an origin.
+    /// Whether the peer is an origin or a fellow, which is asked without having said that it has anything.
     pub fn is_origin(&self, peer: &PeerId) -> bool {
         self.origins.contains_key(peer)
     }
@@ -88,7 +105,7 @@ impl Sources {
             origin.reached = true;
             origin.wait = FIRST_REDIAL;
         }
-        let fresh = Source { peer: peer.clone(), in_flight: 0, proven: false, silent: false };
+        let fresh = Source { peer: peer.clone(), in_flight: 0, proven: false, silent: false, refused: false };
         self.sources.entry(peer.id).or_insert(fresh).proven |= proven;
     }
 
@@ -116,21 +133,22 @@ impl Sources {
     }
 
     /// The peers to ask for a block that none of `except` should be asked for, the best first: those that answer
-    /// before silent ones, those that are proven before others that were asked for something already, and of them the
-    /// one with the fewest wants, so that the faster gets more.
+    /// before silent ones, those that are proven before others that were asked for something already or do not have
+    /// something, fellows before strangers, and of them the one with the fewest wants, so that the faster gets more.
     pub fn best(&self, except: &HashSet<PeerId>, late: &[PeerId]) -> Vec<Arc<Peer>> {
         let mut fit = self.sources.values().filter(|source| !except.contains(&source.peer.id)).collect::<Vec<_>>();
         fit.sort_by_key(|source| {
-            let doubtful = !source.proven && source.in_flight >= MAX_UNPROVEN;
-            (source.silent || late.contains(&source.peer.id), doubtful, source.in_flight)
+            let doubtful = !source.proven && (source.refused || source.in_flight >= MAX_UNPROVEN);
+            let stranger = !self.origins.get(&source.peer.id).is_some_and(|origin| origin.fellow);
+            (source.silent || late.contains(&source.peer.id), doubtful, stranger, source.in_flight)
         });
         fit.into_iter().map(|source| source.peer.clone()).collect()
     }
 
     /// What became of the origins, for people; no addresses.
     pub fn describe(&self, asked: usize) -> (bool, String) {
-        let total = self.origins.len();
-        let reached = self.origins.values().filter(|origin| origin.reached).count();
+        let named = self.origins.values().filter(|origin| origin.named);
+        let (total, reached) = (named.clone().count(), named.filter(|origin| origin.reached).count());
         let origins = match (total, reached) {
             (0, _) => "no origins were given".to_owned(),
             (1, 0) => "the one origin could not be reached".to_owned(),

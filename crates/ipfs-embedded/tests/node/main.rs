@@ -1,6 +1,7 @@
 //! The node against nodes of its own kind, and against peers that mean it harm.
 
 mod conformance;
+mod fellows;
 mod fetch;
 mod hostile;
 mod provide;

@@ -67,6 +67,7 @@ impl Session {
             if let Some(source) = self.sources.get_mut(&from) {
                 source.in_flight -= 1;
                 source.silent = false;
+                source.refused = true;
                 source.peer.want_settled();
             }
             if want.asked.is_empty() {
