@@ -19,7 +19,7 @@ use crate::verify::verify;
 pub enum Crash {
     /// It is gone.
     Lose,
-    /// It is there: the process died, the machine did not.
+    /// It is there and still not synced: the process died, the machine did not.
     Keep,
     /// Some of it is.
     Some,
@@ -33,7 +33,7 @@ const CRASHES: [Crash; 4] = [Crash::Lose, Crash::Some, Crash::Tear, Crash::Keep]
 fn after(platter: &Platter, next: Option<&Change>, crash: Crash, dice: &mut Dice) -> Platter {
     match (crash, next) {
         (Crash::Lose, _) => platter.crash(&mut || false),
-        (Crash::Keep, _) => platter.crash(&mut || true),
+        (Crash::Keep, _) => platter.clone(),
         (Crash::Tear, Some(Change::Write(inode, offset, bytes))) => {
             let sectors = u64::try_from(bytes.len()).expect("it fits").div_ceil(SECTOR);
             let torn = index(dice.roll(sectors) * SECTOR);
