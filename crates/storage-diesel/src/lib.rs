@@ -6,6 +6,7 @@
 
 mod columns;
 mod error;
+mod fixed;
 mod postgres;
 mod rows;
 #[rustfmt::skip]

@@ -4,6 +4,7 @@
 mod account_steps;
 mod connection;
 mod dialect;
+mod gathering;
 mod open;
 mod queue_steps;
 mod reader;

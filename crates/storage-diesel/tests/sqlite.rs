@@ -157,6 +157,31 @@ async fn in_a_grouped_commit_a_bad_step_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_a_grouped_commit_a_taken_id_fails_alone() {
+    let database = Database::new();
+    let options = SqliteOptions { commit_interval: Duration::from_millis(100), ..SqliteOptions::default() };
+    let storage = open_with(&database, options).await.expect("it is opened");
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    let first = storage.add_pin_request(&request(account, 0), system_time()).await.expect("it is added");
+    // The taken one comes after others, whose rows are undone with it and written again.
+    let mut adding: Vec<_> = (1..9).map(|number| request(account, number)).collect();
+    adding[5].id = first.id;
+    let outcomes = join_all(adding.iter().map(|request| storage.add_pin_request(request, system_time()))).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match (number, outcome) {
+            (5, outcome) => assert!(matches!(outcome, Err(StorageError::Conflict(_))), "{outcome:?}"),
+            (_, outcome) => assert!(outcome.is_ok(), "{number}: {outcome:?}"),
+        }
+    }
+    let page = storage.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+    let mut created: Vec<_> = page.requests.iter().map(|request| request.created).collect();
+    assert!(created.is_sorted_by(|newer, older| newer > older));
+    created.dedup();
+    assert_eq!((page.count, created.len()), (8, 8));
+    assert_eq!(storage.check_counters().await.expect("the counters are read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_stored_is_there_after_reopening() {
     let database = Database::new();
     let storage = database.open().await;

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, RootState, Usage};
+use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
 
@@ -12,6 +12,7 @@ use super::tally::Tally;
 use super::{Conn, dialect, holds};
 use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
 use crate::error::{Failed, Step};
+use crate::fixed::fixed;
 use crate::rows::{AccountRow, RequestRow, Root, State, Work};
 use crate::schema::{pin_meta, pin_requests, queue, roots};
 
@@ -29,31 +30,38 @@ struct Stake {
     holds: i64,
 }
 
-/// Accept a request of an account whose row is locked. Answers what the client is told, and the key of its root.
+/// What an accepted request came to: what the client is told, and the key of its root.
+pub(super) type Accepted = (PinRequest, i64);
+
+/// Accept a request of an account whose row is locked.
+///
+/// Refused inside means that nothing was written and nothing tallied, so that a step that accepts several requests
+/// goes on with the next.
 pub(super) async fn accept(
     conn: &mut Conn,
     account: &AccountRow,
+    fleet: &Fleet,
     request: &NewPinRequest,
     replaced: Option<&Replaced>,
     now: Timestamp,
     tally: &mut Tally,
-) -> Step<(PinRequest, i64)> {
+) -> Step<Result<Accepted, StorageError>> {
     let key = request.pin.cid.root();
     let found = dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?;
     let stake = stake(conn, account, found.as_ref()).await?;
-    let fleet = Fleet::load(conn).await?;
     let preferred = replaced.map(|replaced| replaced.node).filter(|node| fleet.is_live(*node, now));
     let node = preferred.or_else(|| fleet.choose(now));
 
-    let admitted = admit(conn, account, &request.pin.cid, found.as_ref(), stake, replaced).await;
+    let usage = usage(conn, account, replaced, tally).await?;
+    let admitted = admit(account, &usage, &request.pin.cid, found.as_ref(), stake, replaced);
     let node = match (admitted, node) {
         (Ok(()), Some(node)) => node,
-        (Ok(()), None) => return Err(refusal(conn, request, StorageError::NoNode.into()).await?),
-        (Err(refused), _) => return Err(refusal(conn, request, refused).await?),
+        (Ok(()), None) => return Ok(Err(refusal(conn, request, StorageError::NoNode).await?)),
+        (Err(quota), _) => return Ok(Err(refusal(conn, request, StorageError::Quota(quota)).await?)),
     };
     let (root, progress) = match found {
         Some(root) => {
-            let root = want(conn, root, &request.pin.cid, &fleet, now, tally).await?;
+            let root = want(conn, root, &request.pin.cid, fleet, now, tally).await?;
             let progress = received(conn, &root).await?;
             (root, progress)
         }
@@ -64,19 +72,15 @@ pub(super) async fn accept(
         holds::end_holds_awaiting(conn, root.key, now.as_millis(), tally).await?;
     }
     let created = write(conn, account, request, &root, now, tally).await?;
-    let shown = show(request, &root, progress, &fleet, created, now)?;
-    Ok((shown, root.key))
+    let shown = show(request, &root, progress, fleet, created, now)?;
+    Ok(Ok((shown, root.key)))
 }
 
 /// A taken id is told before any other refusal.
-async fn refusal(conn: &mut Conn, request: &NewPinRequest, refused: Failed) -> Step<Failed> {
+async fn refusal(conn: &mut Conn, request: &NewPinRequest, refused: StorageError) -> Step<StorageError> {
     let same = pin_requests::table.filter(pin_requests::id.eq(id_bytes(request.id.as_uuid())));
     let is_taken: bool = diesel::select(diesel::dsl::exists(same)).get_result(conn).await?;
-    Ok(if is_taken { taken(request).into() } else { refused })
-}
-
-fn taken(request: &NewPinRequest) -> StorageError {
-    StorageError::Conflict(format!("the pin request {}", request.id))
+    Ok(if is_taken { StorageError::Conflict(format!("the pin request {}", request.id)) } else { refused })
 }
 
 async fn stake(conn: &mut Conn, account: &AccountRow, root: Option<&Root>) -> Step<Stake> {
@@ -86,45 +90,42 @@ async fn stake(conn: &mut Conn, account: &AccountRow, root: Option<&Root>) -> St
     Ok(found.map(|(requests, holds)| Stake { requests, holds }).unwrap_or_default())
 }
 
-/// Judge the account's limits, with the replaced request gone and its root held.
-async fn admit(
-    conn: &mut Conn,
-    account: &AccountRow,
-    cid: &Cid,
-    root: Option<&Root>,
-    stake: Stake,
-    replaced: Option<&Replaced>,
-) -> Step<()> {
-    let usage = match replaced {
-        Some(replaced) => usage_without(conn, account, replaced).await?,
-        None => account.usage(),
-    };
-    let is_same = replaced.is_some_and(|replaced| root.is_some_and(|root| root.key == replaced.root));
-    let refuse = |quota| Failed::Refused(StorageError::Quota(quota));
-    Limits::admit_same_root(from_column(stake.requests - i64::from(is_same))).map_err(refuse)?;
-
-    let limits = account.limits();
-    let pinned = root.filter(|root| root.work.state.0 == RootState::Pinned);
-    if pinned.is_some() || cid.is_whole() {
-        limits.admit(&usage, false).map_err(refuse)?;
-        let size = pinned.and_then(|root| root.work.dag_bytes).unwrap_or_else(|| whole_bytes(cid));
-        let is_new = stake.requests + stake.holds == 0;
-        return if is_new { limits.admit_bytes(&usage, from_column(size)).map_err(refuse) } else { Ok(()) };
-    }
-    let is_waited_for = stake.requests > 0 && root.is_some_and(|root| root.work.is_unfinished());
-    limits.admit(&usage, !is_waited_for).map_err(refuse)
-}
-
-async fn usage_without(conn: &mut Conn, account: &AccountRow, replaced: &Replaced) -> Step<Usage> {
+/// What the account uses, with the replaced request gone.
+async fn usage(conn: &mut Conn, account: &AccountRow, replaced: Option<&Replaced>, tally: &Tally) -> Step<Usage> {
+    let usage = tally.usage(account);
+    let Some(replaced) = replaced else { return Ok(usage) };
     let row = queue::table.find((replaced.root, account.key)).select(queue::requests);
     let requests: i64 = row.get_result(conn).await?;
-    let usage = account.usage();
     let unqueued = u64::from(requests == 1 && replaced.is_unfinished);
     Ok(Usage {
         requests: usage.requests.saturating_sub(1),
         queued_roots: usage.queued_roots.saturating_sub(unqueued),
         bytes: usage.bytes,
     })
+}
+
+/// Judge the account's limits, with the replaced request gone and its root held.
+fn admit(
+    account: &AccountRow,
+    usage: &Usage,
+    cid: &Cid,
+    root: Option<&Root>,
+    stake: Stake,
+    replaced: Option<&Replaced>,
+) -> Result<(), QuotaExceeded> {
+    let is_same = replaced.is_some_and(|replaced| root.is_some_and(|root| root.key == replaced.root));
+    Limits::admit_same_root(from_column(stake.requests - i64::from(is_same)))?;
+
+    let limits = account.limits();
+    let pinned = root.filter(|root| root.work.state.0 == RootState::Pinned);
+    if pinned.is_some() || cid.is_whole() {
+        limits.admit(usage, false)?;
+        let size = pinned.and_then(|root| root.work.dag_bytes).unwrap_or_else(|| whole_bytes(cid));
+        let is_new = stake.requests + stake.holds == 0;
+        return if is_new { limits.admit_bytes(usage, from_column(size)) } else { Ok(()) };
+    }
+    let is_waited_for = stake.requests > 0 && root.is_some_and(|root| root.work.is_unfinished());
+    limits.admit(usage, !is_waited_for)
 }
 
 /// The size of a DAG that its CID holds whole: one block, the digest.
@@ -205,6 +206,7 @@ async fn add_stake(
     progress: Progress,
     tally: &mut Tally,
 ) -> Step<()> {
+    enum Queue {}
     if stake.requests == 0 {
         tally.queued_roots(account.key, i64::from(root.work.is_unfinished()));
     }
@@ -212,7 +214,7 @@ async fn add_stake(
         tally.bytes(account.key, to_column(progress.bytes));
     }
     let (rank, due) = place(&root.work);
-    diesel::insert_into(queue::table)
+    let upsert = diesel::insert_into(queue::table)
         .values((
             queue::root.eq(root.key),
             queue::account.eq(account.key),
@@ -229,9 +231,8 @@ async fn add_stake(
             queue::node.eq(root.work.node),
             queue::rank.eq(rank),
             queue::due.eq(due),
-        ))
-        .execute(conn)
-        .await?;
+        ));
+    fixed::<Queue, _>(upsert).execute(conn).await?;
     Ok(())
 }
 
@@ -244,12 +245,12 @@ async fn write(
     now: Timestamp,
     tally: &mut Tally,
 ) -> Step<i64> {
-    let created = now.as_millis().max(account.last_created + 1);
+    let (created, ordinal) = tally.issue(account, now.as_millis());
     let row = RequestRow {
         account: account.key,
         created,
         id: id_bytes(request.id.as_uuid()),
-        ordinal: account.next_ordinal,
+        ordinal,
         cid: request.pin.cid.as_str().to_owned(),
         root: root.key,
         name: request.pin.name.clone(),
@@ -272,8 +273,7 @@ async fn write(
             .await?;
     }
     tally.requests(account.key, 1);
-    tally.count(account.key, account.next_ordinal, created, root.work.state.0, 1);
-    tally.issued(account.key, created, account.next_ordinal);
+    tally.count(account.key, ordinal, created, root.work.state.0, 1);
     Ok(created)
 }
 

@@ -9,6 +9,7 @@ use super::tally::Tally;
 use super::{Conn, holds};
 use crate::columns::from_column;
 use crate::error::Step;
+use crate::fixed::fixed;
 use crate::rows::{Root, State, Work, is_unfinished};
 use crate::schema::{pin_requests, queue, root_progress, roots};
 
@@ -114,7 +115,8 @@ pub(super) async fn want_afresh(conn: &mut Conn, change: &mut Change, now: i64) 
 
 /// Save how a root stands.
 async fn save(conn: &mut Conn, root: &Root) -> Step<()> {
-    diesel::update(roots::table.find(root.key)).set(&root.work).execute(conn).await?;
+    enum Save {}
+    fixed::<Save, _>(diesel::update(roots::table.find(root.key)).set(&root.work)).execute(conn).await?;
     Ok(())
 }
 
@@ -130,11 +132,14 @@ pub(super) fn place(work: &Work) -> (i16, Option<i64>) {
 
 /// Put a root in its place in the queue of each account that has requests for it, or take it out of them.
 async fn line_up(conn: &mut Conn, root: &Root) -> Step<()> {
+    enum LineUp {}
     let (rank, due) = place(&root.work);
-    diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0)))
-        .set((queue::node.eq(root.work.node), queue::rank.eq(rank), queue::due.eq(due)))
-        .execute(conn)
-        .await?;
+    let update = diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0))).set((
+        queue::node.eq(root.work.node),
+        queue::rank.eq(rank),
+        queue::due.eq(due),
+    ));
+    fixed::<LineUp, _>(update).execute(conn).await?;
     Ok(())
 }
 
@@ -167,10 +172,9 @@ pub(super) async fn copy_state(conn: &mut Conn, root: &mut Root, tally: &mut Tal
         .load(conn)
         .await?;
     for (account, created, ordinal, shown) in rows.iter().filter(|row| row.3 != state) {
-        diesel::update(pin_requests::table.find((*account, *created)))
-            .set(pin_requests::status.eq(state))
-            .execute(conn)
-            .await?;
+        enum Show {}
+        let row = pin_requests::table.find((*account, *created));
+        fixed::<Show, _>(diesel::update(row).set(pin_requests::status.eq(state))).execute(conn).await?;
         tally.count(*account, *ordinal, *created, shown.0, -1);
         tally.count(*account, *ordinal, *created, state.0, 1);
     }

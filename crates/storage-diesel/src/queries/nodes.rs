@@ -1,5 +1,7 @@
 //! IPFS nodes: registered, heard of, chosen for new roots, taken out of service.
 
+use std::sync::OnceLock;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -11,7 +13,7 @@ use pinrail_storage::{NodeRegistration, StorageError};
 use super::change::{Change, want_afresh};
 use super::tally::Tally;
 use super::{Conn, dialect, releases};
-use crate::columns::{addresses_text, backend_word, id_bytes};
+use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, Root};
 use crate::schema::{nodes, roots};
@@ -23,6 +25,8 @@ const RETIRED_AT_ONCE: i64 = 500;
 pub(super) struct Fleet {
     rows: Vec<NodeRow>,
     nodes: Vec<Node>,
+    /// Where to dial each, once it was asked for.
+    delegates: Vec<OnceLock<Vec<Multiaddr>>>,
 }
 
 impl Fleet {
@@ -30,7 +34,15 @@ impl Fleet {
     pub(super) async fn load(conn: &mut Conn) -> Step<Self> {
         let rows = node_rows(conn).await?;
         let nodes = rows.iter().map(NodeRow::standing).collect::<Step<_>>()?;
-        Ok(Self { rows, nodes })
+        let delegates = rows.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { rows, nodes, delegates })
+    }
+
+    /// Count what the step has given to nodes so far.
+    pub(super) fn follow(&mut self, tally: &Tally) {
+        for (row, node) in self.rows.iter().zip(&mut self.nodes) {
+            node.load = from_column(row.load + tally.load_of(row.key));
+        }
     }
 
     /// The key of a node, retired or not.
@@ -71,9 +83,15 @@ impl Fleet {
 
     /// What answers say of a node: where to dial it, and whether it is silent.
     pub(super) fn describe(&self, key: i64, now: Timestamp) -> Step<(Vec<Multiaddr>, bool)> {
-        let row = self.rows.iter().find(|row| row.key == key);
-        let node = row.ok_or_else(|| Failed::corrupt(format!("a root of an unknown node {key}")))?.node()?;
-        Ok((node.delegates().to_vec(), !node.is_live(now)))
+        let index = self.rows.iter().position(|row| row.key == key);
+        let index = index.ok_or_else(|| Failed::corrupt(format!("a root of an unknown node {key}")))?;
+        let known = &self.delegates[index];
+        if known.get().is_none() {
+            let told = self.rows[index].node()?.delegates().to_vec();
+            known.get_or_init(|| told);
+        }
+        let delegates = known.get().cloned().unwrap_or_default();
+        Ok((delegates, !self.nodes[index].is_live(now)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pin requests accepted, replaced and removed.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
@@ -9,6 +11,7 @@ use pinrail_storage::StorageError;
 use super::accept::{Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
+use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
 use super::{Conn, dialect, holds};
@@ -19,13 +22,46 @@ use crate::schema::pin_requests;
 
 /// Accept a pin request.
 pub(crate) async fn add_pin_request(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<PinRequest> {
-    let Some(account) = lock_account(conn, &request.account).await? else {
-        return Err(StorageError::Missing(format!("the account {}", request.account)).into());
-    };
+    let mut added = add_pin_requests(conn, &[(request, now)]).await?;
+    Ok(added.pop().ok_or_else(|| Failed::corrupt("a request that was judged has no answer"))??)
+}
+
+/// Accept pin requests in one step, in their order: what is counted for all of them is read once and written once.
+///
+/// One that is refused has no effect on the others. Whatever else goes wrong, an id that is taken among it, fails
+/// the step: then they have to be added one by one.
+pub(crate) async fn add_pin_requests(
+    conn: &mut Conn,
+    requests: &[(&NewPinRequest, Timestamp)],
+) -> Step<Vec<Result<PinRequest, StorageError>>> {
+    let accounts = lock_accounts(conn, requests).await?;
+    let mut fleet = Fleet::load(conn).await?;
     let mut tally = Tally::default();
-    let (shown, _) = accept(conn, &account, request, None, now, &mut tally).await?;
+    let mut answers = Vec::with_capacity(requests.len());
+    for (request, now) in requests {
+        let Some(account) = accounts.get(&request.account).and_then(Option::as_ref) else {
+            answers.push(Err(StorageError::Missing(format!("the account {}", request.account))));
+            continue;
+        };
+        let accepted = accept(conn, account, &fleet, request, None, *now, &mut tally).await?;
+        fleet.follow(&tally);
+        answers.push(accepted.map(|(shown, _)| shown));
+    }
     tally.flush(conn).await?;
-    Ok(shown)
+    Ok(answers)
+}
+
+/// The rows of the requests' accounts, locked in the order of their ids.
+async fn lock_accounts(
+    conn: &mut Conn,
+    requests: &[(&NewPinRequest, Timestamp)],
+) -> Step<BTreeMap<AccountId, Option<AccountRow>>> {
+    let mut accounts: BTreeMap<AccountId, Option<AccountRow>> =
+        requests.iter().map(|(request, _)| (request.account, None)).collect();
+    for (id, row) in &mut accounts {
+        *row = lock_account(conn, id).await?;
+    }
+    Ok(accounts)
 }
 
 /// Replace `old` by `request`.
@@ -42,7 +78,8 @@ pub(crate) async fn replace_pin_request(
     let mut tally = Tally::default();
     let replaced =
         Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
-    let (shown, new_root) = accept(conn, &account, request, Some(&replaced), now, &mut tally).await?;
+    let fleet = Fleet::load(conn).await?;
+    let (shown, new_root) = accept(conn, &account, &fleet, request, Some(&replaced), now, &mut tally).await??;
     delete_request(conn, &old, &mut tally).await?;
     if shown.root.state == RootState::Pinned {
         let old_root = dialect::lock_root(conn, old.root).await?;

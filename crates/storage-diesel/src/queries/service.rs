@@ -8,6 +8,7 @@ use pinrail_spec::Timestamp;
 use super::Conn;
 use crate::columns::{id, moment};
 use crate::error::Step;
+use crate::fixed::fixed;
 use crate::schema::service;
 
 /// The greatest time that was ever written.
@@ -17,10 +18,10 @@ pub(crate) async fn clock(conn: &mut Conn) -> Step<Timestamp> {
 
 /// Note that `now` was reached.
 pub(crate) async fn advance_clock(conn: &mut Conn, now: Timestamp) -> Step<()> {
-    diesel::update(service::table.filter(service::clock.lt(now.as_millis())))
-        .set(service::clock.eq(now.as_millis()))
-        .execute(conn)
-        .await?;
+    enum Advance {}
+    let row = service::table.filter(service::clock.lt(now.as_millis()));
+    let update = diesel::update(row).set(service::clock.eq(now.as_millis()));
+    fixed::<Advance, _>(update).execute(conn).await?;
     Ok(())
 }
 

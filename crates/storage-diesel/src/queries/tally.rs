@@ -6,10 +6,13 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
-use pinrail_domain::RootState;
+use pinrail_domain::{RootState, Usage};
 
 use super::Conn;
+use crate::columns::from_column;
 use crate::error::Step;
+use crate::fixed::fixed;
+use crate::rows::AccountRow;
 use crate::schema::{accounts, nodes, pin_counts};
 
 /// Ordinals in a bucket of each level, as shifts: 1,024 and 1,048,576.
@@ -45,9 +48,29 @@ impl Tally {
         self.usage.entry(account).or_default().requests += change;
     }
 
-    /// A request of `account` got this `created` and this ordinal.
-    pub(super) fn issued(&mut self, account: i64, created: i64, ordinal: i64) {
-        self.usage.entry(account).or_default().issued = Some((created, ordinal));
+    /// Give a request of `account` its `created`, which is `now` or right after the last one's, and its ordinal.
+    pub(super) fn issue(&mut self, account: &AccountRow, now: i64) -> (i64, i64) {
+        let change = self.usage.entry(account.key).or_default();
+        let (last, ordinal) = match change.issued {
+            Some((created, ordinal)) => (created, ordinal + 1),
+            None => (account.last_created, account.next_ordinal),
+        };
+        *change.issued.insert((now.max(last + 1), ordinal))
+    }
+
+    /// What an account uses with what is not written yet.
+    pub(super) fn usage(&self, account: &AccountRow) -> Usage {
+        let Some(change) = self.usage.get(&account.key) else { return account.usage() };
+        Usage {
+            requests: from_column(account.used_requests + change.requests),
+            queued_roots: from_column(account.used_queued_roots + change.queued_roots),
+            bytes: from_column(account.used_bytes + change.bytes),
+        }
+    }
+
+    /// How many unfinished roots more a node has than its row says.
+    pub(super) fn load_of(&self, node: i64) -> i64 {
+        self.loads.get(&node).copied().unwrap_or_default()
     }
 
     /// `change` unfinished roots more for `account`.
@@ -86,8 +109,10 @@ impl Tally {
             flush_count(conn, key, change).await?;
         }
         for (node, change) in self.loads.into_iter().filter(|(_, change)| *change != 0) {
+            enum AddLoad {}
             let row = nodes::table.find(node);
-            diesel::update(row).set(nodes::load.eq(nodes::load + change)).execute(conn).await?;
+            let update = diesel::update(row).set(nodes::load.eq(nodes::load + change));
+            fixed::<AddLoad, _>(update).execute(conn).await?;
         }
         Ok(())
     }
@@ -101,10 +126,12 @@ async fn flush_usage(conn: &mut Conn, account: i64, change: UsageChange) -> Step
     );
     let row = diesel::update(accounts::table.find(account));
     if let Some((created, ordinal)) = change.issued {
+        enum Issue {}
         let issued = (accounts::last_created.eq(created), accounts::next_ordinal.eq(ordinal + 1));
-        row.set((used, issued)).execute(conn).await?;
+        fixed::<Issue, _>(row.set((used, issued))).execute(conn).await?;
     } else if change.requests != 0 || change.queued_roots != 0 || change.bytes != 0 {
-        row.set(used).execute(conn).await?;
+        enum Use {}
+        fixed::<Use, _>(row.set(used)).execute(conn).await?;
     }
     Ok(())
 }
@@ -115,9 +142,10 @@ async fn flush_count(
     change: CountChange,
 ) -> Step<()> {
     if change.n > 0 {
+        enum CountMore {}
         let new = excluded(pin_counts::since);
         let earlier = case_when(new.lt(pin_counts::since), new).otherwise(pin_counts::since);
-        diesel::insert_into(pin_counts::table)
+        let upsert = diesel::insert_into(pin_counts::table)
             .values((
                 pin_counts::account.eq(account),
                 pin_counts::level.eq(level),
@@ -128,9 +156,8 @@ async fn flush_count(
             ))
             .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
             .do_update()
-            .set((pin_counts::n.eq(pin_counts::n + change.n), pin_counts::since.eq(earlier)))
-            .execute(conn)
-            .await?;
+            .set((pin_counts::n.eq(pin_counts::n + change.n), pin_counts::since.eq(earlier)));
+        fixed::<CountMore, _>(upsert).execute(conn).await?;
         return Ok(());
     }
     let row = pin_counts::table.find((account, level, bucket, status));
@@ -139,12 +166,9 @@ async fn flush_count(
         diesel::update(later).set(pin_counts::since.eq(change.since)).execute(conn).await?;
     }
     if change.n < 0 {
-        let left: Option<i64> = diesel::update(row)
-            .set(pin_counts::n.eq(pin_counts::n + change.n))
-            .returning(pin_counts::n)
-            .get_result(conn)
-            .await
-            .optional()?;
+        enum CountLess {}
+        let update = diesel::update(row).set(pin_counts::n.eq(pin_counts::n + change.n)).returning(pin_counts::n);
+        let left: Option<i64> = fixed::<CountLess, _>(update).get_result(conn).await.optional()?;
         if left == Some(0) {
             diesel::delete(row).execute(conn).await?;
         }

@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Conn;
 use crate::error::Step;
+use crate::fixed::fixed;
 use crate::schema::{accounts, queue, queue_accounts, roots};
 
 /// An account's place among those that wait: fewest running, then longest not served, then the least id.
@@ -58,9 +59,10 @@ impl Turns {
 
     /// Note that the account whose turn it was is served.
     pub(super) async fn serve(&mut self, conn: &mut Conn) -> Step<()> {
+        enum Serve {}
         let Some(Reverse((running, _, id, account))) = self.ready.pop() else { return Ok(()) };
         self.ready.push(Reverse((running + 1, Some(self.now), id, account)));
-        diesel::insert_into(queue_accounts::table)
+        let upsert = diesel::insert_into(queue_accounts::table)
             .values((
                 queue_accounts::account.eq(account),
                 queue_accounts::node.eq(self.node),
@@ -68,9 +70,8 @@ impl Turns {
             ))
             .on_conflict((queue_accounts::account, queue_accounts::node))
             .do_update()
-            .set(queue_accounts::last_served.eq(self.now))
-            .execute(conn)
-            .await?;
+            .set(queue_accounts::last_served.eq(self.now));
+        fixed::<Serve, _>(upsert).execute(conn).await?;
         Ok(())
     }
 

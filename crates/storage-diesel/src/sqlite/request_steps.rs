@@ -11,11 +11,7 @@ use super::{SqliteStorage, pages, requests};
 #[async_trait]
 impl PinRequests for SqliteStorage {
     async fn add_pin_request(&self, request: &NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
-        let request = request.clone();
-        self.write_for_workers(now, move |conn| {
-            Box::pin(async move { requests::add_pin_request(conn, &request, now).await })
-        })
-        .await
+        self.add(request.clone(), now).await
     }
 
     async fn replace_pin_request(

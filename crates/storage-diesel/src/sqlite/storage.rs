@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use pinrail_domain::ServiceId;
+use pinrail_domain::{NewPinRequest, PinRequest, ServiceId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
@@ -74,6 +74,11 @@ impl SqliteStorage {
     ) -> Result<T, StorageError> {
         let work: Work<T> = Box::new(work);
         self.writer.write(Some(now), true, work).await
+    }
+
+    /// Add a pin request, with whatever else is being added.
+    pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
+        self.writer.add(request, now).await
     }
 
     /// A read of microseconds.

@@ -1,34 +1,71 @@
 //! The one writer: a thread that takes waiting steps together and commits them at once.
 //!
-//! A commit costs a sync of the disk, a step costs microseconds, so whatever waits goes into one transaction. Each
-//! step is a savepoint of its own: one that fails is undone alone. Processes take turns by a pair of lock files, not
-//! by asking SQLite again and again until it is free.
+//! A commit costs a sync of the disk, a step costs microseconds, so whatever waits goes into one transaction. The pin
+//! requests among it are added in one go, since they share most of what they read and count; every other step is a
+//! savepoint of its own, so that one that fails is undone alone. Processes take turns by a pair of lock files, not by
+//! asking SQLite again and again until it is free.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::result::Error;
 use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
+use pinrail_domain::{NewPinRequest, PinRequest};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 use tokio::sync::{oneshot, watch};
 
 use super::connection::at_once;
-use super::{Conn, service};
+use super::gathering::Gathering;
+use super::{Conn, requests, service};
 use crate::error::Step;
 
 /// Steps that go into one commit at most: what waits longest should not wait for thousands.
 const GROUPED_AT_MOST: usize = 512;
 /// How often the writer looks whether another process has committed.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(50);
+/// The longest that a commit waits for those whom the last one has just answered.
+const PATIENCE_AT_MOST: Duration = Duration::from_millis(1);
 
 /// A step on the writer's connection.
 pub(super) type Work<T> = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send>;
+
+/// Where the outcome of a step goes, once its transaction is committed or not.
+struct Reply<T> {
+    outcome: Option<Result<T, StorageError>>,
+    waiting: oneshot::Sender<Result<T, StorageError>>,
+}
+
+impl<T> Reply<T> {
+    const fn to(waiting: oneshot::Sender<Result<T, StorageError>>) -> Self {
+        Self { outcome: None, waiting }
+    }
+
+    const fn is_done(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self, committed: Result<(), StorageError>) {
+        let outcome = match (committed, self.outcome) {
+            (Err(error), None | Some(Ok(_))) => Err(error),
+            (_, Some(outcome)) => outcome,
+            (Ok(()), None) => Err(StorageError::Unavailable("the step was not done".to_owned())),
+        };
+        // Nobody waits any more when the caller was cancelled; the step is done all the same.
+        drop(self.waiting.send(outcome));
+    }
+}
+
+/// A pin request to be added.
+struct Add {
+    request: NewPinRequest,
+    now: Timestamp,
+    reply: Reply<PinRequest>,
+}
 
 /// A step that waits for the writer.
 trait Job: Send {
@@ -46,8 +83,7 @@ struct Item<T> {
     now: Option<Timestamp>,
     concerns_workers: bool,
     work: Option<Work<T>>,
-    outcome: Option<Result<T, StorageError>>,
-    reply: oneshot::Sender<Result<T, StorageError>>,
+    reply: Reply<T>,
 }
 
 impl<T: Send> Job for Item<T> {
@@ -56,31 +92,67 @@ impl<T: Send> Job for Item<T> {
     }
 
     fn concerns_workers(&self) -> bool {
-        self.concerns_workers && matches!(self.outcome, Some(Ok(_)))
+        self.concerns_workers && self.reply.is_done()
     }
 
     fn run(&mut self, conn: &mut Conn) -> bool {
         let Some(work) = self.work.take() else { return false };
-        let outcome = at_once(work(conn)).map_err(StorageError::from);
-        let is_kept = outcome.is_ok();
-        self.outcome = Some(outcome);
-        is_kept
+        self.reply.outcome = Some(at_once(work(conn)).map_err(StorageError::from));
+        self.reply.is_done()
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StorageError>) {
-        let outcome = match (committed, self.outcome) {
-            (Err(error), None | Some(Ok(_))) => Err(error),
-            (_, Some(outcome)) => outcome,
-            (Ok(()), None) => Err(StorageError::Unavailable("the step was not done".to_owned())),
-        };
-        // Nobody waits any more when the caller was cancelled; the step is done all the same.
-        drop(self.reply.send(outcome));
+        self.reply.answer(committed);
+    }
+}
+
+/// What waits for the writer.
+enum Waiting {
+    Add(Box<Add>),
+    Step(Box<dyn Job>),
+}
+
+/// What is committed together.
+struct Group {
+    adds: Vec<Add>,
+    steps: Vec<Box<dyn Job>>,
+}
+
+impl Group {
+    fn of(waiting: Vec<Waiting>) -> Self {
+        let mut group = Self { adds: Vec::with_capacity(waiting.len()), steps: Vec::new() };
+        for one in waiting {
+            match one {
+                Waiting::Add(add) => group.adds.push(*add),
+                Waiting::Step(step) => group.steps.push(step),
+            }
+        }
+        group
+    }
+
+    /// The greatest time that its steps write.
+    fn now(&self) -> Option<Timestamp> {
+        let adds = self.adds.iter().map(|add| add.now);
+        adds.chain(self.steps.iter().filter_map(|step| step.now())).max()
+    }
+
+    fn concerns_workers(&self) -> bool {
+        self.adds.iter().any(|add| add.reply.is_done()) || self.steps.iter().any(|step| step.concerns_workers())
+    }
+
+    fn answer(self, committed: &Result<(), StorageError>) {
+        for add in self.adds {
+            add.reply.answer(committed.clone());
+        }
+        for step in self.steps {
+            step.answer(committed.clone());
+        }
     }
 }
 
 /// What the steps of a storage are handed to.
 pub(super) struct Writer {
-    jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
+    queue: Arc<Gathering<Waiting>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     changed: watch::Receiver<u64>,
 }
@@ -94,11 +166,19 @@ impl Writer {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> std::io::Result<Self> {
         let locks = Locks::open(path)?;
-        let (jobs, queue) = channel();
+        let queue = Arc::new(Gathering::new());
         let (announce, changed) = watch::channel(0);
-        let mut thread = WriterThread { conn, locks, queue, commit_interval, clock, announce, seen: None };
+        let mut thread = WriterThread {
+            conn,
+            locks,
+            queue: Closing(Arc::clone(&queue)),
+            commit_interval,
+            clock,
+            announce,
+            seen: None,
+        };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), changed })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)), changed })
     }
 
     /// Do a step in the next commit, and answer when that is on the disk.
@@ -108,13 +188,25 @@ impl Writer {
         concerns_workers: bool,
         work: Work<T>,
     ) -> Result<T, StorageError> {
-        let (reply, answer) = oneshot::channel();
-        let item = Item { now, concerns_workers, work: Some(work), outcome: None, reply };
+        let (waiting, answer) = oneshot::channel();
+        let item = Item { now, concerns_workers, work: Some(work), reply: Reply::to(waiting) };
+        self.wait(Waiting::Step(Box::new(item)), answer).await
+    }
+
+    /// Add a pin request in the next commit, and answer when that is on the disk.
+    pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
+        let (waiting, answer) = oneshot::channel();
+        let add = Add { request, now, reply: Reply::to(waiting) };
+        self.wait(Waiting::Add(Box::new(add)), answer).await
+    }
+
+    async fn wait<T>(
+        &self,
+        waiting: Waiting,
+        answer: oneshot::Receiver<Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
         let stopped = || StorageError::Unavailable("the writer has stopped".to_owned());
-        match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(jobs) => jobs.send(Box::new(item)).map_err(|_| stopped())?,
-            None => return Err(stopped()),
-        }
+        self.queue.put(waiting).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -126,12 +218,22 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic of the thread has been told to whoever waited for it.
             drop(thread.join());
         }
+    }
+}
+
+/// The thread's end of the queue: nobody is to wait for a thread that has ended, by a panic too.
+struct Closing(Arc<Gathering<Waiting>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+        drop(self.0.take(0, Duration::ZERO, Duration::ZERO, usize::MAX));
     }
 }
 
@@ -169,7 +271,7 @@ impl Locks {
 struct WriterThread {
     conn: Conn,
     locks: Locks,
-    queue: Receiver<Box<dyn Job>>,
+    queue: Closing,
     commit_interval: Duration,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     announce: watch::Sender<u64>,
@@ -179,38 +281,38 @@ struct WriterThread {
 
 impl WriterThread {
     fn run(&mut self) {
-        loop {
-            let first = match self.queue.recv_timeout(LOOK_FOR_OTHERS) {
-                Ok(job) => job,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_for_others();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let mut group = vec![first];
-            group.extend(self.queue.try_iter().take(GROUPED_AT_MOST - 1));
-            self.commit(group);
+        let (mut expected, mut patience) = (1, Duration::ZERO);
+        while let Some(waiting) = self.queue.0.take(expected, patience, LOOK_FOR_OTHERS, GROUPED_AT_MOST) {
+            if !waiting.is_empty() {
+                expected = waiting.len();
+                patience = self.commit(Group::of(waiting)) / 2;
+            }
             self.look_for_others();
-            // What comes meanwhile goes into the next commit.
-            std::thread::sleep(self.commit_interval);
+            if !self.commit_interval.is_zero() {
+                // What comes meanwhile goes into the next commit.
+                std::thread::sleep(self.commit_interval);
+            }
         }
     }
 
-    /// Do a group of steps in one transaction, and answer each.
-    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+    /// Do a group of steps in one transaction, and answer each; how long that took.
+    ///
+    /// Those who are answered mostly come back at once. A commit that does not wait for them carries the first one
+    /// alone, and all the others have to sit through two syncs; so the next one waits up to half of what this took.
+    #[expect(clippy::disallowed_methods, reason = "how long a sync of this disk takes is found out by a stopwatch")]
+    fn commit(&mut self, mut group: Group) -> Duration {
+        let begun = Instant::now();
         let committed =
             self.locks.lock().map_err(|error| StorageError::Unavailable(error.to_string())).and_then(|()| {
                 let committed = transact(&mut self.conn, &mut group, (self.clock)());
                 let unlocked = self.locks.unlock().map_err(|error| StorageError::Unavailable(error.to_string()));
                 committed.map_err(StorageError::from).and(unlocked)
             });
-        if committed.is_ok() && group.iter().any(|job| job.concerns_workers()) {
+        if committed.is_ok() && group.concerns_workers() {
             self.announce.send_modify(|changes| *changes += 1);
         }
-        for job in group {
-            job.answer(committed.clone());
-        }
+        group.answer(&committed);
+        begun.elapsed().min(PATIENCE_AT_MOST * 2)
     }
 
     fn look_for_others(&mut self) {
@@ -236,9 +338,20 @@ async fn data_version(conn: &mut Conn) -> Result<i64, Error> {
 }
 
 /// Do all steps of a group in one transaction.
-fn transact(conn: &mut Conn, group: &mut [Box<dyn Job>], now: Timestamp) -> Step<()> {
+///
+/// The pin requests come first, together and with no savepoint, for which SQLite would keep a copy of each page that
+/// they change. If that fails all of it is undone, and each of them is tried again by itself.
+fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
     conn.begin_immediate()?;
-    match run_all(conn, group, now) {
+    if add_together(conn, &mut group.adds).is_err() {
+        conn.roll_back()?;
+        conn.begin_immediate()?;
+        if let Err(error) = add_each(conn, &mut group.adds) {
+            conn.roll_back()?;
+            return Err(error);
+        }
+    }
+    match run_steps(conn, group, now) {
         Ok(()) => Ok(conn.commit()?),
         Err(error) => {
             conn.roll_back()?;
@@ -247,11 +360,37 @@ fn transact(conn: &mut Conn, group: &mut [Box<dyn Job>], now: Timestamp) -> Step
     }
 }
 
-fn run_all(conn: &mut Conn, group: &mut [Box<dyn Job>], now: Timestamp) -> Step<()> {
-    for job in group.iter_mut() {
-        conn.begin()?;
-        if job.run(conn) { conn.commit()? } else { conn.roll_back()? }
+fn add_together(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
+    if adds.is_empty() {
+        return Ok(());
     }
-    let latest = group.iter().filter_map(|job| job.now()).fold(now, Timestamp::max);
+    let wanted: Vec<_> = adds.iter().map(|add| (&add.request, add.now)).collect();
+    let added = at_once(requests::add_pin_requests(conn, &wanted))?;
+    for (add, outcome) in adds.iter_mut().zip(added) {
+        add.reply.outcome = Some(outcome);
+    }
+    Ok(())
+}
+
+fn add_each(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
+    for add in adds {
+        conn.begin()?;
+        let added = at_once(requests::add_pin_request(conn, &add.request, add.now));
+        if added.is_ok() {
+            conn.commit()?;
+        } else {
+            conn.roll_back()?;
+        }
+        add.reply.outcome = Some(added.map_err(StorageError::from));
+    }
+    Ok(())
+}
+
+fn run_steps(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
+    for step in &mut group.steps {
+        conn.begin()?;
+        if step.run(conn) { conn.commit()? } else { conn.roll_back()? }
+    }
+    let latest = group.now().map_or(now, |latest| latest.max(now));
     at_once(service::advance_clock(conn, latest))
 }
