@@ -1,11 +1,13 @@
 //! Measures the storage on SQLite and prints the figures as JSON, each beside its yardstick.
 //!
 //! `storage_bench [--folder DIR] [--requests N] [--pins N]`: `--requests` are added for each rate (20,000), `--pins`
-//! is how many the large account has (100,000).
+//! is how many the large account has (100,000; with 0 nothing is read).
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock and its arguments")]
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
 mod bare;
+#[path = "../../src/sqlite/gathering.rs"]
+mod gathering;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use pinrail_storage::{
 };
 use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
 use serde_json::{Value, json};
+
+use bare::Row;
 
 /// Connections that add at once.
 const CONNECTIONS: u64 = 16;
@@ -34,19 +38,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let requests = number("--requests", 20_000)?;
     let pins = number("--pins", 100_000)?;
 
-    let bare = bare::rate(&folder.join("bare.sqlite"), CONNECTIONS, requests).await?;
+    let bare = bare::rate(&folder.join("bare.sqlite"), Row::Whole, CONNECTIONS, requests).await?;
+    let short = bare::rate(&folder.join("short.sqlite"), Row::Short, CONNECTIONS, requests).await?;
     let one = add_rate(&folder.join("one.sqlite"), 1, requests, false).await?;
     let hundred = add_rate(&folder.join("hundred.sqlite"), 100, requests, false).await?;
     let begun = Instant::now();
     let beside = add_rate(&folder.join("beside.sqlite"), 1, requests, true).await?;
     let settled = per_second(SETTLED.load(Ordering::Relaxed), begun.elapsed());
-    let small = read_times(&folder.join("small.sqlite"), 1_000).await?;
-    let large = read_times(&folder.join("large.sqlite"), pins).await?;
+    let mut reads = Vec::new();
+    if pins > 0 {
+        reads.push(read_times(&folder.join("small.sqlite"), 1_000).await?);
+        reads.push(read_times(&folder.join("large.sqlite"), pins).await?);
+    }
     let figures = json!({
         "bare_inserts_per_second": bare,
+        "bare_short_inserts_per_second": short,
         "adds_per_second": { "one_account": one, "hundred_accounts": hundred, "while_settling": beside },
         "settled_per_second_beside": settled,
-        "reads": [small, large],
+        "reads": reads,
     });
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())
@@ -99,12 +108,12 @@ async fn set_up(path: &Path, accounts: u64) -> Result<Stage, Box<dyn std::error:
 
 /// A request as Kubo sends it: a name, two origins, a root of its own.
 fn request(account: AccountId) -> Result<NewPinRequest, Box<dyn std::error::Error + Send + Sync>> {
-    let serial = SERIAL.load(Ordering::Relaxed);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let origins = ["/ip4/203.0.113.7/tcp/4001", "/ip4/203.0.113.7/udp/4001/quic-v1"];
     let origins =
         origins.iter().map(|address| Multiaddr::parse(&format!("{address}{PEER}"))).collect::<Result<_, _>>()?;
     let id = RequestId::new(system_time(), unique());
-    let digest = format!("{:032x}{serial:032x}", id.as_uuid().as_u128());
+    let digest: String = (0..4).map(|part| format!("{:016x}", scatter(serial * 4 + part))).collect();
     Ok(NewPinRequest {
         id,
         account,
@@ -118,6 +127,14 @@ fn request(account: AccountId) -> Result<NewPinRequest, Box<dyn std::error::Erro
     })
 }
 
+/// A number scattered over all of them, as digests are: a new root goes anywhere into the index (SplitMix64).
+const fn scatter(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// Requests added in a second by 16 at once, if asked for while a worker settles 500 roots a second.
 async fn add_rate(
     path: &Path,
@@ -126,9 +143,10 @@ async fn add_rate(
     settling: bool,
 ) -> Result<u64, Box<dyn std::error::Error>> {
     let stage = set_up(path, accounts).await?;
+    let prepared = prepare(&stage, requests, CONNECTIONS)?;
     let worker = settling.then(|| tokio::spawn(settle_forever(path.to_owned(), stage.node)));
     let begun = Instant::now();
-    add(&stage, requests, CONNECTIONS).await?;
+    add(&stage, prepared).await?;
     let rate = per_second(requests, begun.elapsed());
     if let Some(worker) = worker {
         worker.abort();
@@ -136,20 +154,43 @@ async fn add_rate(
     Ok(rate)
 }
 
-async fn add(stage: &Stage, requests: u64, connections: u64) -> Result<(), Box<dyn std::error::Error>> {
+/// Requests made beforehand, for each of those who add them at once.
+type Prepared = Vec<Vec<NewPinRequest>>;
+
+fn prepare(stage: &Stage, requests: u64, connections: u64) -> Result<Prepared, Box<dyn std::error::Error>> {
+    let of_one = |connection| {
+        let account = |position| {
+            let index = usize::try_from(position * connections + connection)?;
+            request(stage.accounts[index % stage.accounts.len()])
+        };
+        (0..(requests + connections - 1 - connection) / connections).map(account).collect::<Result<Vec<_>, _>>()
+    };
+    Ok((0..connections).map(of_one).collect::<Result<_, _>>().map_err(|error| error.to_string())?)
+}
+
+async fn add(stage: &Stage, prepared: Prepared) -> Result<(), Box<dyn std::error::Error>> {
     let mut tasks = tokio::task::JoinSet::new();
-    for connection in 0..connections {
-        let (storage, accounts) = (Arc::clone(&stage.storage), stage.accounts.clone());
+    for requests in prepared {
+        let storage = Arc::clone(&stage.storage);
         tasks.spawn(async move {
-            for position in 0..requests / connections {
-                let account = accounts[usize::try_from(position * connections + connection)? % accounts.len()];
-                storage.add_pin_request(&request(account)?, system_time()).await?;
+            for request in requests {
+                storage.add_pin_request(&request, system_time()).await?;
             }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            Ok::<_, StorageError>(())
         });
     }
     while let Some(outcome) = tasks.join_next().await {
-        outcome?.map_err(|error| error.to_string())?;
+        outcome??;
+    }
+    Ok(())
+}
+
+/// Fill an account by 256 at once.
+async fn fill(stage: &Stage, pins: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let (portion, mut filled) = (65_536, 0);
+    while filled < pins {
+        add(stage, prepare(stage, portion.min(pins - filled), 256)?).await?;
+        filled += portion;
     }
     Ok(())
 }
@@ -176,7 +217,7 @@ async fn settle_forever(path: PathBuf, node: NodeId) -> Result<(), StorageError>
 async fn read_times(path: &Path, pins: u64) -> Result<Value, Box<dyn std::error::Error>> {
     let stage = set_up(path, 1).await?;
     let begun = Instant::now();
-    add(&stage, pins, 256).await?;
+    fill(&stage, pins).await?;
     let filled = begun.elapsed();
     let (storage, account) = (&stage.storage, stage.accounts[0]);
     let first = everything(10, None);
