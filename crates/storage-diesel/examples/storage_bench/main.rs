@@ -113,7 +113,7 @@ fn request(account: AccountId) -> Result<NewPinRequest, Box<dyn std::error::Erro
     let origins =
         origins.iter().map(|address| Multiaddr::parse(&format!("{address}{PEER}"))).collect::<Result<_, _>>()?;
     let id = RequestId::new(system_time(), unique());
-    let digest: String = (0..4).map(|part| format!("{:016x}", scatter(serial * 4 + part))).collect();
+    let digest = [0, 1, 2, 3].map(|part| format!("{:016x}", scatter(serial * 4 + part))).concat();
     Ok(NewPinRequest {
         id,
         account,
@@ -127,7 +127,7 @@ fn request(account: AccountId) -> Result<NewPinRequest, Box<dyn std::error::Erro
     })
 }
 
-/// A number scattered over all of them, as digests are: a new root goes anywhere into the index (SplitMix64).
+/// A number scattered over all of them, as digests are: a new root goes anywhere into the index (`SplitMix64`).
 const fn scatter(number: u64) -> u64 {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
