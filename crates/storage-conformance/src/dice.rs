@@ -17,15 +17,4 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
-
-    /// One of these.
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let position = self.roll(from.len().try_into().expect("a short list"));
-        &from[usize::try_from(position).expect("a position in a short list")]
-    }
-
-    /// True once in `times`.
-    pub const fn once_in(&mut self, times: u64) -> bool {
-        self.roll(times) == 0
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use pinrail_domain::{
     Account, AccountId, Lease, LeaseNews, LeaseTask, Limits, NewPinRequest, NodeId, PinPage, PinRequest, Progress,
     RequestId, Role, TokenId, Usage, Verdict,
@@ -16,18 +17,24 @@ use uuid::Uuid;
 use crate::TestClock;
 use crate::samples::{pin, pinned, registration};
 
-/// When every check begins.
+/// When every check begins, unless it was given another clock.
 const BEGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// How long the leases of checks last.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How many roots the worker of a check has at once, unless it says otherwise.
 pub(crate) const SLOTS: usize = 64;
 
+/// Compares the counters of a storage with what they count, and says where they differ.
+type Recount = Box<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+
 /// A fresh storage for one check. Its steps panic when the storage fails where it should not.
 pub struct Fixture {
     /// The storage under test.
     pub(crate) storage: Arc<dyn Storage>,
-    clock: TestClock,
+    clock: Arc<TestClock>,
+    /// Whether the storage reads the clock.
+    is_on_clock: bool,
+    recount: Option<Recount>,
     serial: AtomicU64,
     _kept: Box<dyn Any + Send + Sync>,
 }
@@ -40,7 +47,45 @@ impl Fixture {
 
     /// The same, with something that has to live as long, such as a temporary folder.
     pub fn keeping(storage: Arc<dyn Storage>, kept: impl Any + Send + Sync) -> Self {
-        Self { storage, clock: TestClock::at(BEGIN), serial: AtomicU64::new(0), _kept: Box::new(kept) }
+        Self {
+            storage,
+            clock: Arc::new(TestClock::at(BEGIN)),
+            is_on_clock: false,
+            recount: None,
+            serial: AtomicU64::new(0),
+            _kept: Box::new(kept),
+        }
+    }
+
+    /// The same, with the clock that the storage takes for its machine's, so that checks can turn that too.
+    #[must_use]
+    pub fn on_clock(self, clock: Arc<TestClock>) -> Self {
+        Self { clock, is_on_clock: true, ..self }
+    }
+
+    /// The same, with what compares the storage's counters with what they count; each difference in words.
+    #[must_use]
+    pub fn recounted_by(self, recount: impl Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync + 'static) -> Self {
+        Self { recount: Some(Box::new(recount)), ..self }
+    }
+
+    /// Hold the storage's counters against what they count, if it has any.
+    pub async fn assert_counters(&self) {
+        self.recount().await.expect("the counters are right");
+    }
+
+    pub(crate) async fn recount(&self) -> Result<(), String> {
+        let Some(recount) = &self.recount else { return Ok(()) };
+        let differences = recount().await;
+        if differences.is_empty() { Ok(()) } else { Err(format!("counters differ: {differences:#?}")) }
+    }
+
+    pub(crate) const fn clock(&self) -> &Arc<TestClock> {
+        &self.clock
+    }
+
+    pub(crate) const fn is_on_clock(&self) -> bool {
+        self.is_on_clock
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -154,13 +154,10 @@ macro_rules! check_storage {
                 a_shared_root_counts_for_one,
                 blocked_accounts_are_passed_over,
                 a_block_ends_running_fetches,
+                a_second_block_ends_nothing,
+                a_block_moves_no_due,
                 unblocking_makes_roots_due,
                 places_are_counted_by_account,
-            ];
-            model: [
-                every_answer_is_the_references,
-                every_answer_is_the_references_again,
-                every_answer_is_the_references_at_last,
             ];
             concurrency: [
                 eight_tasks_on_one_root,
@@ -173,10 +170,23 @@ macro_rules! check_storage {
                 $(
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn $check() {
-                        $crate::checks::$module::$check(&$fresh().await).await;
+                        let fixture = $fresh().await;
+                        $crate::checks::$module::$check(&fixture).await;
+                        fixture.assert_counters().await;
                     }
                 )*
             }
         )*
+        mod model {
+            #[test]
+            fn every_answer_is_the_references() {
+                $crate::checks::model::every_answer_is_the_references(async || $fresh().await);
+            }
+
+            #[test]
+            fn clients_at_once_are_one_after_another() {
+                $crate::checks::model::clients_at_once_are_one_after_another(async || $fresh().await);
+            }
+        }
     };
 }

@@ -8,7 +8,7 @@ use pinrail_storage::NodeRegistration;
 use uuid::Uuid;
 
 /// The peer id of every sample address.
-const PEER: &str = "12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
+pub const PEER: &str = "12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
 
 /// The CID (raw, SHA-256) whose digest is `number`.
 pub fn cid(number: u64) -> Cid {

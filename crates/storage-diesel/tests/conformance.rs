@@ -4,39 +4,26 @@ mod database;
 
 use std::sync::Arc;
 
+use pinrail_spec::Timestamp;
 use pinrail_storage::Storage;
-use pinrail_storage_conformance::{Fixture, check_storage};
+use pinrail_storage_conformance::{Fixture, TestClock, check_storage};
 use pinrail_storage_diesel::SqliteStorage;
 
 use database::Database;
 
-/// Recounts everything when a check has ended well.
-struct Recount {
-    storage: Option<Arc<SqliteStorage>>,
-    _database: Database,
-}
-
-impl Drop for Recount {
-    fn drop(&mut self) {
-        let Some(storage) = self.storage.take() else { return };
-        if std::thread::panicking() {
-            return;
-        }
-        // A check ends inside its runtime, where nothing may block on another.
-        let recount = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime is made");
-            runtime.block_on(storage.check_counters())
-        });
-        let differences = recount.join().expect("the recount ends").expect("the counters are read");
-        assert_eq!(differences, []);
-    }
-}
-
 async fn fresh_database() -> Fixture {
     let database = Database::new();
-    let storage = Arc::new(database.open().await);
+    let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_767_225_600_000)));
+    let shown = Arc::clone(&clock);
+    let storage = Arc::new(database.open_with(Arc::new(move || shown.now())).await);
     let shared: Arc<dyn Storage> = Arc::<SqliteStorage>::clone(&storage);
-    Fixture::keeping(shared, Recount { storage: Some(storage), _database: database })
+    Fixture::keeping(shared, database).on_clock(clock).recounted_by(move || {
+        let storage = Arc::clone(&storage);
+        Box::pin(async move {
+            let differences = storage.check_counters().await.expect("the counters are read");
+            differences.iter().map(|difference| format!("{difference:?}")).collect()
+        })
+    })
 }
 
 check_storage!(crate::fresh_database);

@@ -185,6 +185,31 @@ pub async fn a_block_ends_running_fetches(fixture: &Fixture) {
     assert_eq!(fixture.count(&ada, Status::Pinned).await, 1);
 }
 
+/// Blocking an account that is blocked ends nothing, also not a fetch that it came to be the only one to want.
+pub async fn a_second_block_ends_nothing(fixture: &Fixture) {
+    let node = fixture.node(1).await;
+    let (ada, bob) = (fixture.account("ada").await, fixture.account("bob").await);
+    let wanted = fixture.add(&ada, 1).await;
+    fixture.add(&bob, 1).await;
+    let lease = fixture.lease_one(&node).await;
+    fixture.block(&bob, Some("spam")).await;
+    assert!(fixture.remove(&ada, &wanted.id).await);
+    fixture.block(&bob, Some("more spam")).await;
+    assert!(fixture.renew(&lease).await, "the fetch goes on");
+}
+
+/// A block ends a lease and leaves when its root is due as it was, also when the clock was put back meanwhile.
+pub async fn a_block_moves_no_due(fixture: &Fixture) {
+    let node = fixture.node(1).await;
+    let ada = fixture.account("ada").await;
+    let request = fixture.add(&ada, 1).await;
+    let due = fixture.now();
+    fixture.lease_one(&node).await;
+    fixture.clock().put_back(Duration::from_hours(1));
+    fixture.block(&ada, Some("spam")).await;
+    assert_eq!(fixture.find(&ada, &request.id).await.root.due, Some(due));
+}
+
 /// Unblocking makes due at once, with a fresh time limit, what only blocked accounts wanted, and nothing else.
 pub async fn unblocking_makes_roots_due(fixture: &Fixture) {
     let ada = fixture.account("ada").await;

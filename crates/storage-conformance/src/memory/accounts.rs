@@ -8,12 +8,12 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{Accounts, NewAccount, StorageError};
 
 use super::MemoryStorage;
-use super::tables::{AccountRow, Tables};
+use super::tables::{AccountRow, RootRow, Tables};
 
 #[async_trait]
 impl Accounts for MemoryStorage {
     async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError> {
-        self.step(|tables| {
+        self.step_at(now, |tables| {
             let taken = tables.accounts.contains_key(&account.id) || tables.account_named(&account.name).is_some();
             if taken {
                 return Err(StorageError::Conflict(format!("account {}", account.name)));
@@ -46,9 +46,9 @@ impl Accounts for MemoryStorage {
         id: &AccountId,
         access: Option<&Access>,
         limits: Option<&Limits>,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Account, StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             let account = tables.account_mut(id)?;
             account.access = access.cloned();
             account.limits = limits.copied().unwrap_or(account.limits);
@@ -57,13 +57,13 @@ impl Accounts for MemoryStorage {
     }
 
     async fn set_blocked(&self, id: &AccountId, reason: Option<&str>, now: Timestamp) -> Result<Account, StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             let was_blocked = tables.is_blocked(id);
             tables.account_mut(id)?.blocked = reason.map(str::to_owned);
             match (was_blocked, reason) {
-                (_, Some(_)) => tables.end_blocked_leases(),
+                (false, Some(_)) => tables.end_blocked_leases(id),
                 (true, None) => tables.resume_unblocked(id, now),
-                (false, None) => {}
+                (true, Some(_)) | (false, None) => {}
             }
             tables.account(id)
         })
@@ -103,9 +103,10 @@ impl Tables {
         self.accounts.values().find(|row| row.account.name == name).map(|row| row.account.id)
     }
 
-    /// Take the leases of fetches away that only blocked accounts want.
-    fn end_blocked_leases(&mut self) {
-        let unwanted = self.roots.iter().filter(|(_, root)| root.is_unfinished() && !self.has_open_account(root));
+    /// Take the leases of fetches away that `account`, which is blocked now, wants and no open account.
+    fn end_blocked_leases(&mut self, account: &AccountId) {
+        let is_wanted = |root: &RootRow| root.accounts().contains(account) && root.is_unfinished();
+        let unwanted = self.roots.iter().filter(|(_, root)| is_wanted(root) && !self.has_open_account(root));
         for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.root_mut(&key).lease = None;
         }

@@ -25,4 +25,9 @@ impl TestClock {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(self.0.fetch_add(millis, Ordering::SeqCst) + millis)
     }
+
+    /// Move it back, as somebody may who sets a machine's clock.
+    pub fn put_back(&self, by: Duration) {
+        self.0.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
 }

@@ -21,7 +21,7 @@ impl RootQueue for MemoryStorage {
         limit: usize,
         slots: usize,
     ) -> Result<Vec<Lease>, StorageError> {
-        Ok(self.step(|tables| {
+        Ok(self.step_at(now, |tables| {
             if tables.is_retired(node) {
                 return Vec::new();
             }
@@ -68,7 +68,7 @@ impl RootQueue for MemoryStorage {
         now: Timestamp,
     ) -> Result<Vec<Result<(), StorageError>>, StorageError> {
         let settle = |tables: &mut Tables| settlements.iter().map(|one| tables.settle(one, now)).collect();
-        Ok(self.step(settle))
+        Ok(self.step_at(now, settle))
     }
 
     async fn copy_statuses(&self) -> Result<bool, StorageError> {
@@ -82,11 +82,11 @@ impl RootQueue for MemoryStorage {
     }
 
     async fn expire_holds(&self, now: Timestamp) -> Result<usize, StorageError> {
-        Ok(self.step_for_workers(|tables| tables.expire_holds(now)))
+        Ok(self.step_for_workers(now, |tables| tables.expire_holds(now)))
     }
 
     async fn wake(&self, node: &NodeId, roots: &[RootKey], now: Timestamp) -> Result<(), StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             for key in roots {
                 if let Some(root) = tables.roots.get_mut(key).filter(|root| root.node == *node && root.waiting) {
                     root.waiting = false;

@@ -53,14 +53,29 @@ impl MemoryStorage {
         Self::new(Arc::new(move || clock.now()))
     }
 
+    /// Another storage in which everything stands as it does in this one.
+    pub(crate) fn fork(&self) -> Self {
+        let tables = self.step(|tables| tables.clone());
+        let clock = Arc::clone(&self.clock);
+        Self { clock, service: self.service, tables: Mutex::new(tables), changed: Notify::new() }
+    }
+
     /// One atomic step.
     fn step<T>(&self, step: impl FnOnce(&mut Tables) -> T) -> T {
         step(&mut self.tables.lock().expect("no step panics while it holds the tables"))
     }
 
+    /// One atomic step at `now`, below which the clock then never is.
+    fn step_at<T>(&self, now: Timestamp, step: impl FnOnce(&mut Tables) -> T) -> T {
+        self.step(|tables| {
+            tables.latest = tables.latest.max(Some(now));
+            step(tables)
+        })
+    }
+
     /// One atomic step after which workers may have something to do.
-    fn step_for_workers<T>(&self, step: impl FnOnce(&mut Tables) -> T) -> T {
-        let outcome = self.step(step);
+    fn step_for_workers<T>(&self, now: Timestamp, step: impl FnOnce(&mut Tables) -> T) -> T {
+        let outcome = self.step_at(now, step);
         self.changed.notify_waiters();
         // A permit for a worker that is about to wait: it would sleep through this change.
         self.changed.notify_one();
@@ -71,7 +86,8 @@ impl MemoryStorage {
 #[async_trait]
 impl Storage for MemoryStorage {
     async fn now(&self) -> Result<Timestamp, StorageError> {
-        Ok((self.clock)())
+        let latest = self.step(|tables| tables.latest);
+        Ok(latest.map_or_else(|| (self.clock)(), |latest| latest.max((self.clock)())))
     }
 
     async fn service_id(&self) -> Result<ServiceId, StorageError> {

@@ -11,7 +11,7 @@ use super::tables::{RootRow, Tables};
 #[async_trait]
 impl Nodes for MemoryStorage {
     async fn register_node(&self, node: &NodeRegistration, now: Timestamp) -> Result<(), StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             let retired = tables.nodes.get(&node.id).is_some_and(|known| known.retired);
             let row = Node {
                 id: node.id,
@@ -31,7 +31,7 @@ impl Nodes for MemoryStorage {
     }
 
     async fn set_addresses(&self, id: &NodeId, addresses: &[Multiaddr], now: Timestamp) -> Result<(), StorageError> {
-        self.step(|tables| {
+        self.step_at(now, |tables| {
             let node = tables.node_mut(id)?;
             node.addresses = addresses.to_vec();
             node.heartbeat = now;
@@ -40,7 +40,7 @@ impl Nodes for MemoryStorage {
     }
 
     async fn beat(&self, id: &NodeId, now: Timestamp) -> Result<(), StorageError> {
-        self.step(|tables| {
+        self.step_at(now, |tables| {
             tables.node_mut(id)?.heartbeat = now;
             Ok(())
         })
@@ -51,7 +51,7 @@ impl Nodes for MemoryStorage {
     }
 
     async fn retire_node(&self, id: &NodeId, now: Timestamp) -> Result<(), StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             tables.node_mut(id)?.retired = true;
             let own = tables.roots.iter().filter(|(_, root)| root.node == *id).map(|(key, _)| key.clone());
             for key in own.collect::<Vec<_>>() {

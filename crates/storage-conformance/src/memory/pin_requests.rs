@@ -15,7 +15,7 @@ const COUNTED_PLACES: usize = 1_000;
 #[async_trait]
 impl PinRequests for MemoryStorage {
     async fn add_pin_request(&self, request: &NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             let key = tables.accept(request, None, now)?;
             Ok(tables.show(&key, now))
         })
@@ -27,7 +27,7 @@ impl PinRequests for MemoryStorage {
         request: &NewPinRequest,
         now: Timestamp,
     ) -> Result<Option<PinRequest>, StorageError> {
-        self.step_for_workers(|tables| {
+        self.step_for_workers(now, |tables| {
             let Some(old) = tables.own_request(&request.account, old) else { return Ok(None) };
             let new = tables.accept(request, Some(&old), now)?;
             tables.hand_over(&old, &new, now);
@@ -41,7 +41,7 @@ impl PinRequests for MemoryStorage {
         id: &RequestId,
         now: Timestamp,
     ) -> Result<bool, StorageError> {
-        Ok(self.step_for_workers(|tables| {
+        Ok(self.step_for_workers(now, |tables| {
             let Some(key) = tables.own_request(account, id) else { return false };
             let row = tables.take_request(&key);
             tables.after_request_went(&row.root, now);

@@ -12,8 +12,10 @@ use pinrail_spec::{Pin, RootKey, Status, Timestamp};
 pub type RequestKey = (AccountId, Timestamp);
 
 /// Everything that is kept.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tables {
+    /// The greatest time that a step was taken at.
+    pub latest: Option<Timestamp>,
     pub accounts: BTreeMap<AccountId, AccountRow>,
     pub tokens: BTreeMap<TokenId, TokenRecord>,
     pub keys: BTreeMap<u32, PublicKeyRecord>,
@@ -29,6 +31,7 @@ pub struct Tables {
 }
 
 /// An account, its `usage` counted when it is asked for.
+#[derive(Clone)]
 pub struct AccountRow {
     pub account: Account,
     /// The `created` given out last.
@@ -36,6 +39,7 @@ pub struct AccountRow {
 }
 
 /// A pin request.
+#[derive(Clone)]
 pub struct RequestRow {
     pub id: RequestId,
     pub pin: Pin,
@@ -47,6 +51,7 @@ pub struct RequestRow {
 }
 
 /// A root: what is kept, and the job of fetching or releasing it.
+#[derive(Clone)]
 pub struct RootRow {
     /// Which row was made first.
     pub age: u64,
@@ -73,6 +78,7 @@ pub struct RootRow {
 }
 
 /// The lease in a root's row.
+#[derive(Clone)]
 pub struct LeaseRow {
     pub token: LeaseToken,
     pub until: Timestamp,

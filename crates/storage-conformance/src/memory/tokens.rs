@@ -40,7 +40,7 @@ impl AccessTokens for MemoryStorage {
     }
 
     async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<bool, StorageError> {
-        Ok(self.step(|tables| match tables.tokens.get_mut(id) {
+        Ok(self.step_at(now, |tables| match tables.tokens.get_mut(id) {
             Some(token) if token.revoked.is_none() => {
                 token.revoked = Some(now);
                 true

@@ -125,7 +125,7 @@ pub(crate) async fn set_blocked(
     let row = existing(conn, id).await?;
     diesel::update(accounts::table.find(row.key)).set(accounts::blocked.eq(reason)).execute(conn).await?;
     match (row.blocked.is_some(), reason) {
-        (false, Some(_)) => blocks::end_fetches(conn, row.key, now.as_millis()).await?,
+        (false, Some(_)) => blocks::end_fetches(conn, row.key).await?,
         (true, None) => blocks::resume_fetches(conn, row.key, now.as_millis()).await?,
         _ => {}
     }

@@ -12,7 +12,7 @@ use crate::schema::{accounts, queue, roots};
 use pinrail_domain::RootState;
 
 /// End the leases of fetches that `account`, which is blocked now, wanted and no open account wants.
-pub(super) async fn end_fetches(conn: &mut Conn, account: i64, now: i64) -> Step<()> {
+pub(super) async fn end_fetches(conn: &mut Conn, account: i64) -> Step<()> {
     let leased = roots::table
         .inner_join(queue::table.on(queue::root.eq(roots::key)))
         .filter(roots::lease_token.is_not_null())
@@ -26,8 +26,7 @@ pub(super) async fn end_fetches(conn: &mut Conn, account: i64, now: i64) -> Step
             continue;
         }
         let mut change = Change::of(dialect::lock_root(conn, key).await?);
-        let due = change.root.work.due;
-        change.work().put_off(due.min(now));
+        change.work().end_lease();
         change.finish(conn, &mut tally).await?;
     }
     tally.flush(conn).await

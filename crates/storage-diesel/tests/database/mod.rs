@@ -1,12 +1,15 @@
 //! A migrated database in a folder of its own, for one test.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pinrail_spec::Timestamp;
 use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
 use tempfile::TempDir;
+
+/// A migrated database, from which the others are copied.
+static MIGRATED: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// A migrated database that goes with its folder.
 pub struct Database {
@@ -16,7 +19,11 @@ pub struct Database {
 impl Database {
     pub fn new() -> Self {
         let database = Self { folder: tempfile::tempdir().expect("there is room for a folder") };
-        migrate(&database.path()).expect("an empty file is migrated");
+        let migrated = MIGRATED.get_or_init(|| {
+            migrate(&database.path()).expect("an empty file is migrated");
+            std::fs::read(database.path()).expect("a migrated file is read")
+        });
+        std::fs::write(database.path(), migrated).expect("there is room for a file");
         database
     }
 
@@ -25,7 +32,11 @@ impl Database {
     }
 
     pub async fn open(&self) -> SqliteStorage {
-        let clock = Arc::new(system_time);
+        self.open_with(Arc::new(system_time)).await
+    }
+
+    /// Open it with another clock for the machine's.
+    pub async fn open_with(&self, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> SqliteStorage {
         SqliteStorage::open(&self.path(), SqliteOptions::default(), clock).await.expect("a migrated file is opened")
     }
 }
