@@ -2,7 +2,7 @@
 //!
 //! A history is drawn from a seed, taken step by step on a fresh storage and on the reference, and made smaller when
 //! an answer differs. By default 10,000 operations are run from seed 0; `PINRAIL_MODEL_OPERATIONS` asks for more and
-//! `PINRAIL_MODEL_SEED` for others, `cargo xtask test --model-operations N` passes the former on.
+//! `PINRAIL_MODEL_SEED` for others, in the environment of the test binary (and so of `cargo xtask test`).
 //!
 //! Left out of the comparison, because it is not specified: lease tokens, which are random; the words of errors; and
 //! the database's clock, which is only held to what it promises, and only where the fixture's clock is the one that

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pinrail_spec::Timestamp;
 use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
@@ -31,19 +30,8 @@ impl Database {
         self.folder.path().join("pinrail.sqlite")
     }
 
-    pub async fn open(&self) -> SqliteStorage {
-        self.open_with(Arc::new(system_time)).await
-    }
-
-    /// Open it with another clock for the machine's.
+    /// Open it with `clock` for the machine's.
     pub async fn open_with(&self, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> SqliteStorage {
         SqliteStorage::open(&self.path(), SqliteOptions::default(), clock).await.expect("a migrated file is opened")
     }
-}
-
-/// The system's time.
-#[expect(clippy::disallowed_methods, reason = "a test composes the storage, so it gives it the system's clock")]
-pub fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
-    Timestamp::from_millis(i64::try_from(since.as_millis()).expect("it is earlier than the end of time"))
 }

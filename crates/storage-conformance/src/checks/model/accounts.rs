@@ -18,21 +18,21 @@ pub enum AccountOperation {
     Find { account: Pick },
     FindByName { name: &'static str },
     List { after: Option<&'static str>, limit: u16 },
-    Access { account: Pick, until: Option<Option<Duration>>, limits: Option<Limits> },
+    Access { account: Pick, is_granted: bool, until: Option<Duration>, limits: Option<Limits> },
     Block { account: Pick, is_blocked: bool },
 }
 
 /// Changes of what an account may do, looks at what it uses, and now and then another account.
 pub fn any_account_operation() -> BoxedStrategy<AccountOperation> {
     use AccountOperation::{Access, Add, Block, Find, FindByName, List};
-    let access = (any_pick(), option::of(option::of(any_time())), option::of(any_limits()));
+    let access = (any_pick(), any::<bool>(), option::of(any_time()), option::of(any_limits()));
     prop_oneof![
         2 => (any_account_name(), any_limits(), option::weighted(0.2, any_pick()))
             .prop_map(|(name, limits, same_id)| Add { name, limits, same_id }),
         6 => any_pick().prop_map(|account| Find { account }),
         1 => any_account_name().prop_map(|name| FindByName { name }),
         1 => (option::of(any_account_name()), 0..4_u16).prop_map(|(after, limit)| List { after, limit }),
-        3 => access.prop_map(|(account, until, limits)| Access { account, until, limits }),
+        3 => access.prop_map(|(account, is_granted, until, limits)| Access { account, is_granted, until, limits }),
         4 => (any_pick(), any::<bool>()).prop_map(|(account, is_blocked)| Block { account, is_blocked }),
     ]
     .boxed()
@@ -63,13 +63,9 @@ impl AccountOperation {
             Self::Find { account } => Ok(found(storage.find_account(&client.account(*account)).await?)),
             Self::FindByName { name } => Ok(found(storage.find_account_by_name(name).await?)),
             Self::List { after, limit } => Ok(Answer::Accounts(storage.list_accounts(*after, *limit).await?)),
-            Self::Access { account, until, limits } => {
-                let grant = |until: &Option<Duration>| Access {
-                    since: now,
-                    by: "operator".to_owned(),
-                    until: until.map(|until| now + until),
-                };
-                let access = until.as_ref().map(grant);
+            Self::Access { account, is_granted, until, limits } => {
+                let until = until.map(|until| now + until);
+                let access = is_granted.then(|| Access { since: now, by: "operator".to_owned(), until });
                 let account = client.account(*account);
                 Ok(one(storage.set_access(&account, access.as_ref(), limits.as_ref(), now).await?))
             }

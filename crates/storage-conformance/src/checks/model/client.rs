@@ -99,8 +99,8 @@ impl Client {
     }
 
     /// When a request was created, if there is any.
-    pub fn created(&self, index: &Index) -> Option<Timestamp> {
-        Pick::Any(*index).of(&self.requests).map(|request| request.created)
+    pub fn created(&self, index: Index) -> Option<Timestamp> {
+        Pick::Any(index).of(&self.requests).map(|request| request.created)
     }
 
     pub fn lease(&self, pick: Pick) -> Option<&Lease> {

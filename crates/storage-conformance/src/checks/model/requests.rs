@@ -105,7 +105,7 @@ fn asked(client: &Client, request: Pick, by: Option<Pick>) -> (Known, AccountId)
 
 fn bound(client: &Client, bound: Option<&Bound>) -> Option<Timestamp> {
     let (request, beside) = bound?;
-    client.created(request).map(|created| Timestamp::from_millis(created.as_millis() + beside))
+    client.created(*request).map(|created| Timestamp::from_millis(created.as_millis() + beside))
 }
 
 fn new_request(
