@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pinrail_domain::NodeId;
 use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
 use pinrail_ipfs_embedded::{Keypair, load_or_create_key};
@@ -26,6 +26,15 @@ impl NodeFolder {
     pub fn open_blocks(&self, options: StoreOptions) -> Result<BlockStore> {
         let folder = self.0.join("blocks");
         make_folder(&folder)?;
+        Ok(BlockStore::open(&folder, options)?)
+    }
+
+    /// Open a block store that is there already, on which no worker runs.
+    pub fn open_kept_blocks(&self, options: StoreOptions) -> Result<BlockStore> {
+        let folder = self.0.join("blocks");
+        if !folder.is_dir() {
+            bail!("no worker ever ran on {}: there are no blocks", self.0.display());
+        }
         Ok(BlockStore::open(&folder, options)?)
     }
 

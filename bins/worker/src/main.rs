@@ -1,5 +1,6 @@
 //! pinrail-worker: takes due roots, has an IPFS backend pin them, settles the outcome.
 
+mod check;
 mod database;
 mod fetch;
 mod folder;
@@ -46,6 +47,7 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Serve(settings) => serve::serve(common, &settings).await,
         Command::Provide(asked) => provide::provide(common, &asked).await,
         Command::Fetch(asked) => fetch::fetch(common, &asked).await,
+        Command::Check(asked) => check::check(common, &asked).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pinrail-worker", &mut std::io::stdout());
             Ok(())

@@ -20,6 +20,14 @@ pub fn hash(code: u64, size: usize, bytes: &[u8]) -> Option<Multihash<64>> {
     }
 }
 
+/// Whether `bytes` are what `multihash` names; not if we do not have its function.
+pub fn matches(multihash: &Multihash<64>, bytes: &[u8]) -> bool {
+    if multihash.code() == IDENTITY {
+        return multihash.digest() == bytes;
+    }
+    hash(multihash.code(), multihash.size().into(), bytes).as_ref() == Some(multihash)
+}
+
 /// Whether a block under this multihash can be checked; else the name of what we lack.
 pub fn check_supported(multihash: &Multihash<64>) -> Result<(), String> {
     let code = multihash.code();
@@ -96,6 +104,16 @@ mod tests {
         assert_eq!(cut.digest(), &whole.digest()[..20]);
         assert_eq!(hash(0x12, 19, b"block"), None);
         assert_eq!(hash(0x12, 33, b"block"), None);
+    }
+
+    #[test]
+    fn bytes_are_held_against_their_name() {
+        let name = hash(0x12, 32, b"block").expect("sha2-256");
+        assert!(matches(&name, b"block") && !matches(&name, b"black"));
+        let inline = Multihash::wrap(IDENTITY, b"block").expect("5 bytes fit");
+        assert!(matches(&inline, b"block") && !matches(&inline, b"black"));
+        let lacked = Multihash::wrap(0xd5, &[1; 16]).expect("16 bytes fit");
+        assert!(!matches(&lacked, b"block"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod watch;
 
 pub use backend::{Clock, EmbeddedBackend};
 pub use fetch::{FetchError, FetchRequest, Phase};
+pub use hash::matches;
 pub use identity::load_or_create_key;
 pub use libp2p::identity::Keypair;
 pub use libp2p::{Multiaddr, PeerId};

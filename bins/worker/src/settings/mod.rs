@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use serve::ServeArgs;
-pub use tools::{FetchArgs, ProvideArgs};
+pub use tools::{CheckArgs, FetchArgs, ProvideArgs};
 
 /// The section of the file that is read besides its top level, and the command that it is for.
 const SECTION: (&str, &str) = ("worker", "serve");
@@ -89,6 +89,8 @@ pub enum Command {
     Provide(ProvideArgs),
     /// Fetch a CID over bitswap, by default from this data folder's own worker
     Fetch(FetchArgs),
+    /// Read and hash every block of this data folder again, while no worker runs on it
+    Check(CheckArgs),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  pinrail-worker completions bash > /etc/bash_completion.d/pinrail-worker")]
     Completions {

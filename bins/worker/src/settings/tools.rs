@@ -1,4 +1,4 @@
-//! What `provide` and `fetch` are told.
+//! What `provide`, `fetch` and `check` are told.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +47,15 @@ pub struct FetchArgs {
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// What `check` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  pinrail-worker check && systemctl start pinrail-worker")]
+pub struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// An address that names its peer: without that, nobody could tell whether the right one answers.

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use pinrail_spec::Status;
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::program::{LONG, Running, fails, prints, write_file};
+use crate::program::{LONG, Running, command, fails, prints, write_file};
 
 fn get(url: &str) -> (u16, Value) {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).proxy(None);
@@ -137,4 +139,32 @@ async fn a_database_that_hangs_neither_ends_a_fetch_nor_holds_up_a_stop() {
     let ended = tokio::task::spawn_blocking(move || worker.terminate());
     let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("it ends").expect("no panic");
     assert!(ended.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_hashes_every_block_and_names_the_one_that_is_damaged() {
+    let mut home = Home::new().await;
+    let file = write_file(home.path("file"), 3_000_000, 6);
+    let (_provider, cid, addresses) = Running::provide(&home.data(), &file);
+    let (mut worker, _) = Running::serve(&home.data());
+    let request = home.post(&cid, &addresses).await;
+    home.until_pinned(&request).await;
+    assert!(fails(&home.data(), &["check"]).contains("in use by another process"));
+    assert!(worker.terminate().success());
+    let found: Value = serde_json::from_str(&prints(&home.data(), &["check", "--json"])).expect("JSON");
+    assert_eq!((&found["blocks"], &found["pinned"], &found["problems"]), (&json!(4), &json!(1), &json!([])));
+    damage(&home.data().join("blocks"));
+    let output = command(&home.data(), &["check"]).output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("problem: block bafk"), "{told}");
+}
+
+/// Change a byte in the middle of a block.
+fn damage(blocks: &Path) {
+    let path = blocks.join("00000000.seg");
+    let file = fs::File::options().read(true).write(true).open(&path).expect("a segment");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 1_500_000).expect("it is long enough");
+    file.write_all_at(&[!byte[0]], 1_500_000).expect("it can be written");
 }

@@ -9,7 +9,7 @@ const PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 #[test]
 fn every_command_teaches_by_an_example() {
     let folder = tempfile::tempdir().expect("a folder");
-    for word in ["serve", "provide", "fetch", "completions"] {
+    for word in ["serve", "provide", "fetch", "check", "completions"] {
         let help = prints(folder.path(), &[word, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("pinrail-worker {word} ")), "{help}");
     }
@@ -50,11 +50,12 @@ fn errors_are_one_line_that_says_what_would_be_right() {
     fs::write(data.join("plain"), "a file").expect("a folder of ours");
     let nobody = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}");
     let below = data.join("plain").join("data");
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["fetch", "nonsense"], "nonsense: not a CID, wanted one"),
         (&["fetch", "bafkqaaa", "--output", "/nowhere/x", "--from", &nobody], "/nowhere/x: "),
         (&["fetch", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"], "no worker ever ran on "),
         (&["provide", "/nowhere"], "/nowhere: "),
+        (&["check"], "no worker ever ran on "),
         (&["serve", "--log", "a=b=c"], "the log filter \"a=b=c\" cannot be read"),
         (&["serve", "--data-dir", below.to_str().expect("UTF-8")], "plain/data/pinrail.toml cannot be read: "),
     ];

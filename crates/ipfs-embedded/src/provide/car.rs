@@ -11,7 +11,7 @@ use pinrail_ipfs::links;
 use super::ProvideError;
 use super::importer::Importer;
 use crate::bitswap::wire::MAX_BLOCK_BYTES;
-use crate::hash::{self, IDENTITY};
+use crate::hash;
 
 const DAG_CBOR: u64 = 0x71;
 /// The first bytes of version 2: a header of version 1 that says nothing but `version: 2`.
@@ -85,12 +85,7 @@ fn check(cid: &Cid, bytes: &[u8]) -> Result<(), ProvideError> {
     if bytes.len() > MAX_BLOCK_BYTES {
         return Err(bad(format!("it has {} bytes, wanted at most 2 MiB", bytes.len())));
     }
-    let matches = if wanted.code() == IDENTITY {
-        wanted.digest() == bytes
-    } else {
-        hash::hash(wanted.code(), wanted.size().into(), bytes).as_ref() == Some(wanted)
-    };
-    if matches { Ok(()) } else { Err(ProvideError::Mismatch(Box::new(*cid))) }
+    if hash::matches(wanted, bytes) { Ok(()) } else { Err(ProvideError::Mismatch(Box::new(*cid))) }
 }
 
 fn not_car(reason: &str) -> ProvideError {
