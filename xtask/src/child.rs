@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::last_lines;
 use crate::signals;
@@ -79,6 +79,12 @@ impl Running {
         self.check()?;
         end_group(&mut self.child, STOPPING);
         Ok(self.child.wait()?)
+    }
+
+    /// Send it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("{} cannot be sent a signal", self.name))
     }
 
     /// End the program with no chance to tidy up, as a power cut does.

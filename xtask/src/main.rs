@@ -3,6 +3,7 @@
 mod bench;
 mod building;
 mod cache;
+mod chaos;
 mod child;
 mod codegen;
 mod command;
@@ -39,6 +40,8 @@ enum Task {
     Tidy,
     /// Run every part that has to hold, and set up what they need.
     Test(testing::Options),
+    /// Kill, pause and cut off what runs while clients work, and see that nothing is lost.
+    Chaos(chaos::Options),
     /// Measure, and print each figure beside its yardstick.
     Bench(bench::Options),
     /// Print schema.rs from the migrated database, and the OpenAPI document from the code.
@@ -63,6 +66,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
         Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
+        Task::Chaos(options) => chaos::run(&environment, options),
         Task::Bench(options) => bench::run_bench(&environment, options),
         Task::Codegen(options) => codegen::run_codegen(&environment, options),
         Task::Migrate(options) => database::migrate::migrate(&environment, options),

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use ureq::Agent;
 use ureq::Body;
+use ureq::config::ConfigBuilder;
 use ureq::http::Response;
+use ureq::typestate::AgentScope;
 
 /// A client with one token.
 #[derive(Clone, Debug)]
@@ -36,6 +38,13 @@ impl Answer {
 impl Client {
     pub fn new(endpoint: &str, token: &str) -> Self {
         Self { agent: agent(Duration::from_secs(30)), endpoint: endpoint.to_owned(), token: token.to_owned() }
+    }
+
+    /// A client that gives up after `patience`, and makes a new connection for each request: on one that was kept
+    /// nobody could tell whether the request arrived.
+    pub fn impatient(endpoint: &str, token: &str, patience: Duration) -> Self {
+        let agent = configured(patience).max_idle_connections(0).build().into();
+        Self { agent, endpoint: endpoint.to_owned(), token: token.to_owned() }
     }
 
     pub fn get(&self, path: &str) -> Result<Answer> {
@@ -73,11 +82,10 @@ pub fn is_ready(url: &str) -> bool {
 }
 
 fn agent(timeout: Duration) -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(timeout))
-        // Everything is on loopback.
-        .proxy(None)
-        .build()
-        .into()
+    configured(timeout).build().into()
+}
+
+fn configured(timeout: Duration) -> ConfigBuilder<AgentScope> {
+    // Everything is on loopback.
+    Agent::config_builder().http_status_as_error(false).timeout_global(Some(timeout)).proxy(None)
 }

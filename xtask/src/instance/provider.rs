@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::Instance;
@@ -43,6 +44,16 @@ impl Provider {
         })?;
         let Announcement { cid, addresses } = announcement.context("the provider printed nothing")?;
         Ok(Self { cid, addresses, running })
+    }
+
+    /// Stand still with all connections open.
+    pub fn pause(&self) -> Result<()> {
+        self.running.signal(Signal::STOP)
+    }
+
+    /// Go on after a pause.
+    pub fn resume(&self) -> Result<()> {
+        self.running.signal(Signal::CONT)
     }
 
     /// Stop providing, and wait until the node is gone.

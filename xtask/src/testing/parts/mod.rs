@@ -1,5 +1,6 @@
 //! Every part of the test run, the quick ones first.
 
+mod chaos;
 mod codegen;
 mod compliance;
 mod deny;
@@ -22,6 +23,7 @@ pub const ALL: &[Part] = &[
     deny::DENY,
     embed::EMBED,
     together::TOGETHER,
+    chaos::CHAOS,
     compliance::COMPLIANCE,
     helia::HELIA,
     kubo::KUBO,

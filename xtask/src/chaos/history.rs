@@ -1,0 +1,85 @@
+//! What happened: every request with its answer and every fault as lines of JSON, and what must not be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::signals;
+use crate::stopwatch::Stopwatch;
+
+/// The breaches that are kept: what follows the first ones is mostly their consequence.
+const KEPT: usize = 12;
+
+/// The history of one run.
+pub struct History {
+    watch: Stopwatch,
+    bound: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    file: File,
+    breaches: Vec<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl History {
+    /// A history that begins now, is written to `path`, and whose faults end after `bound`.
+    pub fn begin(path: &Path, bound: Duration) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+        let state = Mutex::new(State { file, breaches: Vec::new(), counts: BTreeMap::new() });
+        Ok(Self { watch: Stopwatch::start(), bound, state })
+    }
+
+    /// Write down what `who` did and saw.
+    pub fn note(&self, who: &str, what: &Value) {
+        let line = json!({ "at": self.millis(), "who": who, "what": what });
+        // A history that cannot be written is no reason to end what it tells of.
+        let _ = writeln!(self.state().file, "{line}");
+    }
+
+    /// Something that must not be.
+    pub fn breach(&self, who: &str, text: &str) {
+        self.note(who, &json!({ "breach": text }));
+        let line = format!("at {} ms, {who}: {text}", self.millis());
+        let mut state = self.state();
+        if state.breaches.len() < KEPT {
+            state.breaches.push(line);
+        }
+    }
+
+    /// Count something for the end.
+    pub fn count(&self, what: &str) {
+        *self.state().counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Whether the clients and the faults are to end: the time is over, or more would tell no more.
+    pub fn is_over(&self) -> bool {
+        self.watch.passed(self.bound) || signals::stopping() || !self.state().breaches.is_empty()
+    }
+
+    pub fn breaches(&self) -> Vec<String> {
+        self.state().breaches.clone()
+    }
+
+    /// What was counted, in a line.
+    pub fn sums(&self) -> String {
+        let state = self.state();
+        let sums: Vec<String> = state.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        sums.join(", ")
+    }
+
+    fn millis(&self) -> u128 {
+        self.watch.elapsed().as_millis()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,120 @@
+//! Carries out a plan: hurts processes and connections, and mends all of it in the end.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::clock::NOTICED;
+use super::history::History;
+use super::plan::{Fault, Plan, Storm, Target};
+use super::proxy::Weather;
+use super::site::Site;
+
+/// How often a wait looks whether the run is over.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// Hurt processes until the history is over. All of them run again then.
+pub fn hurt_processes(site: &Site, history: &History, mut plan: Plan) {
+    while !history.is_over() {
+        wait(history, plan.rest());
+        let fault = plan.fault();
+        history.note("faults", &json!(format!("{fault:?}")));
+        history.count(word(&format!("{fault:?}")));
+        if let Err(error) = hurt(site, history, fault) {
+            history.breach("faults", &format!("{fault:?}: {error:#}"));
+        }
+    }
+}
+
+fn hurt(site: &Site, history: &History, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Kill(target, down) => {
+            site.process(target).kill()?;
+            wait(history, down);
+            site.process(target).start()
+        }
+        Fault::KillAll(down) => {
+            each(site, |target| site.process(target).kill())?;
+            wait(history, down);
+            each(site, |target| site.process(target).start())
+        }
+        Fault::Pause(target, length) => {
+            site.process(target).pause()?;
+            wait(history, length);
+            site.process(target).resume()
+        }
+        Fault::Sleep(target) => {
+            site.process(target).pause()?;
+            pass_an_hour(site)?;
+            site.process(target).resume()
+        }
+        Fault::SleepAll => {
+            each(site, |target| site.process(target).pause())?;
+            pass_an_hour(site)?;
+            each(site, |target| site.process(target).resume())
+        }
+        Fault::Restart(target) => {
+            let mut process = site.process(target);
+            process.check()?;
+            process.end()?;
+            process.start()
+        }
+    }
+}
+
+fn pass_an_hour(site: &Site) -> Result<()> {
+    site.clock.advance(1)?;
+    thread::sleep(NOTICED);
+    Ok(())
+}
+
+fn each(site: &Site, act: impl Fn(Target) -> Result<()>) -> Result<()> {
+    site.targets().into_iter().try_for_each(act)
+}
+
+/// Hurt connections until the history is over. All of them work again then.
+pub fn hurt_connections(site: &Site, history: &History, mut plan: Plan) {
+    while !history.is_over() {
+        wait(history, plan.rest());
+        let storm = plan.storm();
+        history.note("faults", &json!(format!("{storm:?}")));
+        history.count(word(&format!("{storm:?}")));
+        match storm {
+            Storm::Cut(link, length) => {
+                site.proxy(link).set(Weather::Cut);
+                wait(history, length);
+                site.proxy(link).set(Weather::Fair);
+            }
+            Storm::Slow(link, length) => {
+                site.proxy(link).set(Weather::Slow);
+                wait(history, length);
+                site.proxy(link).set(Weather::Fair);
+            }
+            Storm::Stall(provider, length) => {
+                if let Err(error) = stall(site, history, provider, length) {
+                    history.breach("faults", &format!("{storm:?}: {error:#}"));
+                }
+            }
+        }
+    }
+}
+
+fn stall(site: &Site, history: &History, provider: usize, length: Duration) -> Result<()> {
+    site.provider(provider).pause()?;
+    wait(history, length);
+    site.provider(provider).resume()
+}
+
+fn wait(history: &History, length: Duration) {
+    let watch = crate::stopwatch::Stopwatch::start();
+    while !watch.passed(length) && !history.is_over() {
+        thread::sleep(BEAT.min(length));
+    }
+}
+
+/// The fault's own word, for the sums.
+fn word(fault: &str) -> &str {
+    fault.split('(').next().unwrap_or(fault)
+}
