@@ -1,10 +1,12 @@
 //! What is SQLite's own: several processes on one file, grouped commits, opening and reopening, and its errors.
 
 mod database;
+#[path = "database/system.rs"]
+mod system;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -12,26 +14,14 @@ use futures::future::join_all;
 use pinrail_domain::{
     AccountId, Backend, DagSize, Limits, NewPinRequest, NodeId, RequestId, Role, RootState, TokenId, Verdict,
 };
-use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status, Timestamp};
+use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status};
 use pinrail_storage::{
     Accounts, NewAccount, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError,
 };
 use pinrail_storage_diesel::{OpenError, SqliteOptions, SqliteStorage, migrate, schema_status};
 
 use database::Database;
-
-impl Database {
-    async fn open(&self) -> SqliteStorage {
-        self.open_with(Arc::new(system_time)).await
-    }
-}
-
-/// The system's time.
-#[expect(clippy::disallowed_methods, reason = "a test composes the storage, so it gives it the system's clock")]
-fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
-    Timestamp::from_millis(i64::try_from(since.as_millis()).expect("it is earlier than the end of time"))
-}
+use system::system_time;
 
 #[derive(QueryableByName)]
 struct Plan {
