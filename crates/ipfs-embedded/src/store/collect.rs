@@ -6,8 +6,6 @@ use super::index::failed;
 use super::row::Node;
 use super::{Collected, NodeKey, StoreError, roots};
 
-/// Nodes and links that one step touches at most, a single node's links aside.
-const STEP: usize = 16_384;
 /// Roots that one step looks at.
 const STEP_ROOTS: usize = 512;
 /// Holes that one step punches.
@@ -15,12 +13,17 @@ pub(crate) const STEP_PUNCHES: usize = 512;
 
 /// One step. Every count is looked at again in this transaction, which also deletes: what was
 /// wanted again in the meantime stays.
-pub(crate) fn step(change: &mut Change<'_>, now_ms: u64, keep_ms: u64) -> Result<Collected, StoreError> {
+///
+/// It touches `limit` nodes and links at most, a single node's links aside. The rows of blocks lie in
+/// the order of their hashes, so that the more go at once, the fewer pages are written for each.
+pub(crate) fn step(change: &mut Change<'_>, now_ms: u64, keep_ms: u64, limit: usize) -> Result<Collected, StoreError> {
     let mut collected = Collected::default();
     come_due(change, now_ms, keep_ms)?;
-    let mut budget = drop_holds(change, STEP)?;
+    let mut budget = drop_holds(change, limit)?;
     while budget > 0 {
-        let work = match change.uncounted.pop_first() {
+        // Children were mostly numbered after their parents: the last one first is depth first, which
+        // leaves little to the durable work list.
+        let work = match change.uncounted.pop_last() {
             Some(id) => vec![id],
             None => take_work(change, budget)?,
         };

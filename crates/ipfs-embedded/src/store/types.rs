@@ -30,6 +30,8 @@ pub struct StoreOptions {
     pub log_bytes: u64,
     /// Memory for the index's pages.
     pub cache_bytes: usize,
+    /// One step of collection touches this many nodes and links at most; puts wait for it.
+    pub collect_nodes: usize,
     /// How long the blocks of a failed root are kept, in milliseconds.
     pub keep_failed_ms: u64,
 }
@@ -46,6 +48,7 @@ impl Default for StoreOptions {
             save_bytes: 256 << 20,
             log_bytes: 1 << 20,
             cache_bytes: 64 << 20,
+            collect_nodes: 65_536,
             keep_failed_ms: 24 * 60 * 60 * 1000,
         }
     }

@@ -265,13 +265,13 @@ impl Writer {
     fn try_collect(&mut self, now_ms: u64) -> Result<Collected, StoreError> {
         let store = Arc::clone(&self.store);
         let punched = self.punch()?;
-        let keep_ms = store.options.keep_failed_ms;
+        let (keep_ms, limit) = (store.options.keep_failed_ms, store.options.collect_nodes);
         let (collected, dead, growth, long) = store.index.save(|transaction| {
             let mut change = Change::new(transaction)?;
             for hole in &punched {
                 change.punches.remove(hole).map_err(failed)?;
             }
-            let collected = collect::step(&mut change, now_ms, keep_ms)?;
+            let collected = collect::step(&mut change, now_ms, keep_ms, limit)?;
             let dead = change.dead_segments()?;
             for number in &dead {
                 change.forget_segment(*number)?;

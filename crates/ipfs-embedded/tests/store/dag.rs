@@ -53,6 +53,7 @@ pub fn options() -> StoreOptions {
         ballast: 0,
         segment_size: 1 << 20,
         batch_bytes: 1 << 20,
+        collect_nodes: 16_384,
         cache_bytes: 4 << 20,
         ..StoreOptions::default()
     }

@@ -62,6 +62,7 @@ pub fn tight() -> StoreOptions {
         save_bytes: 1 << 20,
         log_bytes: 600,
         cache_bytes: 1 << 20,
+        collect_nodes: 4,
         keep_failed_ms: 1_000,
     }
 }
