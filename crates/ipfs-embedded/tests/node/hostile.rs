@@ -206,7 +206,7 @@ async fn more_connections_than_the_limit_are_refused_and_those_there_go_on() {
 }
 
 /// The memory that this process holds.
-fn resident_bytes() -> usize {
+pub fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
     let pages = status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.expect("a number of pages") * 4096

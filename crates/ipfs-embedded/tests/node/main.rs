@@ -1,6 +1,8 @@
 //! The node against nodes of its own kind, and against peers that mean it harm.
 
+mod backend;
 mod conformance;
+mod crowd;
 mod fellows;
 mod fetch;
 mod hostile;

@@ -15,9 +15,15 @@ const MIB: u64 = 1 << 20;
 
 /// The system's disk with only so much room for the store.
 #[derive(Debug)]
-struct SmallDisk {
+pub struct SmallDisk {
     system: SystemDisk,
     room: AtomicU64,
+}
+
+impl SmallDisk {
+    pub fn new(room: u64) -> Arc<SmallDisk> {
+        Arc::new(SmallDisk { system: SystemDisk, room: AtomicU64::new(room) })
+    }
 }
 
 impl Disk for SmallDisk {
@@ -64,7 +70,7 @@ impl Disk for SmallDisk {
 async fn fetches_near_the_reserve_pause_and_go_on_once_there_is_room() {
     let (reserve, batch) = (8 * MIB, 2 * MIB);
     let folder = tempfile::tempdir().expect("a folder");
-    let disk = Arc::new(SmallDisk { system: SystemDisk, room: AtomicU64::new(24 * MIB) });
+    let disk = SmallDisk::new(24 * MIB);
     let small = StoreOptions { reserve, ballast: 0, batch_bytes: 2 << 20, ..StoreOptions::default() };
     let handle: Arc<dyn Disk> = disk.clone();
     let store = BlockStore::open_on(&handle, folder.path(), small).expect("the store opens");
@@ -97,7 +103,7 @@ async fn fetches_near_the_reserve_pause_and_go_on_once_there_is_room() {
 #[tokio::test]
 async fn what_one_fetch_has_reserved_is_not_there_for_another() {
     let folder = tempfile::tempdir().expect("a folder");
-    let disk: Arc<dyn Disk> = Arc::new(SmallDisk { system: SystemDisk, room: AtomicU64::new(32 * MIB) });
+    let disk: Arc<dyn Disk> = SmallDisk::new(32 * MIB);
     let small = StoreOptions { reserve: 8 * MIB, ballast: 0, batch_bytes: 4 << 20, ..StoreOptions::default() };
     let store = BlockStore::open_on(&disk, folder.path(), small).expect("the store opens");
     let (mut one, mut two) = (store.reserve(), store.reserve());
