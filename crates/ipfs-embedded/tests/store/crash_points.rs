@@ -35,7 +35,7 @@ fn after(platter: &Platter, next: Option<&Change>, crash: Crash, dice: &mut Dice
         (Crash::Lose, _) => platter.crash(&mut || false),
         (Crash::Keep, _) => platter.clone(),
         (Crash::Tear, Some(Change::Write(inode, offset, bytes))) => {
-            let sectors = u64::try_from(bytes.len()).expect("it fits").div_ceil(SECTOR);
+            let sectors = u64::try_from(bytes.len()).expect("it fits").div_ceil(SECTOR).max(1);
             let torn = index(dice.roll(sectors) * SECTOR);
             let mut platter = platter.clone();
             platter.apply(&Change::Write(*inode, *offset, bytes[..torn].into()));
