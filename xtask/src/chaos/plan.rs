@@ -29,7 +29,7 @@ pub enum Target {
 pub enum Fault {
     /// `kill -9`, and started again after a while.
     Kill(Target, Duration),
-    /// `kill -9` of every process at once, as a power cut does.
+    /// `kill -9` of every process at once. What they wrote is with the system: this is no power cut.
     KillAll(Duration),
     /// Stopped where it stands, and going on after a while.
     Pause(Target, Duration),
