@@ -169,10 +169,10 @@ impl Refusal {
     pub fn failure(&self, ask_at: &str) -> Failure {
         let details = match self {
             Self::PinningAccessRequired { ended: None } => {
-                format!("this account has no pinning access; how to get it: {ask_at}")
+                format!("this account has no pinning access yet, where to ask for it: {ask_at}")
             }
             Self::PinningAccessRequired { ended: Some(ended) } => {
-                format!("the pinning access of this account ended at {ended}; how to get it again: {ask_at}")
+                format!("the pinning access of this account ended at {ended}, where to ask for it again: {ask_at}")
             }
             other => other.to_string(),
         };

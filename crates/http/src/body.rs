@@ -1,6 +1,8 @@
 //! Reading the body of a request: in time, and no more than its limit.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use pinrail_spec::Reason;
 
@@ -12,7 +14,15 @@ use crate::settings::{BODY_LIMIT, Settings};
 const THROWN_AWAY: usize = 16 * BODY_LIMIT;
 
 /// Read a whole body; 413 over the limit, 408 when it does not arrive in time.
-pub(crate) async fn read(body: Body, settings: &Settings) -> Result<Vec<u8>, ApiError> {
+///
+/// A client that waits for a word before it sends (`Expect: 100-continue`) gets it with the first read, so one that has
+/// announced too much is refused before that.
+pub(crate) async fn read(request: Request, settings: &Settings) -> Result<Vec<u8>, ApiError> {
+    let waits = request.headers().contains_key(header::EXPECT);
+    let body = request.into_body();
+    if waits && body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_large());
+    }
     let reading = tokio::time::timeout(settings.body_timeout, read_limited(body));
     reading.await.unwrap_or_else(|_| {
         let seconds = settings.body_timeout.as_secs();
@@ -33,5 +43,9 @@ async fn read_limited(mut body: Body) -> Result<Vec<u8>, ApiError> {
     }
     let mut rest = Limited::new(body, THROWN_AWAY);
     while let Some(Ok(_)) = rest.frame().await {}
-    Err(ApiError::new(Reason::BodyTooLarge, format!("the body is too large, wanted at most {BODY_LIMIT} bytes")))
+    Err(too_large())
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(Reason::BodyTooLarge, format!("the body is too large, wanted at most {BODY_LIMIT} bytes"))
 }

@@ -44,7 +44,8 @@ pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> R
     let caller = Caller::admit(&state, request.headers(), Act::Add, Bucket::Writes).await?;
     let pin = read_pin(request, &state).await?;
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
-    let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await?;
+    let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await;
+    let added = added.map_err(|error| state.not_accepted(error))?;
     Ok(accepted(status_of(&added, caller.now)))
 }
 
@@ -88,8 +89,8 @@ pub(crate) async fn replace_pin(
     let old = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
     let old = old.ok_or_else(ApiError::unknown_request)?;
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
-    let replaced = state.storage().replace_pin_request(&id, &caller.request(pin), caller.now).await?;
-    let replaced = replaced.ok_or_else(ApiError::unknown_request)?;
+    let replaced = state.storage().replace_pin_request(&id, &caller.request(pin), caller.now).await;
+    let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
     Ok(accepted(status_of(&replaced, caller.now)))
 }
 
@@ -115,7 +116,7 @@ pub(crate) async fn remove_pin(
 }
 
 async fn read_pin(request: Request, state: &State) -> Result<Pin, ApiError> {
-    let body = body::read(request.into_body(), state.settings()).await?;
+    let body = body::read(request, state.settings()).await?;
     Ok(Pin::parse(&body, state.settings().allow_private_origins)?)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -44,13 +44,16 @@ pub fn router(state: State) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(cors(&state.settings().cors))
-        .layer(TraceLayer::new_for_http())
+        // What fails is told where it is known why.
+        .layer(TraceLayer::new_for_http().on_failure(()))
         .with_state(state);
-    // Paths are read as they are meant before they are looked up, and a layer of a router runs only after that.
+    // Paths are read as they are meant before they are looked up, and a layer of a router runs only after that. So it
+    // does before the methods that a path knows are written down.
     let by_meaning = routes.into_service::<Body>().map_request(move |mut request: Request| {
         *request.uri_mut() = path::normalize(request.uri(), &base_path);
         request
     });
+    let by_meaning = by_meaning.map_response(allow_options);
     Router::new().fallback_service(by_meaning)
 }
 
@@ -88,6 +91,18 @@ async fn unknown_path() -> ApiError {
 
 async fn unknown_method() -> ApiError {
     ApiError::new(Reason::MethodNotAllowed, "this path does not know the method, the header Allow lists those it does")
+}
+
+/// Browsers' preflights are answered on every path, so 405 names their method too.
+fn allow_options(mut response: Response) -> Response {
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(allow) = response.headers_mut().get_mut(header::ALLOW)
+        && let Ok(known) = allow.to_str()
+        && let Ok(whole) = HeaderValue::from_str(&format!("{known},OPTIONS"))
+    {
+        *allow = whole;
+    }
+    response
 }
 
 /// Bodies have a time limit of their own, so both together bound what a request may take.

@@ -32,7 +32,7 @@ impl Default for Settings {
             base_path: String::new(),
             allow_private_origins: false,
             literal_status_filter: false,
-            access_url: "ask the operator of this service".to_owned(),
+            access_url: "the operator of this service".to_owned(),
             rate_limits: Some(RateLimits::default()),
             cors: CorsOrigins::Any,
             body_timeout: Duration::from_secs(10),

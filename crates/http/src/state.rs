@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pinrail_domain::{Refusal, RequestId, ServiceId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::Storage;
+use pinrail_storage::{Storage, StorageError};
 
 use crate::error::ApiError;
 use crate::last_used::LastUsed;
@@ -33,6 +33,8 @@ struct Parts {
     clock: Clock,
     entropy: Entropy,
     draining: AtomicBool,
+    /// Whether the log says that there is no IPFS node.
+    told_no_node: AtomicBool,
 }
 
 impl State {
@@ -54,6 +56,7 @@ impl State {
             clock,
             entropy,
             draining: AtomicBool::new(false),
+            told_no_node: AtomicBool::new(false),
         }))
     }
 
@@ -98,6 +101,15 @@ impl State {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.0.clock)()
+    }
+
+    /// Why storage did not accept a pin, as the client is told it. That there is no IPFS node is the operator's to know,
+    /// who reads it once and not with each request.
+    pub(crate) fn not_accepted(&self, error: StorageError) -> ApiError {
+        if error == StorageError::NoNode && !self.0.told_no_node.swap(true, Ordering::Relaxed) {
+            tracing::warn!("pins are answered 503: no IPFS node is registered, start pinrail-worker");
+        }
+        error.into()
     }
 
     pub(crate) fn new_request_id(&self) -> RequestId {

@@ -15,8 +15,10 @@ const CACHE_BYTES: u64 = 1 << 20;
 const CACHE_IDLE: Duration = Duration::from_mins(10);
 /// How old the ring of keys may be; a revoked key counts at once, through the standing of its tokens.
 const RING_AGE: Duration = Duration::from_secs(30);
-/// How often a token of an unknown key makes the ring be read again.
-const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(1);
+/// How often in a second tokens of unknown keys make the ring be read again: a key that was just made is known at once,
+/// and made-up keys cost little.
+const UNKNOWN_KEYS: u32 = 10;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Verifies tokens, each text once for as long as the keys stay the same.
 ///
@@ -32,6 +34,8 @@ struct Keys {
     records: Vec<PublicKeyRecord>,
     ring: Arc<KeyRing>,
     read: Timestamp,
+    /// Since when tokens of unknown keys are counted, and how many made the ring be read.
+    unknown: (Timestamp, u32),
 }
 
 /// Why a token was not verified.
@@ -71,7 +75,7 @@ impl VerifiedTokens {
         }
         let token = match verify(text, &ring, self.service) {
             Err(TokenError::UnknownKey) => {
-                let ring = self.ring(storage, now, UNKNOWN_KEY_PAUSE).await?;
+                let ring = self.ring_for_unknown(storage, now).await?;
                 verify(text, &ring, self.service)
             }
             other => other,
@@ -91,16 +95,41 @@ impl VerifiedTokens {
         if let Some(keys) = keys.as_ref().filter(fresh) {
             return Ok(Arc::clone(&keys.ring));
         }
+        self.read_ring(&mut keys, storage, now).await
+    }
+
+    /// The ring as it is, or as it was once too many unknown keys were asked for.
+    async fn ring_for_unknown(&self, storage: &dyn Storage, now: Timestamp) -> Result<Arc<KeyRing>, StorageError> {
+        let mut keys = self.keys.write().await;
+        let (since, count) = keys.as_ref().map_or((now, 0), |keys| keys.unknown);
+        let unknown = if now.since(since) < SECOND && now >= since { (since, count + 1) } else { (now, 1) };
+        if let Some(keys) = keys.as_ref().filter(|_| unknown.1 > UNKNOWN_KEYS) {
+            return Ok(Arc::clone(&keys.ring));
+        }
+        let ring = self.read_ring(&mut keys, storage, now).await?;
+        if let Some(keys) = keys.as_mut() {
+            keys.unknown = unknown;
+        }
+        Ok(ring)
+    }
+
+    async fn read_ring(
+        &self,
+        keys: &mut Option<Keys>,
+        storage: &dyn Storage,
+        now: Timestamp,
+    ) -> Result<Arc<KeyRing>, StorageError> {
         let records = storage.list_keys().await?;
-        let unchanged = keys.take().filter(|keys| keys.records == records);
-        let ring = if let Some(keys) = unchanged {
+        let before = keys.take();
+        let unknown = before.as_ref().map_or((now, 0), |keys| keys.unknown);
+        let ring = if let Some(keys) = before.filter(|keys| keys.records == records) {
             keys.ring
         } else {
             self.verified.invalidate_all();
             let ring = KeyRing::new(&records);
             Arc::new(ring.map_err(|error| StorageError::Corrupt(format!("a public key: {error}")))?)
         };
-        *keys = Some(Keys { records, ring: Arc::clone(&ring), read: now });
+        *keys = Some(Keys { records, ring: Arc::clone(&ring), read: now, unknown });
         Ok(ring)
     }
 }

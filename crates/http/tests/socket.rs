@@ -7,9 +7,10 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use pinrail_domain::{Access, AccountId, Limits, MintRequest, Role, Scopes, ServiceId, SigningKey, TokenId, mint};
 use pinrail_http::{ServerLimits, Settings, State, router, serve};
 use pinrail_spec::Timestamp;
-use pinrail_storage::Storage;
+use pinrail_storage::{AccessTokens, Accounts, NewAccount, SigningKeys, Storage};
 use pinrail_storage_conformance::MemoryStorage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,8 @@ use tokio::task::JoinHandle;
 const SHORT: Duration = Duration::from_millis(100);
 
 struct Server {
+    /// Of an account that may pin.
+    token: String,
     address: std::net::SocketAddr,
     state: State,
     stop: oneshot::Sender<()>,
@@ -29,6 +32,7 @@ async fn start(limits: ServerLimits) -> Server {
     let now = Arc::new(|| Timestamp::from_millis(1_626_290_834_000));
     let storage = Arc::new(MemoryStorage::new(now.clone()));
     let service = storage.service_id().await.unwrap();
+    let token = pinner(storage.as_ref(), service).await;
     let settings = Settings { body_timeout: SHORT, ..Settings::default() };
     let state = State::new(storage, service, now, Arc::new(|| [7; 10]), settings);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -37,7 +41,25 @@ async fn start(limits: ServerLimits) -> Server {
     let serving = serve(listener, router(state.clone()), limits, async {
         let _ = stopped.await;
     });
-    Server { address, state, stop, ended: tokio::spawn(serving) }
+    Server { token, address, state, stop, ended: tokio::spawn(serving) }
+}
+
+/// The token of an account that may pin.
+async fn pinner(storage: &MemoryStorage, service: ServiceId) -> String {
+    let created = storage.now().await.unwrap();
+    let account = AccountId::new(created, [1; 10]);
+    let new =
+        NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits: Limits::STANDARD };
+    storage.add_account(&new, created).await.unwrap();
+    let access = Access { since: created, by: "operator".to_owned(), until: None };
+    storage.set_access(&account, Some(&access), None, created).await.unwrap();
+    let key = SigningKey::new(1, [2; 32]);
+    storage.add_key(&key.public(created)).await.unwrap();
+    let (token, name) = (TokenId::new(created, [3; 10]), "test".to_owned());
+    let request = MintRequest { service, account, token, name, scopes: Scopes::pins(), expires: None, created };
+    let minted = mint(&request, &key, [4; 32]).unwrap();
+    storage.add_token(&minted.record).await.unwrap();
+    minted.text
 }
 
 impl Server {
@@ -105,6 +127,20 @@ async fn a_flood_of_headers_is_cut_off() {
     let answer = server.exchange(format!("GET /{path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     server.still_answers().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_too_much_is_refused_at_once() {
+    let server = start(ServerLimits::default()).await;
+    let asked = |length: usize| {
+        let token = &server.token;
+        let headers = format!("host: x\r\nauthorization: Bearer {token}\r\nexpect: 100-continue");
+        format!("POST /pins HTTP/1.1\r\n{headers}\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let refused = server.exchange(asked(10_000_000).as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("BODY_TOO_LARGE"), "{refused}");
+    let heard = server.exchange(asked(10).as_bytes()).await;
+    assert!(heard.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408"), "{heard}");
 }
 
 #[tokio::test]

@@ -41,6 +41,20 @@ pub async fn a_dag_is_pinned_whole(backend: &dyn IpfsBackend, provider: &dyn Pro
     assert_eq!(backend.status(&dag.root()).await, Ok(Held::Whole(dag.size())));
 }
 
+/// A root whose CID holds its bytes needs no peer, and is one block of their length whatever its codec.
+pub async fn a_root_that_holds_its_content_is_a_block(backend: &dyn IpfsBackend, _: &dyn Provider) {
+    let empty_node = [0x0a, 0x00];
+    for (codec, bytes) in [(0x70, &empty_node[..]), (0x71, b"\xa0"), (0x55, b"whole")] {
+        let multihash = Multihash::<64>::wrap(0, bytes).expect("at most 64 bytes");
+        let root = RootKey::from(&Cid::new_v1(codec, multihash));
+        let size = Pinned { blocks: 1, bytes: u64::try_from(bytes.len()).expect("a few") };
+        let (job, seen) = job_with(root.clone(), 1, Vec::new());
+        assert_eq!(backend.pin(job).await, Ok(size), "{root}");
+        assert_eq!(*seen.borrow(), size, "{root}");
+        assert_eq!(backend.status(&root).await, Ok(Held::Whole(size)), "{root}");
+    }
+}
+
 /// A pin of what is there returns its size with no origin.
 pub async fn pinning_again_needs_no_peer(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("again");

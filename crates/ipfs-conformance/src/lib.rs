@@ -24,6 +24,7 @@ macro_rules! check_backend {
     ($fresh:path) => {
         $crate::check_backend! { @tests $fresh;
             a_dag_is_pinned_whole,
+            a_root_that_holds_its_content_is_a_block,
             pinning_again_needs_no_peer,
             an_unpinned_dag_is_not_held,
             what_others_share_stays,

@@ -77,8 +77,9 @@ impl IpfsBackend for EmbeddedBackend {
         match fetched {
             Ok(totals) => {
                 self.node.unwatch(&root);
-                job.progress.send_replace(pinned(totals));
-                Ok(pinned(totals))
+                let whole = with_root(&root, totals);
+                job.progress.send_replace(whole);
+                Ok(whole)
             }
             Err(error) => {
                 if matches!(error, FetchError::NotProvided { .. }) {
@@ -104,7 +105,7 @@ impl IpfsBackend for EmbeddedBackend {
             })
             .await?;
         Ok(match walk {
-            Some(walk) if walk.holes.is_empty() => Held::Whole(pinned(walk.totals)),
+            Some(walk) if walk.holes.is_empty() => Held::Whole(with_root(&root, walk.totals)),
             _ => Held::Not,
         })
     }
@@ -173,6 +174,14 @@ impl IpfsBackend for EmbeddedBackend {
 
 fn pinned(totals: Totals) -> Pinned {
     Pinned { blocks: totals.blocks, bytes: totals.bytes }
+}
+
+/// What a whole DAG is, its root included: the store does not count identity blocks, which it need not keep, but one
+/// that is the root is what was asked for, and a DAG of no blocks would be no DAG.
+fn with_root(root: &NodeKey, totals: Totals) -> Pinned {
+    let inline = root.identity_bytes();
+    let bytes = inline.map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    Pinned { blocks: totals.blocks + u64::from(inline.is_some()), bytes: totals.bytes.saturating_add(bytes) }
 }
 
 fn node_key(root: &RootKey) -> Result<NodeKey, IpfsError> {

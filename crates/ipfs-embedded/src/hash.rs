@@ -30,18 +30,7 @@ pub fn matches(multihash: &Multihash<64>, bytes: &[u8]) -> bool {
 
 /// Whether a block under this multihash can be checked; else the name of what we lack.
 pub fn check_supported(multihash: &Multihash<64>) -> Result<(), String> {
-    let code = multihash.code();
-    if code == IDENTITY {
-        return Ok(());
-    }
-    let Some(function) = supported(code) else {
-        return Err(name(code).map_or_else(|| format!("multihash {code:#x}"), str::to_owned));
-    };
-    let (size, whole) = (usize::from(multihash.size()), function.digest(&[]).size());
-    if (MIN_DIGEST_BYTES..=usize::from(whole)).contains(&size) {
-        return Ok(());
-    }
-    Err(format!("{} with a digest of {size} bytes", name(code).unwrap_or("a hash")))
+    pinrail_spec::check_hash(multihash.code(), multihash.size())
 }
 
 fn supported(code: u64) -> Option<Code> {
@@ -58,39 +47,6 @@ fn supported(code: u64) -> Option<Code> {
             | Code::Blake3_256
     )
     .then_some(function)
-}
-
-/// The name of a multihash code in the multicodec table, for those that are met in the field.
-fn name(code: u64) -> Option<&'static str> {
-    Some(match code {
-        0x11 => "sha1",
-        0x12 => "sha2-256",
-        0x13 => "sha2-512",
-        0x14 => "sha3-512",
-        0x15 => "sha3-384",
-        0x16 => "sha3-256",
-        0x17 => "sha3-224",
-        0x18 => "shake-128",
-        0x19 => "shake-256",
-        0x1a => "keccak-224",
-        0x1b => "keccak-256",
-        0x1c => "keccak-384",
-        0x1d => "keccak-512",
-        0x1e => "blake3",
-        0x20 => "sha2-384",
-        0x22 => "murmur3-x64-64",
-        0x56 => "dbl-sha2-256",
-        0xd4 => "md4",
-        0xd5 => "md5",
-        0x1012 => "sha2-256-trunc254-padded",
-        0x1013 => "sha2-224",
-        0x1053 => "ripemd-160",
-        0xb220 => "blake2b-256",
-        0xb240 => "blake2b-512",
-        0xb260 => "blake2s-256",
-        0xb401 => "poseidon-bls12_381-a2-fc1",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -131,6 +87,17 @@ mod tests {
             let multihash = hash(code, size, b"content").expect("promised");
             assert_eq!(check_supported(&multihash), Ok(()));
             assert_ne!(hash(code, size, b"other"), Some(multihash));
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_as_a_root_is_what_can_be_checked() {
+        for code in (0x10..0x1100).chain([0xb220, 0xb240, 0xb260, 0xb401]) {
+            for size in [1, 19, 20, 28, 32, 33, 48, 64] {
+                let multihash = Multihash::wrap(code, &vec![1; size]).expect("at most 64 bytes");
+                let can = hash(code, size, b"content").is_some();
+                assert_eq!(check_supported(&multihash).is_ok(), can, "{code:#x} with {size} bytes");
+            }
         }
     }
 }

@@ -5,12 +5,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::Reason;
+use crate::{Reason, hash};
 
 /// The multicodec of `libp2p-key`, the codec of IPNS names.
 const LIBP2P_KEY: u64 = 0x72;
-/// The multihash code of `identity`, whose digest is the content itself.
-const IDENTITY: u64 = 0x00;
 /// A longer CID is refused by other nodes, so nobody could read what we accepted.
 const MAX_CID_BYTES: usize = 168;
 /// No text of a CID that we accept is longer: base2 writes eight characters for each byte.
@@ -108,6 +106,12 @@ pub enum CidError {
     /// An IPNS name: its target moves, so it cannot be pinned.
     #[error("this is an IPNS name (codec libp2p-key, 0x72), which cannot be pinned, send the CID that it points at")]
     Ipns,
+    /// A root whose blocks could not be checked: its hash function, or the length of its digest.
+    #[error(
+        "the CID is hashed with {0}, with which content is not checked here, wanted sha2-256, sha2-512, sha3, \
+         blake2b-256 or blake3 with a digest of at least 20 bytes, or identity"
+    )]
+    UnsupportedHash(String),
     /// A digest that our hash functions and other nodes do not hold.
     #[error("the digest has {0} bytes, wanted at most 64")]
     DigestTooLong(u64),
@@ -123,7 +127,9 @@ impl CidError {
             Self::Malformed => Reason::BadRequest,
             Self::UnsupportedCodec(_) => Reason::UnsupportedCodec,
             Self::Ipns => Reason::IpnsNotSupported,
-            Self::UnsupportedBase(_) | Self::DigestTooLong(_) | Self::TooLong(_) => Reason::UnsupportedCid,
+            Self::UnsupportedBase(_) | Self::UnsupportedHash(_) | Self::DigestTooLong(_) | Self::TooLong(_) => {
+                Reason::UnsupportedCid
+            }
         }
     }
 }
@@ -162,12 +168,24 @@ impl Cid {
         if bytes.len() > MAX_CID_BYTES {
             return Err(CidError::TooLong(bytes.len()));
         }
+        if bytes.first() != Some(&1) {
+            // A version 0 in a multibase is one of these: its first byte is that of its hash.
+            return Err(CidError::Malformed);
+        }
         if let Some(length) = digest_length(bytes).filter(|length| *length > 64) {
             return Err(CidError::DigestTooLong(length));
         }
         let mut rest = bytes;
         let cid = cid::Cid::read_bytes(&mut rest).map_err(|_| CidError::Malformed)?;
         if rest.is_empty() && cid.version() == cid::Version::V1 { Ok(cid) } else { Err(CidError::Malformed) }
+    }
+
+    /// Whether the content under it can be held against it: a root that could only fail is better refused.
+    ///
+    /// [`Self::parse`] does not ask, since what was accepted once has to be readable for ever.
+    pub fn check_hash(&self) -> Result<(), CidError> {
+        let hash = self.cid.hash();
+        hash::check_hash(hash.code(), hash.size()).map_err(CidError::UnsupportedHash)
     }
 
     /// The text exactly as it was sent.
@@ -192,7 +210,7 @@ impl Cid {
 
     /// Whether the CID holds its whole content: an identity digest of codec raw.
     pub fn is_whole(&self) -> bool {
-        self.cid.hash().code() == IDENTITY && self.cid.codec() == Codec::Raw.code()
+        self.cid.hash().code() == hash::IDENTITY && self.cid.codec() == Codec::Raw.code()
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::json::Json;
+use crate::json::{Json, JsonError};
 use crate::pin::{MAX_NAME, check_pair, check_text, read_pairs, shorten};
 use crate::query::{self, Parameter};
 use crate::{Cid, RootKey, Status, Timestamp};
@@ -189,8 +189,10 @@ impl Sent {
                 "meta is a Go map printed as text (map[k:v]), wanted a JSON object such as {\"k\":\"v\"}".to_owned()
             );
         }
-        let json = Json::parse(text.as_bytes())
-            .map_err(|error| format!("meta is not JSON, wanted an object such as {{\"k\":\"v\"}}: {error}"))?;
+        let json = Json::parse(text.as_bytes()).map_err(|error| match error {
+            JsonError::Syntax(what) => format!("meta is not JSON, wanted an object such as {{\"k\":\"v\"}}: {what}"),
+            doubled @ JsonError::Doubled(_) => format!("meta: {doubled}"),
+        })?;
         let pairs = read_pairs(json.into_object("meta")?)?;
         pairs.into_iter().try_for_each(|(key, value)| self.take_pair(key, value))
     }

@@ -6,6 +6,18 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use thiserror::Error as ThisError;
+
+/// Why a text was not read.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+pub(crate) enum JsonError {
+    /// No JSON at all, or more than one text.
+    #[error("{0}")]
+    Syntax(String),
+    /// JSON, but a key of an object stands in it twice.
+    #[error("{0}, wanted it once")]
+    Doubled(String),
+}
 
 /// A JSON value whose objects have no doubled keys, at any depth.
 ///
@@ -23,11 +35,18 @@ pub(crate) enum Json {
 
 impl Json {
     /// Read one JSON text with nothing after it.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, JsonError> {
         if text.iter().all(u8::is_ascii_whitespace) {
-            return Err("it is empty, expected JSON".to_owned());
+            return Err(JsonError::Syntax("it is empty".to_owned()));
         }
-        serde_json::from_slice(text).map_err(|error| error.to_string())
+        serde_json::from_slice(text).map_err(|error| {
+            let said = error.to_string();
+            if !error.is_data() {
+                return JsonError::Syntax(said);
+            }
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            JsonError::Doubled(said.strip_suffix(&place).unwrap_or(&said).to_owned())
+        })
     }
 
     /// The type's name in sentences: `found a number`.
@@ -135,20 +154,21 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::Json;
+    use super::{Json, JsonError};
 
     #[test]
     fn refuses_doubled_keys_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
             let error = Json::parse(text.as_bytes()).unwrap_err();
-            assert!(error.starts_with(r#"the key "a" is given twice"#), "{error}");
+            assert!(matches!(error, JsonError::Doubled(_)), "{error:?}");
+            assert_eq!(error.to_string(), r#"the key "a" is given twice, wanted it once"#);
         }
     }
 
     #[test]
     fn refuses_what_is_not_one_json_text() {
         for text in ["", " \n", "{", "{} {}", "{'a':1}", "\u{feff}{}", r#""\ud800""#, "nul"] {
-            assert!(Json::parse(text.as_bytes()).is_err(), "{text:?}");
+            assert!(matches!(Json::parse(text.as_bytes()), Err(JsonError::Syntax(_))), "{text:?}");
         }
         assert!(Json::parse(b"\"\xff\"").is_err());
         assert!(Json::parse("[".repeat(10_000).as_bytes()).is_err());

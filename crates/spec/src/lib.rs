@@ -6,6 +6,7 @@
 mod cid;
 mod failure;
 mod filter;
+mod hash;
 mod json;
 mod multiaddr;
 mod name;
@@ -19,6 +20,7 @@ mod timestamp;
 pub use cid::{Cid, CidError, Codec, RootKey};
 pub use failure::{Failure, FailureBody, Reason};
 pub use filter::{FilterError, Match, NameFilter, PinFilter};
+pub use hash::check_hash;
 pub use multiaddr::{Multiaddr, MultiaddrError};
 pub use name::fold;
 pub use pin::{Pin, PinError};

@@ -55,6 +55,12 @@ impl Multiaddr {
         &self.0
     }
 
+    /// Whether it is where somebody listens on every address (`0.0.0.0`, `::`), which nobody can dial.
+    pub fn is_unspecified(&self) -> bool {
+        let mut parts = self.0.split('/').skip(1);
+        matches!((parts.next(), parts.next()), (Some("ip4" | "ip6"), Some(address)) if is_unspecified_ip(address))
+    }
+
     /// Whether it can be reached from the public internet as far as its text tells.
     ///
     /// A DNS name counts as public; it is judged again at the address it resolves to when it is dialled.
@@ -66,6 +72,11 @@ impl Multiaddr {
             _ => false,
         }
     }
+}
+
+/// Whether `text` is the address that stands for all of a machine's own, of IPv4, IPv6, or one within the other.
+fn is_unspecified_ip(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
 /// Whether `value` can follow `protocol`; of a protocol that is not known here anything can.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::json::Json;
+use crate::json::{Json, JsonError};
 use crate::{Cid, CidError, Multiaddr, Reason};
 
 /// The most characters (not bytes) of a name.
@@ -71,9 +71,12 @@ impl Pin {
     /// Fields that the specification does not know are ignored, and an optional field that is `null`
     /// counts as left out. A doubled key, a wrong type or a value over its limit is an error; of the
     /// origins the first 20 usable ones are kept (see [`Multiaddr`]), those outside the public
-    /// internet only with `allow_private_origins`.
+    /// internet only with `allow_private_origins`. The CID's hash has to be one that blocks are checked with.
     pub fn parse(body: &[u8], allow_private_origins: bool) -> Result<Self, PinError> {
-        let json = Json::parse(body).map_err(|error| format!("the body is not a JSON object: {error}"))?;
+        let json = Json::parse(body).map_err(|error| match error {
+            JsonError::Syntax(what) => format!("the body is not a JSON object: {what}"),
+            doubled @ JsonError::Doubled(_) => format!("the body: {doubled}"),
+        })?;
         let mut fields = json.into_object("the body")?;
         let mut take = |name| fields.remove(name).filter(|value| *value != Json::Null);
 
@@ -81,12 +84,9 @@ impl Pin {
         let name = take("name").map(read_name).transpose()?;
         let origins = take("origins").map(|json| read_origins(json, allow_private_origins));
         let meta = take("meta").map(read_meta).transpose()?;
-        Ok(Self {
-            cid: Cid::parse(&cid.into_string("cid")?)?,
-            name,
-            origins: origins.transpose()?.unwrap_or_default(),
-            meta: meta.unwrap_or_default(),
-        })
+        let cid = Cid::parse(&cid.into_string("cid")?)?;
+        cid.check_hash()?;
+        Ok(Self { cid, name, origins: origins.transpose()?.unwrap_or_default(), meta: meta.unwrap_or_default() })
     }
 }
 
@@ -105,7 +105,7 @@ fn read_origins(json: Json, allow_private: bool) -> Result<Vec<Multiaddr>, Strin
     for (index, item) in sent.into_iter().enumerate() {
         let text = item.into_string(format_args!("origins[{index}]"))?;
         let Ok(origin) = Multiaddr::parse(&text) else { continue };
-        let usable = allow_private || origin.is_public();
+        let usable = !origin.is_unspecified() && (allow_private || origin.is_public());
         if usable && kept.len() < MAX_ORIGINS_KEPT && !kept.contains(&origin) {
             kept.push(origin);
         }

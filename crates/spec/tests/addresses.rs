@@ -31,6 +31,21 @@ fn addresses_end_in_their_peer() {
 }
 
 #[test]
+fn an_address_that_nobody_can_dial_is_known() {
+    for (start, is_so) in [
+        ("/ip4/0.0.0.0/tcp/4001", true),
+        ("/ip6/::/udp/4001/quic-v1", true),
+        ("/ip6/::ffff:0.0.0.0/tcp/1", true),
+        ("/ip4/0.0.0.1/tcp/1", false),
+        ("/ip6/::1/tcp/1", false),
+        ("/dns4/localhost/tcp/1", false),
+        ("", false),
+    ] {
+        assert_eq!(parse(start).unwrap().is_unspecified(), is_so, "{start}");
+    }
+}
+
+#[test]
 fn what_is_not_routed_publicly_is_known() {
     for public in [
         "/ip4/8.8.8.8/tcp/4001",

@@ -57,8 +57,11 @@ fn version_0_is_read_and_is_the_same_root_as_its_version_1() {
     let cid = Cid::parse(&v0).unwrap();
     assert_eq!(cid.as_str(), v0);
     assert_eq!(cid.root(), Cid::parse(&sample().to_string()).unwrap().root());
-    let in_a_multibase = multibase::encode(multibase::Base::Base58Btc, multihash(0x12, &[7; 32]).to_bytes());
-    assert_eq!(Cid::parse(&in_a_multibase), Err(CidError::Malformed));
+    for byte in [7, 67, 200] {
+        let multihash = multihash(0x12, &[byte; 32]).to_bytes();
+        let in_a_multibase = multibase::encode(multibase::Base::Base58Btc, multihash);
+        assert_eq!(Cid::parse(&in_a_multibase), Err(CidError::Malformed), "{in_a_multibase}");
+    }
 }
 
 #[test]
@@ -96,6 +99,26 @@ fn what_is_no_cid_is_told_so() {
         cut_v0,
     ] {
         assert_eq!(Cid::parse(text), Err(CidError::Malformed), "{text:?}");
+    }
+}
+
+#[test]
+fn a_root_that_nobody_here_could_check_is_known_by_its_hash() {
+    let root = |code, digest: &[u8]| Cid::parse(&cid::Cid::new_v1(0x55, multihash(code, digest)).to_string()).unwrap();
+    for (code, length) in [(0x12, 32), (0x12, 20), (0x13, 64), (0x16, 32), (0x1e, 32), (0xb220, 32), (0x00, 3)] {
+        assert_eq!(root(code, &vec![7; length]).check_hash(), Ok(()), "{code:#x} with {length} bytes");
+    }
+    for (code, length, name) in
+        [(0x11, 20, "sha1"), (0x12, 19, "sha2-256 with a digest of 19 bytes"), (0x7777, 32, "multihash 0x7777")]
+    {
+        let refused = root(code, &vec![7; length]).check_hash().unwrap_err();
+        assert_eq!(refused, CidError::UnsupportedHash(name.to_owned()));
+        assert_eq!(refused.reason(), Reason::UnsupportedCid);
+        let told = refused.to_string();
+        assert!(
+            told.contains(name) && told.contains("wanted sha2-256, sha2-512, sha3, blake2b-256 or blake3"),
+            "{told}"
+        );
     }
 }
 

@@ -33,12 +33,7 @@ pub struct ServeArgs {
         default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
     pub literal_status: bool,
     /// Where people ask for pinning access, an address or a sentence
-    #[arg(
-        long,
-        env = "PINRAIL_API_ACCESS_URL",
-        value_name = "TEXT",
-        default_value = "ask the operator of this service"
-    )]
+    #[arg(long, env = "PINRAIL_API_ACCESS_URL", value_name = "TEXT", default_value = "the operator of this service")]
     pub access_url: String,
     /// Which web pages may call the API: * or their origins
     #[arg(long, env = "PINRAIL_API_CORS", value_name = "ORIGIN", value_delimiter = ',', default_value = "*")]

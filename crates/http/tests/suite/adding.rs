@@ -182,6 +182,16 @@ async fn of_the_origins_the_first_twenty_usable_ones_are_kept() {
 }
 
 #[tokio::test]
+async fn an_origin_that_nobody_can_dial_is_passed_over_where_private_ones_are_kept() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let origins = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip4/10.0.0.7/tcp/4001"];
+    let origins = origins.map(|start| format!("{start}/p2p/{PEER}"));
+    let added = api.add(&person, &json!({"cid": cid(1), "origins": origins})).await;
+    assert_eq!(added["pin"]["origins"], json!([origins[2]]));
+}
+
+#[tokio::test]
 async fn before_any_node_ran_nothing_is_kept() {
     let api = Api::without_node(Settings::default()).await;
     let person = api.pinner().await;

@@ -33,7 +33,7 @@ async fn bodies_that_are_no_pins() {
         (r#"{"cid":null}"#.into(), "cid is missing"),
         (r#"{"cid":7}"#.into(), "cid: expected a string, found a number"),
         (r#"{"cid":["a"]}"#.into(), "cid: expected a string, found an array"),
-        (format!(r#"{{"cid":"{cid}","cid":"{cid}"}}"#), r#"the key "cid" is given twice"#),
+        (format!(r#"{{"cid":"{cid}","cid":"{cid}"}}"#), r#"the body: the key "cid" is given twice, wanted it once"#),
         (format!(r#"{{"cid":"{cid}","meta":{{"a":"1","a":"2"}}}}"#), r#"the key "a" is given twice"#),
         (format!(r#"{{"cid":"{cid}","x":{{"a":1,"a":2}}}}"#), r#"the key "a" is given twice"#),
         (format!(r#"{{"cid":"{cid}","name":1}}"#), "name: expected a string, found a number"),
@@ -105,6 +105,21 @@ async fn cids_that_are_no_cids() {
 }
 
 #[tokio::test]
+async fn roots_whose_hash_nobody_here_could_check() {
+    let (api, person) = service().await;
+    for (code, length, name) in [(0x11, 20, "sha1"), (0xd5, 16, "md5"), (0x7777, 32, "multihash 0x7777")] {
+        let multihash = multihash::Multihash::<64>::wrap(code, &vec![7; length]).unwrap();
+        let text = cid::Cid::new_v1(0x55, multihash).to_string();
+        let refused = api.post(&person, "/pins", &json!({"cid": text})).await;
+        let details = refused.failure(400, "UNSUPPORTED_CID");
+        assert!(details.starts_with(&format!("cid: the CID is hashed with {name}, ")), "{details}");
+        assert!(details.contains("wanted sha2-256, "), "{details}");
+        assert_page(&api.list(&person, &format!("cid={text}")).await, 0);
+    }
+    assert_nothing_kept(&api, &person).await;
+}
+
+#[tokio::test]
 async fn names_have_255_characters_at_most() {
     let (api, person) = service().await;
     for letter in ["a", "ü", "\u{1F980}"] {
@@ -171,7 +186,7 @@ async fn queries_that_are_no_filters() {
         ("before=1626290834", "wanted an RFC 3339 date-time"),
         ("meta=[%22invalid%22,%22json%22]", "meta: expected an object, found an array"),
         ("meta=%7B%22app%22:%22a%22,%22n%22:99%7D", "meta[\"n\"]: expected a string, found a number"),
-        ("meta=%7B%22a%22:%221%22,%22a%22:%222%22%7D", "given twice"),
+        ("meta=%7B%22a%22:%221%22,%22a%22:%222%22%7D", r#"meta: the key "a" is given twice, wanted it once"#),
         ("meta=nonsense", "meta is not JSON"),
         ("meta=map[k:v]", "map[k:v]"),
         ("meta[a]=1&meta[a]=2", "given twice"),

@@ -158,7 +158,6 @@ async fn a_new_key_is_known_when_its_first_token_comes() {
     assert_eq!(api.get(&person, "/pins").await.status, 200);
     api.key = SigningKey::new(2, unique());
     api.storage.add_key(&api.key.public(api.clock.now())).await.unwrap();
-    api.clock.advance(Duration::from_secs(2));
     let newer = api.token(person.account, Scopes::pins(), None).await;
     assert_eq!(api.get(&newer, "/pins").await.status, 200);
     assert_eq!(api.get(&person, "/pins").await.status, 200, "a retired key still verifies");
@@ -265,8 +264,8 @@ async fn narrowed_to_reading_and_to_an_hour() {
     api.delete(&reader, &path).await.failure(403, "FORBIDDEN");
     assert_eq!(api.get(&reader, &path).await.status, 200);
     api.clock.advance(Duration::from_hours(1));
-    let late = api.get(&reader, "/pins").await;
-    assert!([401, 403].contains(&late.status.as_u16()), "{}", late.text());
+    // The token is good, it only does not allow this any more: a minted one that expired is 401.
+    api.get(&reader, "/pins").await.failure(403, "FORBIDDEN");
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ mod tests {
         bytes
     }
 
-    /// The CIDs are those of ipfs-unixfs-importer 15 with Helia's settings and chunks of 16 bytes.
+    /// The CIDs are those of ipfs-unixfs-importer 17.1.1 with Helia's settings and chunks of 16 bytes.
     #[test]
     fn trees_of_several_levels_are_those_of_helia() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Files, folders and CARs into a store and out of it again. The CIDs are those of ipfs-unixfs-importer 15 with
+//! Files, folders and CARs into a store and out of it again. The CIDs are those of ipfs-unixfs-importer 17.1.1 with
 //! Helia's settings (version 1, raw leaves, chunks of 1 MiB, 1,024 children).
 
 use std::fs;
