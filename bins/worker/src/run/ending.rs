@@ -17,7 +17,7 @@ fn outcome(ending: &Ending) -> Option<Outcome> {
         Ending::Pinned(pinned) => Outcome::Pinned { size: DagSize { blocks: pinned.blocks, bytes: pinned.bytes } },
         Ending::Released => Outcome::Released,
         Ending::OverQuota => Outcome::OverQuota,
-        Ending::ShutDown => Outcome::Interrupted,
+        Ending::ShutDown | Ending::NotBegun => Outcome::Interrupted,
         Ending::Refused(error) => return refusal(error),
     })
 }

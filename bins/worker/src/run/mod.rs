@@ -9,13 +9,14 @@ mod background;
 mod chores;
 mod ending;
 mod presence;
+mod slots;
 mod step;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,10 @@ pub struct Worker {
     die: Die,
     works: HashMap<RootKey, Work>,
     tasks: JoinSet<Ending>,
+    /// Leases that were taken before there was a slot for them, as they were taken.
+    waiting: VecDeque<RootKey>,
+    /// How many fetches ended since leases were last taken.
+    ended: usize,
     /// Rung when the database or the backend has something new.
     bell: Arc<Notify>,
     last_step: Instant,
@@ -82,6 +87,8 @@ impl Worker {
             die,
             works: HashMap::new(),
             tasks: JoinSet::new(),
+            waiting: VecDeque::new(),
+            ended: 0,
             bell: Arc::new(Notify::new()),
             last_step: Instant::now(),
             last_report: None,
@@ -107,14 +114,14 @@ impl Worker {
 
     /// Wait until the next step is worth its commits.
     ///
-    /// That is 250 ms after the last one if anything happened, sooner if half of the slots have ended, so that many
-    /// small roots are not held up, and a second after it in any case.
+    /// That is 250 ms after the last one if anything happened, sooner if half of the slots have ended and none waits for
+    /// one, so that many small roots are not held up, and a second after it in any case.
     async fn wait(&mut self) {
         let mut rung = false;
         loop {
             let ended = self.works.values().filter(|work| work.ending.is_some()).count();
             let until = match ended {
-                ended if !self.failing && ended * 2 >= self.slots() => return,
+                ended if !self.failing && self.waiting.is_empty() && ended * 2 >= self.slots() => return,
                 ended if !self.failing && (rung || ended > 0) => self.last_step + PACE,
                 _ => self.last_step + IDLE,
             };
@@ -161,8 +168,10 @@ impl Worker {
             Err(problem) => (problem.id(), broken(&problem)),
         };
         if let Some(work) = self.works.values_mut().find(|work| work.is_done_by(id)) {
+            self.ended += usize::from(work.runs());
             work.ending.get_or_insert(ending);
         }
+        self.fill_slots();
     }
 
     /// Take in what ended by now.
@@ -174,6 +183,7 @@ impl Worker {
 
     /// Settle what ends by `deadline`, then stop the rest and give it back as it is.
     async fn drain(&mut self, deadline: Instant) {
+        self.give_back_waiting(|_| true, &Ending::ShutDown);
         while self.works.values().any(|work| work.ending.is_none()) {
             let Ok(Some(joined)) = timeout_at(deadline, self.tasks.join_next_with_id()).await else { break };
             self.note(joined);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::{Lease, LeaseKey, LeaseNews, LeaseTask, Verdict};
+use pinrail_domain::{Lease, LeaseKey, LeaseNews, Verdict};
 use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
 use tokio::time::Instant;
@@ -25,13 +25,15 @@ impl Worker {
         let now = self.storage.now().await?;
         self.be_present(now).await?;
         self.note_ended();
+        self.give_back_late();
         self.read_news().await?;
         self.exchange(now, claim).await
     }
 
     /// Read what a worker has to know of its leases: origins, cancellation, a spent quota.
     async fn read_news(&mut self) -> Result<(), StorageError> {
-        let keys = self.lease_keys(|_| true);
+        // Of what ended, settling tells whether the lease still stood.
+        let keys = self.lease_keys(|work| work.ending.is_none());
         if keys.is_empty() {
             return Ok(());
         }
@@ -51,16 +53,16 @@ impl Worker {
         let (half, until) = (self.policy.lease / 2, now + self.policy.lease);
         let old = self.lease_keys(|work| work.lease.until.since(now) <= half);
         let (settlements, reports) = (self.settlements(now).await, self.reports());
-        let is_pin = |work: &&Work| work.ending.is_none() && work.lease.task != LeaseTask::Release;
-        let slots = self.slots();
-        let free = slots.saturating_sub(self.works.values().filter(is_pin).count());
+        let is_pin = |work: &&Work| work.ending.is_none() && !work.is_release();
+        let capacity = self.capacity();
+        let free = capacity.saturating_sub(self.works.values().filter(is_pin).count());
         let chores = self.chores.due();
         let (storage, node) = (Arc::clone(&self.storage), self.node);
         let (renewed, reported, settled, claimed, done) = tokio::join!(
             unless(old.is_empty(), storage.renew(&old, until)),
             unless(reports.is_empty(), storage.report_progress(&reports)),
             unless(settlements.is_empty(), storage.settle(&settlements, now)),
-            unless(!claim, storage.lease_due(&node, now, until, free, slots)),
+            unless(!claim, storage.lease_due(&node, now, until, free, capacity)),
             do_chores(&*storage, chores, now),
         );
         // What was done is noted, whatever else went wrong: a lease that was taken is held.
@@ -176,11 +178,18 @@ impl Worker {
     async fn note_claimed(&mut self, claimed: Result<Vec<Lease>, StorageError>) -> Result<(), StorageError> {
         for lease in claimed? {
             let root = lease.key.root.clone();
-            debug!(%root, attempt = lease.attempt, releases = (lease.task == LeaseTask::Release), "leased");
+            let mut work = Work::new(lease, self.policy.max_root_bytes);
+            debug!(%root, attempt = work.lease.attempt, releases = work.is_release(), "leased");
             self.lose(&root).await;
-            let work = Work::begin(lease, self.policy.max_root_bytes, &self.backend, &mut self.tasks);
+            if work.is_release() {
+                work.begin(&self.backend, &mut self.tasks);
+            } else {
+                self.waiting.push_back(root.clone());
+            }
             self.works.insert(root, work);
         }
+        self.ended = 0;
+        self.fill_slots();
         Ok(())
     }
 

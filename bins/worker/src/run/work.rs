@@ -8,9 +8,10 @@ use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob, Pinned};
 use pinrail_spec::{Multiaddr, RootKey};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 
 /// How the work on a root ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Ending {
     /// The whole DAG is kept durably.
     Pinned(Pinned),
@@ -22,27 +23,36 @@ pub enum Ending {
     OverQuota,
     /// The worker goes down, so it was stopped.
     ShutDown,
+    /// No slot became free for it in time, so it goes back to the queue.
+    NotBegun,
 }
 
 /// A root that this worker holds a lease of.
-#[derive(Debug)]
 pub struct Work {
     /// The lease.
     pub lease: Lease,
+    /// When it was taken.
+    pub taken: Instant,
     /// How it ended, once it did: it waits to be settled then.
     pub ending: Option<Ending>,
     /// What the storage was last told of it.
     pub reported: Progress,
-    task: AbortHandle,
-    gone: oneshot::Receiver<Infallible>,
+    /// What is to be done, until that is begun.
+    job: Option<PinJob>,
+    doing: Option<Doing>,
     origins: watch::Sender<Vec<Multiaddr>>,
     progress: watch::Receiver<Pinned>,
 }
 
+/// The task that does a work.
+struct Doing {
+    task: AbortHandle,
+    gone: oneshot::Receiver<Infallible>,
+}
+
 impl Work {
-    /// Begin working on `lease` in a task of `tasks`.
-    pub fn begin(lease: Lease, max_bytes: u64, backend: &Arc<dyn IpfsBackend>, tasks: &mut JoinSet<Ending>) -> Self {
-        let (here, gone) = oneshot::channel();
+    /// The work on a lease that was just taken; it waits until it is begun.
+    pub fn new(lease: Lease, max_bytes: u64) -> Self {
         let (origins, job_origins) = watch::channel(match &lease.task {
             LeaseTask::Pin { origins, .. } => origins.clone(),
             LeaseTask::Release => Vec::new(),
@@ -59,31 +69,57 @@ impl Work {
             max_bytes,
             progress: job_progress,
         };
-        let releases = lease.task == LeaseTask::Release;
+        let reported = Progress::default();
+        Self { lease, taken: Instant::now(), ending: None, reported, job: Some(job), doing: None, origins, progress }
+    }
+
+    /// Begin it in a task of `tasks`, unless it was begun before.
+    pub fn begin(&mut self, backend: &Arc<dyn IpfsBackend>, tasks: &mut JoinSet<Ending>) {
+        let Some(job) = self.job.take() else { return };
+        let (here, gone) = oneshot::channel();
+        let releases = self.is_release();
         let backend = Arc::clone(backend);
         let task = tasks.spawn(async move {
             let _here = here;
             if releases { release(&*backend, &job.root, job.epoch).await } else { pin(&*backend, job).await }
         });
-        Self { lease, ending: None, reported: Progress::default(), task, gone, origins, progress }
+        self.doing = Some(Doing { task, gone });
+    }
+
+    /// Whether it unpins.
+    pub fn is_release(&self) -> bool {
+        self.lease.task == LeaseTask::Release
+    }
+
+    /// Whether it waits for a slot.
+    pub const fn waits(&self) -> bool {
+        self.job.is_some() && self.ending.is_none()
+    }
+
+    /// Whether it takes up a slot.
+    pub fn runs(&self) -> bool {
+        self.doing.is_some() && self.ending.is_none() && !self.is_release()
     }
 
     /// Whether `task` is the one that does this work.
     pub fn is_done_by(&self, task: Id) -> bool {
-        self.task.id() == task
+        self.doing.as_ref().is_some_and(|doing| doing.task.id() == task)
     }
 
     /// Stop the task. What it has received stays with the backend for a later attempt.
     pub fn stop(&mut self, ending: Ending) {
-        self.task.abort();
+        if let Some(doing) = &self.doing {
+            doing.task.abort();
+        }
         self.ending.get_or_insert(ending);
     }
 
     /// Stop the task and wait until it is gone: calls for one root are made one after another.
     pub async fn end(self) {
-        self.task.abort();
+        let Some(doing) = self.doing else { return };
+        doing.task.abort();
         // Nothing is ever sent: the task lets go of its half when it ends.
-        let _ = self.gone.await;
+        let _ = doing.gone.await;
     }
 
     /// Tell the task where the root may be found now.

@@ -21,6 +21,7 @@ impl RootQueue for MemoryStorage {
         limit: usize,
         slots: usize,
     ) -> Result<Vec<Lease>, StorageError> {
+        self.answer("lease_due")?;
         Ok(self.step_at(now, |tables| {
             if tables.is_retired(node) {
                 return Vec::new();
@@ -35,6 +36,7 @@ impl RootQueue for MemoryStorage {
     }
 
     async fn renew(&self, leases: &[LeaseKey], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+        self.answer("renew")?;
         Ok(self.step(|tables| {
             let renew = |key: &LeaseKey| match tables.leased_mut(key) {
                 Some(root) => {
@@ -48,10 +50,12 @@ impl RootQueue for MemoryStorage {
     }
 
     async fn read_leases(&self, leases: &[LeaseKey]) -> Result<Vec<LeaseNews>, StorageError> {
+        self.answer("read_leases")?;
         Ok(self.step(|tables| leases.iter().map(|key| tables.news(key)).collect()))
     }
 
     async fn report_progress(&self, reports: &[ProgressReport]) -> Result<(), StorageError> {
+        self.answer("report_progress")?;
         self.step(|tables| {
             for report in reports {
                 if let Some(root) = tables.leased_mut(&report.lease) {
@@ -67,6 +71,7 @@ impl RootQueue for MemoryStorage {
         settlements: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<Result<(), StorageError>>, StorageError> {
+        self.answer("settle")?;
         let settle = |tables: &mut Tables| settlements.iter().map(|one| tables.settle(one, now)).collect();
         Ok(self.step_at(now, settle))
     }

@@ -35,6 +35,8 @@ pub struct MemoryStorage {
     service: ServiceId,
     tables: Mutex<Tables>,
     changed: Notify,
+    /// Calls that are to fail, by the names of their methods.
+    refused: Mutex<Vec<&'static str>>,
 }
 
 impl MemoryStorage {
@@ -44,7 +46,25 @@ impl MemoryStorage {
         let mut bytes = [0; 10];
         bytes[2..].copy_from_slice(&MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let service = ServiceId::new(clock(), bytes);
-        Self { clock, service, tables: Mutex::default(), changed: Notify::new() }
+        Self { clock, service, tables: Mutex::default(), changed: Notify::new(), refused: Mutex::default() }
+    }
+
+    /// Let one call of each of these methods of `RootQueue` fail with `Unavailable`, for tests of those who ask: nothing
+    /// of it is done. A method that is named several times fails as often.
+    pub fn refuse(&self, methods: &[&'static str]) {
+        self.refused.lock().expect("nothing panics with it").extend(methods);
+    }
+
+    /// An error if this call is to fail.
+    fn answer(&self, method: &str) -> Result<(), StorageError> {
+        let mut refused = self.refused.lock().expect("nothing panics with it");
+        match refused.iter().position(|name| *name == method) {
+            Some(place) => {
+                refused.remove(place);
+                Err(StorageError::Unavailable(format!("{method} was to fail")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// An empty storage whose database clock is a clock that a test moves.
@@ -57,7 +77,8 @@ impl MemoryStorage {
     pub(crate) fn fork(&self) -> Self {
         let tables = self.step(|tables| tables.clone());
         let clock = Arc::clone(&self.clock);
-        Self { clock, service: self.service, tables: Mutex::new(tables), changed: Notify::new() }
+        let (tables, refused) = (Mutex::new(tables), Mutex::default());
+        Self { clock, service: self.service, tables, changed: Notify::new(), refused }
     }
 
     /// One atomic step.

@@ -2,6 +2,8 @@
 
 mod backend;
 mod cancelling;
+mod outages;
 mod pinning;
 mod running;
 mod scene;
+mod slots;

@@ -1,7 +1,7 @@
 //! A worker over storage in memory and a scripted backend, with clocks that only the test moves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pinrail_domain::{
@@ -10,6 +10,7 @@ use pinrail_domain::{
 use pinrail_spec::{Cid, Multiaddr, Pin, RootKey, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, PinRequests, StorageError};
 use pinrail_storage_conformance::{MemoryStorage, TestClock};
+use tokio::time::{Instant, timeout_at};
 
 use super::backend::ScriptedBackend;
 use crate::run::Worker;
@@ -100,6 +101,33 @@ impl Scene {
         self.worker.step(true).await
     }
 
+    /// Let the worker go on by itself for so long, as its loop does; how many steps it took.
+    pub async fn run_for(&mut self, time: Duration) -> usize {
+        let end = Instant::now() + time;
+        let mut steps = 0;
+        while Instant::now() < end {
+            if timeout_at(end, self.worker.wait()).await.is_ok() {
+                self.worker.try_step(true).await;
+                steps += 1;
+            }
+        }
+        self.clock.advance(time);
+        steps
+    }
+
+    /// Stop the worker with no time to end anything.
+    pub async fn drain(&mut self) {
+        self.worker.drain(Instant::now()).await;
+    }
+
+    /// What is logged from now on by this thread.
+    pub fn listen(&self) -> Said {
+        let lines = Lines::default();
+        let written = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || written.clone()).finish();
+        Said { lines, _listens: tracing::subscriber::set_default(subscriber) }
+    }
+
     /// Take a step so much later.
     pub async fn step_after(&mut self, time: Duration) {
         self.advance(time).await;
@@ -120,6 +148,33 @@ impl Scene {
     fn random(&mut self) -> [u8; 10] {
         self.made += 1;
         [self.made; 10]
+    }
+}
+
+/// What was logged since somebody listens.
+pub struct Said {
+    lines: Lines,
+    _listens: tracing::subscriber::DefaultGuard,
+}
+
+impl Said {
+    pub fn lines(&self) -> Vec<String> {
+        let bytes = self.lines.0.lock().expect("no test panics with it");
+        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no test panics with it").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
