@@ -24,7 +24,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// When something ends: a time from now, such as `90d`, or a date.
+/// When something ends: a time from now, such as `90d`, or a date, which counts from its midnight in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// So long from now.
@@ -50,8 +50,11 @@ impl FromStr for Expiry {
         if let Ok(duration) = humantime::parse_duration(text) {
             return Ok(Self::After(duration));
         }
-        let moment = Timestamp::parse_floor(text).map(Self::At);
-        moment.ok_or_else(|| anyhow!("neither a time nor a date, wanted one such as 90d or 2027-01-31T00:00:00Z"))
+        let midnight = || Timestamp::parse_floor(&format!("{text}T00:00:00Z"));
+        let moment = Timestamp::parse_floor(text).or_else(midnight).map(Self::At);
+        moment.ok_or_else(|| {
+            anyhow!("neither a time nor a date, wanted one such as 90d, 2031-01-31 or 2031-01-31T12:00:00Z")
+        })
     }
 }
 

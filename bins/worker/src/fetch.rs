@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, anyhow, bail};
 use bytesize::ByteSize;
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Totals};
-use pinrail_ipfs_embedded::{FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, provide};
+use pinrail_ipfs_embedded::{
+    FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
+};
 use pinrail_spec::Cid;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,7 +19,12 @@ use crate::{database, log};
 pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
     log::start(common, "warn")?;
     let cid = Cid::parse(&asked.cid).with_context(|| asked.cid.clone())?;
-    let from = if asked.from.is_empty() { find_own_worker(common).await? } else { asked.from.clone() };
+    if let Some(output) = asked.output.as_ref().filter(|output| !asked.force && output.symlink_metadata().is_ok()) {
+        bail!("{} is there already, wanted another --output, or --force to write over it", output.display());
+    }
+    let own = asked.from.is_empty();
+    let from = if own { find_own_worker(common).await? } else { asked.from.clone() };
+    let from_whom = from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let folder = tempfile::Builder::new().prefix("pinrail-fetch-").tempdir();
     let folder = folder.context("no temporary folder can be made")?;
     let store = BlockStore::open(folder.path(), throw_away())?;
@@ -38,10 +45,19 @@ pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
         max_bytes: u64::MAX,
         progress,
         stall_timeout: asked.timeout,
-        no_source_timeout: asked.timeout.min(NO_SOURCE),
+        // In any case before the time is over, so that it is known why nothing came.
+        no_source_timeout: (asked.timeout / 2).min(if own { OWN_WORKER } else { NO_SOURCE }),
     };
     let late = |_| anyhow!("not here within {}", humantime::format_duration(asked.timeout));
-    let totals = timeout(asked.timeout, node.fetch(request)).await.map_err(late)??;
+    let totals = match timeout(asked.timeout, node.fetch(request)).await.map_err(late)? {
+        Err(FetchError::NotProvided { phase: Phase::Connecting, .. }) if own => {
+            bail!(
+                "the worker of this data folder does not answer at {from_whom}, wanted one that runs, or --from MULTIADDR"
+            )
+        }
+        Err(FetchError::NotProvided { phase: Phase::Connecting, .. }) => bail!("nobody answers at {from_whom}"),
+        fetched => fetched?,
+    };
     println!("fetched {cid}: {} blocks, {}", totals.blocks, ByteSize(totals.bytes));
     if let Some(output) = asked.output.clone() {
         let shown = output.display().to_string();
@@ -51,6 +67,9 @@ pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
     }
     Ok(())
 }
+
+/// How long the worker of this data folder may take to answer.
+const OWN_WORKER: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long a peer that has it is looked for.
 const NO_SOURCE: std::time::Duration = std::time::Duration::from_secs(30);

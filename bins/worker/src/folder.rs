@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use pinrail_domain::NodeId;
 use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
 use pinrail_ipfs_embedded::{Keypair, load_or_create_key};
@@ -51,8 +51,8 @@ impl NodeFolder {
         let path = self.0.join("node/id");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let id = text.trim().parse().with_context(|| format!("{} holds no node id", path.display()))?;
-                Ok(Some(id))
+                let id = text.trim().parse::<NodeId>();
+                Ok(Some(id.map_err(|_| anyhow!("{} holds no node id, wanted a UUID", path.display()))?))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),

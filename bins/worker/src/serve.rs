@@ -21,9 +21,12 @@ use crate::{database, log};
 /// How long the last settlements may take after the drain.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// What is logged unless the settings say otherwise: libp2p's own start is no news to an operator.
+const LOG: &str = "info,libp2p_swarm=warn";
+
 /// Work until told to stop.
 pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
-    log::start(common, "info")?;
+    log::start(common, LOG)?;
     let told_to_stop = told_to_stop()?;
     let folder = NodeFolder::new(&common.data_dir);
     let store = folder.open_blocks(settings.store())?;

@@ -25,7 +25,7 @@ async fn grant(asked: &GrantArgs, storage: &dyn Storage) -> Result<()> {
     let now = storage.now().await?;
     let until = asked.until.map(|until| until.from(now));
     if let Some(past) = until.filter(|until| *until <= now) {
-        bail!("the access would end at {past}, which is past");
+        bail!("the access would end at {past}, which is past: it is {now} now");
     }
     let limits = if asked.unlimited {
         Limits::UNLIMITED

@@ -1,6 +1,6 @@
 //! `node`: list, retire.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use pinrail_domain::{Backend, Node, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::Storage;
@@ -27,7 +27,7 @@ pub async fn run(command: NodeCommand, storage: &dyn Storage) -> Result<()> {
     match command {
         NodeCommand::List { json } => list(&storage.list_nodes().await?, json, now),
         NodeCommand::Retire { id } => {
-            let node = id.parse::<NodeId>().with_context(|| format!("{id:?} is no node id, `node list` shows them"))?;
+            let node = id.parse::<NodeId>().map_err(|_| anyhow!("{id:?} is no node id, `node list` shows them"))?;
             storage.retire_node(&node, now).await?;
             println!("node {node} is retired, what it held is fetched again by others");
             Ok(())

@@ -1,9 +1,9 @@
 //! `token`: mint, list, attenuate, inspect, revoke.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use pinrail_domain::{
-    MintRequest, Minter, NameRestriction, Restrictions, Scope, Scopes, TokenId, TokenRecord, attenuate, inspect,
-    may_mint, mint,
+    KeyState, MintRequest, Minter, NameRestriction, PublicKeyRecord, Restrictions, Scope, Scopes, TokenId, TokenRecord,
+    attenuate, inspect, may_mint, mint,
 };
 use pinrail_spec::{Cid, Timestamp};
 use pinrail_storage::Storage;
@@ -22,6 +22,47 @@ struct Minted<'a> {
     account: &'a str,
     scopes: &'a Scopes,
     expires: Option<Timestamp>,
+}
+
+/// A token of a list, as a script gets it.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    record: TokenRecord,
+    state: State,
+}
+
+/// Whether a token is accepted, and if not why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Valid,
+    Expired,
+    Revoked,
+    /// It ended with the key that signed it.
+    KeyRevoked,
+}
+
+impl State {
+    fn of(record: &TokenRecord, keys: &[PublicKeyRecord], now: Timestamp) -> Self {
+        let is_its_key = |key: &&PublicKeyRecord| key.id == record.key_id;
+        let key_revoked = keys.iter().find(is_its_key).is_none_or(|key| key.state == KeyState::Revoked);
+        match record.expires {
+            _ if record.revoked.is_some() => Self::Revoked,
+            _ if key_revoked => Self::KeyRevoked,
+            Some(expires) if expires <= now => Self::Expired,
+            _ => Self::Valid,
+        }
+    }
+
+    fn describe(self, record: &TokenRecord) -> String {
+        match (self, record.revoked, record.expires) {
+            (Self::Revoked, Some(revoked), _) => format!("revoked {revoked}"),
+            (Self::KeyRevoked, ..) => format!("ended: its key {} was revoked", record.key_id),
+            (Self::Expired, _, Some(expires)) => format!("expired {expires}"),
+            _ => ends(record.expires),
+        }
+    }
 }
 
 /// Mint a token and print it.
@@ -54,22 +95,23 @@ pub async fn mint_token(asked: MintArgs, storage: &dyn Storage, keys: &KeyFolder
 /// List an account's tokens.
 pub async fn list_tokens(account: &str, json: bool, storage: &dyn Storage) -> Result<()> {
     let account = find_account(storage, account).await?;
-    let tokens = storage.list_tokens(&account.id).await?;
+    let (keys, now) = (storage.list_keys().await?, storage.now().await?);
+    let tokens = storage.list_tokens(&account.id).await?.into_iter();
+    let listed = tokens.map(|record| Listed { state: State::of(&record, &keys, now), record }).collect::<Vec<_>>();
     if json {
-        return print_json(&tokens);
+        return print_json(&listed);
     }
-    let row = |token: &TokenRecord| {
-        let state = token.revoked.map_or_else(|| ends(token.expires), |revoked| format!("revoked {revoked}"));
+    let row = |Listed { record, state }: &Listed| {
         [
-            token.id.to_string(),
-            token.name.clone(),
-            token.scopes.to_string(),
-            state,
-            or_dash(token.last_used.as_ref()),
-            token.key_id.to_string(),
+            record.id.to_string(),
+            record.name.clone(),
+            record.scopes.to_string(),
+            state.describe(record),
+            or_dash(record.last_used.as_ref()),
+            record.key_id.to_string(),
         ]
     };
-    let rows = tokens.iter().map(row).collect::<Vec<_>>();
+    let rows = listed.iter().map(row).collect::<Vec<_>>();
     print_table(["ID", "NAME", "SCOPES", "STATE", "LAST USED", "KEY"], &rows, "no token yet");
     Ok(())
 }
@@ -77,11 +119,16 @@ pub async fn list_tokens(account: &str, json: bool, storage: &dyn Storage) -> Re
 /// Narrow a token and print the narrower one.
 pub fn narrow(asked: NarrowArgs) -> Result<()> {
     let cid = asked.cid.map(|cid| Cid::parse(&cid).with_context(|| format!("--cid {cid}"))).transpose()?;
+    let (now, expires) = (now(), asked.expires);
+    let expires = expires.map(|expires| expires.from(now));
+    if let Some(past) = expires.filter(|expires| *expires <= now) {
+        bail!("the token would end at {past}, which is past: it is {now} now");
+    }
     let restrictions = Restrictions {
         operations: asked.read_only.then(|| Scopes::from_iter([Scope::PinsRead])),
         name: asked.name_prefix.map(NameRestriction::Prefix),
         cid: cid.map(|cid| cid.root()),
-        expires: asked.expires.map(|expires| expires.from(now())),
+        expires,
     };
     println!("{}", attenuate(&read_secret(&asked.token)?, &restrictions, random())?);
     Ok(())
@@ -111,7 +158,7 @@ pub fn inspect_token(token: &str, json: bool) -> Result<()> {
 
 /// Revoke a token.
 pub async fn revoke(id: &str, storage: &dyn Storage) -> Result<()> {
-    let token = id.parse::<TokenId>().with_context(|| format!("{id:?} is no token id, `token list` shows them"))?;
+    let token = id.parse::<TokenId>().map_err(|_| anyhow!("{id:?} is no token id, `token list` shows them"))?;
     if storage.find_token(&token).await?.is_none() {
         bail!("there is no token {token}, `pinrail-api token list ACCOUNT` shows those there are");
     }

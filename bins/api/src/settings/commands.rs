@@ -136,6 +136,7 @@ pub enum AccessCommand {
 #[command(after_help = "Examples:
   pinrail-api access grant ada
   pinrail-api access grant ada --requests 5000 --bytes 200GiB --until 90d
+  pinrail-api access grant ada --until 2031-01-31
   pinrail-api access grant ada --unlimited")]
 pub struct GrantArgs {
     /// The account's name
@@ -152,7 +153,7 @@ pub struct GrantArgs {
     /// The most bytes it may have pinned [default: unchanged]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub bytes: Option<u64>,
-    /// When the access ends: a time from now or a date [default: never]
+    /// When the access ends: a time from now, or a date, which counts from midnight UTC [default: never]
     #[arg(long, value_name = "WHEN")]
     pub until: Option<Expiry>,
 }
@@ -206,7 +207,7 @@ pub struct MintArgs {
     /// What it allows, several times for several [default: pins:read, pins:write and pins:delete]
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     pub scope: Vec<Scope>,
-    /// When it ends: a time from now or a date [default: never]
+    /// When it ends: a time from now, or a date, which counts from midnight UTC [default: never]
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<Expiry>,
     /// Print JSON
@@ -232,7 +233,7 @@ pub struct NarrowArgs {
     /// Only pins of this CID
     #[arg(long, value_name = "CID")]
     pub cid: Option<String>,
-    /// Only until then: a time from now or a date
+    /// Only until then: a time from now, or a date, which counts from midnight UTC
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<Expiry>,
 }
@@ -258,6 +259,7 @@ pub enum KeyCommand {
     #[command(after_help = "Example:\n  pinrail-api key rotate && pinrail-api key revoke 3")]
     Revoke {
         /// Its id, as `key list` shows it
+        #[arg(value_parser = key_id)]
         id: u32,
     },
 }
@@ -280,12 +282,17 @@ pub enum NodeCommand {
     },
 }
 
+fn key_id(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| anyhow!("not the id of a key, wanted a number as `key list` shows it"))
+}
+
 /// Read a time such as `90s`.
 pub fn duration(text: &str) -> Result<Duration> {
     humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
 }
 
-fn size(text: &str) -> Result<u64> {
+/// Read a size such as `32GiB`, in bytes.
+pub fn size(text: &str) -> Result<u64> {
     let size = text.parse::<ByteSize>().map_err(|_| anyhow!("not a size, wanted one such as 500MiB or 32GiB"))?;
     Ok(size.as_u64())
 }

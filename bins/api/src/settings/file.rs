@@ -6,12 +6,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow};
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory};
 use toml::{Table, Value};
 
-use super::{Cli, Common, FOREIGN, SECTION};
+use super::{Cli, Common, FOREIGN, SECTION, refusal, worker};
 
 /// A settings file that was read.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Entry {
     is_common: bool,
     /// What the program calls it.
     id: String,
+    /// Where it stands: `log`, or `[api] listen`.
+    name: String,
     /// The flags that say the same.
     flags: Vec<OsString>,
 }
@@ -57,8 +60,14 @@ impl File {
         for entry in self.entries() {
             let entry = entry?;
             match (entry.is_common, called) {
-                (true, _) if !is_said(matches, &entry.id) => common.extend(entry.flags),
-                (false, Some(called)) if !is_said(called, &entry.id) => arguments.extend(entry.flags),
+                (true, _) if !is_said(matches, &entry.id) => {
+                    self.judge(&entry)?;
+                    common.extend(entry.flags);
+                }
+                (false, Some(called)) if !is_said(called, &entry.id) => {
+                    self.judge(&entry)?;
+                    arguments.extend(entry.flags);
+                }
                 _ => {}
             }
         }
@@ -69,22 +78,28 @@ impl File {
 
     /// Everything that is wrong with the file, each in one line.
     pub fn problems(&self) -> Vec<String> {
-        let judge = |entry: Result<Entry>| {
-            let entry = entry?;
-            let words = if entry.is_common { &["pinrail-api", "check"] } else { &["pinrail-api", SECTION.1] };
-            let arguments = words.iter().map(OsString::from).chain(entry.flags);
-            Cli::command().try_get_matches_from(arguments).map(drop).map_err(|problem| self.blame(&problem))
-        };
-        self.entries()
-            .into_iter()
-            .filter_map(|entry| judge(entry).err())
-            .map(|problem| format!("{problem:#}"))
-            .collect()
+        let own = self.entries().into_iter().filter_map(|entry| entry.and_then(|entry| self.judge(&entry)).err());
+        let foreign = self.table.get(FOREIGN).map(worker::problems).unwrap_or_default();
+        let foreign = foreign.into_iter().map(|problem| self.wrong(&problem));
+        own.chain(foreign).map(|problem| format!("{problem:#}")).collect()
     }
 
-    /// What was wrong: the arguments alone were right, so it is the file.
-    pub fn blame(&self, problem: &clap::Error) -> Error {
-        anyhow!("{}: {}", self.path.display(), first_line(problem))
+    /// Read one setting by itself, so that what is wrong with it can be told with its place.
+    fn judge(&self, entry: &Entry) -> Result<()> {
+        let arguments = ["pinrail-api", SECTION.1].iter().map(OsString::from).chain(entry.flags.iter().cloned());
+        let Err(problem) = Cli::command().try_get_matches_from(arguments) else { return Ok(()) };
+        // A variable of the environment may be wrong too, which is another matter.
+        let flag = format!("--{}", entry.id.replace('_', "-"));
+        let blamed = problem.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        if blamed.split([' ', '=']).next() == Some(&flag) {
+            return Err(self.wrong(&format!("{} {}", entry.name, refusal::of_value(&problem))));
+        }
+        Ok(())
+    }
+
+    /// Something that is wrong with the file.
+    pub fn wrong(&self, what: &str) -> Error {
+        anyhow!("{}: {what}", self.path.display())
     }
 
     /// The settings in the file, those that are none as errors.
@@ -96,34 +111,47 @@ impl File {
         for (key, value) in self.table.iter().filter(|(key, _)| *key != FOREIGN) {
             match value {
                 Value::Table(table) if key == section => {
-                    let named = |key: &String| format!("{section}.{key}");
-                    entries.extend(table.iter().map(|(key, value)| self.entry(&serve, key, &named(key), value)));
+                    for (key, value) in table {
+                        entries.push(self.entry(&serve, Some(section), key, value));
+                    }
                 }
-                _ if key == section => entries
-                    .push(Err(anyhow!("{}: {section} is a value, wanted a section [{section}]", self.path.display()))),
-                value => entries.push(self.entry(&command, key, key, value)),
+                _ if key == section => {
+                    entries.push(Err(self.wrong(&format!("{section} is a value, wanted a section [{section}]"))));
+                }
+                Value::Table(_) => {
+                    let wanted = format!("[{key}] is no section, wanted [{section}] or [{FOREIGN}]");
+                    entries.push(Err(self.wrong(&wanted)));
+                }
+                _ if settings(&serve).contains(&key.as_str()) => {
+                    let wanted = format!("{key} stands above all sections, wanted it under [{section}]");
+                    entries.push(Err(self.wrong(&wanted)));
+                }
+                value => entries.push(self.entry(&command, None, key, value)),
             }
         }
         entries
     }
 
-    fn entry(&self, command: &Command, key: &str, name: &str, value: &Value) -> Result<Entry> {
-        let is_setting = |argument: &&Arg| argument.get_env().is_some() && argument.get_id() != "config";
-        let settings = command.get_arguments().filter(is_setting);
-        let names = settings.filter_map(Arg::get_long).collect::<Vec<_>>();
+    fn entry(&self, command: &Command, section: Option<&str>, key: &str, value: &Value) -> Result<Entry> {
+        let name = section.map_or_else(|| key.to_owned(), |section| format!("[{section}] {key}"));
+        let names = settings(command);
         if !names.contains(&key) {
-            bail!("{}: {name} is no setting, wanted one of {}", self.path.display(), names.join(", "));
+            return Err(self.wrong(&format!("{name} is no setting, wanted one of {}", names.join(", "))));
         }
         let values = match value {
             Value::Array(values) => values.iter().map(text).collect::<Option<Vec<_>>>(),
             value => text(value).map(|text| vec![text]),
         };
-        let values = values.ok_or_else(|| {
-            anyhow!("{}: {name} is a table or a date, wanted text, a number or a list of them", self.path.display())
-        })?;
-        let flags = values.into_iter().map(|value| OsString::from(format!("--{key}={value}"))).collect();
-        Ok(Entry { is_common: key == name, id: key.replace('-', "_"), flags })
+        let wanted = || self.wrong(&format!("{name} is a table or a date, wanted text, a number or a list of them"));
+        let flags = values.ok_or_else(wanted)?.into_iter().map(|value| OsString::from(format!("--{key}={value}")));
+        Ok(Entry { is_common: section.is_none(), id: key.replace('-', "_"), flags: flags.collect(), name })
     }
+}
+
+/// What a command reads from the file.
+fn settings(command: &Command) -> Vec<&str> {
+    let is_setting = |argument: &&Arg| argument.get_env().is_some() && argument.get_id() != "config";
+    command.get_arguments().filter(is_setting).filter_map(Arg::get_long).collect()
 }
 
 /// Whether a flag or the environment has said it.
@@ -131,13 +159,8 @@ fn is_said(matches: &ArgMatches, id: &str) -> bool {
     matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
-/// What is wrong, without the usage that clap shows below it.
-pub fn first_line(problem: &clap::Error) -> String {
-    let text = problem.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-}
-
-fn text(value: &Value) -> Option<String> {
+/// A value as a flag would give it.
+pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),

@@ -2,9 +2,11 @@
 
 mod commands;
 mod file;
+mod refusal;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,24 +49,27 @@ Example, from nothing to a running service:
 Every setting has a flag, a variable of the environment and a key in <data-dir>/pinrail.toml; the first one of
 these that is there counts. docs/operating.md lists them.";
 
+/// Stands above them in every help, below what the command itself takes.
+const HEADING: &str = "Options of every command";
+
 /// Settings of every command.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The folder with the signing keys, the settings and, with SQLite, the database
-    #[arg(long, global = true, env = "PINRAIL_DATA_DIR", value_name = "DIR", default_value = ".pinrail")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATA_DIR", value_name = "DIR", default_value = ".pinrail")]
     pub data_dir: PathBuf,
     /// The settings file [default: <data-dir>/pinrail.toml, if it is there]
-    #[arg(long, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The database [default: sqlite:<data-dir>/pinrail.db]
-    #[arg(long, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
     pub database: Option<String>,
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,pinrail_http=debug`) [default:
     /// info, and warn for other commands than serve]
-    #[arg(long, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     /// How to log
-    #[arg(long, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
 
@@ -93,7 +98,8 @@ pub enum LogFormat {
 /// or when an argument is wrong. For `check` a file that is wrong is passed over: it says all that is wrong.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
     let mut arguments = arguments.into_iter().collect::<Vec<_>>();
-    let matches = Cli::command().get_matches_from(&arguments);
+    let matches = Cli::command().try_get_matches_from(&arguments);
+    let matches = matches.unwrap_or_else(|problem| refusal::tell(problem, &Cli::command()));
     let cli = Cli::from_arg_matches(&matches)?;
     match add_file(&cli.common, &mut arguments, &matches) {
         Ok(matches) => Ok(Cli::from_arg_matches(&matches)?),
@@ -105,7 +111,9 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
 fn add_file(common: &Common, arguments: &mut Vec<OsString>, matches: &ArgMatches) -> Result<ArgMatches> {
     let Some(file) = file::find(common)? else { return Ok(matches.clone()) };
     file.add_to(arguments, matches)?;
-    Cli::command().try_get_matches_from(&*arguments).map_err(|problem| file.blame(&problem))
+    // The arguments alone were right, so it is the file.
+    let read = Cli::command().try_get_matches_from(&*arguments);
+    read.map_err(|problem| file.wrong(&refusal::in_one_line(&problem)))
 }
 
 /// Everything that is wrong with the settings file and with what the environment says to `serve`.
@@ -115,7 +123,7 @@ pub fn problems(common: &Common) -> Vec<String> {
         Err(problem) => vec![format!("{problem:#}")],
     };
     if let Err(problem) = Cli::command().try_get_matches_from(["pinrail-api", SECTION.1]) {
-        problems.push(format!("the environment: {}", file::first_line(&problem)));
+        problems.push(format!("the environment: {}", refusal::in_one_line(&problem)));
     }
     problems
 }

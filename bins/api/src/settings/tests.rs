@@ -6,6 +6,7 @@ use std::fs;
 
 use clap::{Arg, Command, CommandFactory};
 
+use super::worker::{self, SETTINGS};
 use super::{Cli, Command as Asked, SECTION, ServeArgs, read};
 
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
@@ -61,6 +62,36 @@ fn the_document_names_every_setting_with_its_default() {
     assert_eq!(documented("Of pinrail-api serve"), defined(serve, &format!("{section}.")));
 }
 
+#[test]
+fn check_knows_every_setting_of_the_worker() {
+    let mut known = SETTINGS.map(|(name, _)| format!("--{name}"));
+    known.sort_unstable();
+    assert_eq!(documented("Of pinrail-worker serve").into_keys().collect::<Vec<_>>(), known);
+}
+
+#[test]
+fn what_is_wrong_in_the_workers_section_is_said_with_its_name() {
+    let right = "listen = ['/ip4/127.0.0.1/tcp/1']\nslots = 3\nallow-private = true\nlease = '60s'\nreserve = '1GiB'";
+    for (section, wanted) in [
+        (right, None),
+        ("slot = 3", Some("[worker] slot is no setting, wanted one of health, listen, ")),
+        ("slots = 'many'", Some("[worker] slots is \"many\": not a number")),
+        ("slots = [1]", Some("[worker] slots is a list, a table or a date, wanted a number")),
+        ("lease = 60", Some("[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h")),
+        ("reserve = 'much'", Some("[worker] reserve is \"much\": not a size, wanted one such as 500MiB or 32GiB")),
+        ("allow-private = 'perhaps'", Some("[worker] allow-private is \"perhaps\": neither true nor false")),
+        ("listen = [1]", Some("[worker] listen is a list of other things than text")),
+    ] {
+        let table = section.parse::<toml::Table>().expect("TOML");
+        let found = worker::problems(&toml::Value::Table(table));
+        match wanted {
+            None => assert_eq!(found, [""; 0]),
+            Some(wanted) => assert!(found.len() == 1 && found[0].starts_with(wanted), "{section}: {found:?}"),
+        }
+    }
+    assert_eq!(worker::problems(&toml::Value::Integer(3)), ["worker is a value, wanted a section [worker]"]);
+}
+
 /// The settings of `serve`, with this text in the file.
 fn serve(file: &str, arguments: &[&str]) -> anyhow::Result<ServeArgs> {
     let folder = tempfile::tempdir()?;
@@ -88,13 +119,19 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
-        ("[api]\nlistn = 'x'\n", "api.listn is no setting, wanted one of listen, "),
+        ("[api]\nlistn = 'x'\n", "[api] listn is no setting, wanted one of listen, "),
         ("colour = 'red'\n", "colour is no setting, wanted one of data-dir, database, log, log-format"),
-        ("[api]\nin-flight = 0\n", "invalid value '0' for '--in-flight <N>': 0 is not in 1.."),
-        ("[api]\nlisten = { port = 1 }\n", "api.listen is a table or a date, wanted text, a number or a list of them"),
+        ("cors = '*'\n", "cors stands above all sections, wanted it under [api]"),
+        ("[wroker]\nslots = 1\n", "[wroker] is no section, wanted [api] or [worker]"),
+        ("log-format = 'xml'\n", "log-format is \"xml\", wanted one of text, json"),
+        ("[api]\nin-flight = 0\n", "[api] in-flight is \"0\": 0 is not in 1.."),
+        (
+            "[api]\nlisten = { port = 1 }\n",
+            "[api] listen is a table or a date, wanted text, a number or a list of them",
+        ),
         ("api = 3\n", "api is a value, wanted a section [api]"),
         ("[api\n", "line 1: "),
-        ("[api]\nwrite-rate = 'fast'\n", "not a rate, wanted one such as 200/1000"),
+        ("[api]\nwrite-rate = 'fast'\n", "[api] write-rate is \"fast\": not a rate, wanted one such as 200/1000"),
     ];
     for (file, wanted) in cases {
         let error = format!("{:#}", serve(file, &[]).expect_err(file));

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::nobody::Unprivileged;
+
 /// `pinrail-api` on a data folder of its own.
 pub struct Api {
     folder: TempDir,
@@ -69,6 +71,20 @@ impl Api {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
         failed(&run(command, ""), arguments)
+    }
+
+    /// What it says when it fails without the rights of root.
+    pub fn fails_as(&self, program: &Unprivileged, arguments: &[&str]) -> String {
+        let mut command = program.command();
+        command.env_clear().arg("--data-dir").arg(self.folder.path()).args(arguments);
+        failed(&run(command, ""), arguments)
+    }
+
+    /// What it says of arguments that cannot be read.
+    pub fn refuses(&self, arguments: &[&str]) -> String {
+        let output = run(self.command(arguments), "");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
+        text(&output.stderr)
     }
 
     /// What `check` says when it finds something.

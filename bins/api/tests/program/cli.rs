@@ -137,14 +137,12 @@ fn check_says_all_that_is_wrong_at_once() {
     assert!(found.contains("error: there are 2 problems"), "{found}");
     api.prints(&["key", "rotate"]);
     assert!(!api.check().contains("no signing key"));
-    let file = "colour = 'red'\n[api]\nlisten = 'here'\nin-flight = 0\n";
+    let file = "colour = 'red'\n[api]\nlisten = 'here'\nin-flight = 0\n[worker]\ncolour = 1\n";
     std::fs::write(api.path("pinrail.toml"), file).expect("it is ours");
     let found = api.check();
     assert!(found.contains("colour is no setting"), "{found}");
-    assert!(
-        found.contains("'here' for '--listen <ADDRESS>'") && found.contains("'0' for '--in-flight <N>'"),
-        "{found}"
-    );
+    assert!(found.contains("[api] listen is \"here\": ") && found.contains("[api] in-flight is \"0\": "), "{found}");
+    assert!(found.contains("[worker] colour is no setting"), "{found}");
     assert!(found.contains("no IPFS node is registered"), "{found}");
     std::fs::write(api.path("pinrail.db"), "not a database, but long enough to be looked at").expect("it is ours");
     assert!(api.check().contains("is not a SQLite database"), "{}", api.check());
@@ -155,25 +153,91 @@ fn errors_are_one_line_that_says_what_would_be_right() {
     let api = Api::migrated();
     api.prints(&["account", "add", "ada"]);
     let long = "x".repeat(65);
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["account", "show", "bob"], "there is no account \"bob\", `pinrail-api account list` shows those there are"),
         (&["account", "add", "ada"], "is already there"),
         (&["account", "add", &long], "the name has 65 characters, wanted 1 to 64"),
         (&["account", "add", "eve", "--email", "eve"], "the e-mail address has no @"),
-        (&["access", "grant", "ada", "--until", "2001-01-01T00:00:00Z"], "which is past"),
+        (&["access", "grant", "ada", "--until", "2001-01-01T00:00:00Z"], "which is past: it is 20"),
+        (&["access", "grant", "ada", "--until", "2020-01-01"], "would end at 2020-01-01T00:00:00.000Z, which is past"),
+        (
+            &["token", "attenuate", "x", "--expires", "2020-01-01"],
+            "would end at 2020-01-01T00:00:00.000Z, which is past",
+        ),
         (&["token", "mint", "ada", "--name", "x", "--expires", "2001-01-01T00:00:00Z"], "which is past"),
         (&["token", "mint", "ada", "--name", "x", "--scope", "admin"], "needs an account with the role administrator"),
-        (&["token", "revoke", "x"], "\"x\" is no token id"),
+        (&["token", "revoke", "x"], "\"x\" is no token id, `token list` shows them\n"),
+        (&["node", "retire", "x"], "\"x\" is no node id, `node list` shows them\n"),
         (&["token", "revoke", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "there is no token 0193a5c1"),
         (&["key", "revoke", "9"], "is not there"),
         (&["node", "retire", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "is not there"),
         (&["account", "list", "--database", "postgres://x"], "wanted sqlite:<path>"),
+        (
+            &["token", "attenuate", "x", "--cid", "y"],
+            "error: --cid y: not a CID, wanted one of version 0 or 1 such as ",
+        ),
     ];
     for (arguments, wanted) in cases {
         let error = api.fails(arguments);
         assert!(error.starts_with("error: ") && error.contains(wanted), "{arguments:?}: {error}");
         assert_eq!(error.trim_end().lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_told_in_one_line() {
+    let api = Api::new();
+    let cases: [(&[&str], &str); 8] = [
+        (&["nope"], "error: unrecognized subcommand 'nope'"),
+        (&["acount", "add"], "a similar subcommand exists: 'account'"),
+        (&["serve", "--colour"], "error: unexpected argument '--colour' found"),
+        (&["token", "mint"], "required arguments were not provided: --name <NAME>, <ACCOUNT>"),
+        (&["migrate", "x"], "error: invalid value 'x' for '[STEP]' [possible values: run, status, revert]"),
+        (&["key", "revoke", "x"], "not the id of a key, wanted a number as `key list` shows it"),
+        (
+            &["access", "grant", "ada", "--until", "soon"],
+            "neither a time nor a date, wanted one such as 90d, 2031-01-31",
+        ),
+        (&["access", "grant", "ada", "--bytes", "much"], "not a size, wanted one such as 500MiB or 32GiB"),
+    ];
+    for (arguments, wanted) in cases {
+        let error = api.refuses(arguments);
+        assert!(error.starts_with("error: ") && error.contains(wanted), "{arguments:?}: {error}");
+        assert!(error.ends_with("; --help tells more\n") && error.trim_end().lines().count() == 1, "{error}");
+        assert!(!error.contains("openapi"), "what is hidden is not suggested: {error}");
+    }
+}
+
+#[test]
+fn what_a_command_takes_stands_before_what_all_of_them_take() {
+    let api = Api::new();
+    for words in COMMANDS {
+        let help = api.prints(&[words, &["--help"]].concat());
+        let (own, common) = help.split_once("Options of every command:").expect("a heading of its own");
+        for flag in ["--data-dir", "--config", "--database", "--log ", "--log-format"] {
+            assert!(!own.contains(&format!("  {flag}")) && common.contains(flag), "{words:?}: {flag} in {help}");
+        }
+        assert!(own.contains("--help"), "{words:?}: {help}");
+    }
+}
+
+#[test]
+fn a_list_of_tokens_tells_which_ended_with_their_key() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    api.prints(&["token", "mint", "ada", "--name", "old"]);
+    api.prints(&["key", "rotate"]);
+    api.prints(&["token", "mint", "ada", "--name", "new", "--expires", "2999-01-31"]);
+    api.prints(&["key", "revoke", "1"]);
+    let told = api.prints(&["token", "list", "ada"]);
+    let line = |name: &str| told.lines().find(|line| line.contains(name)).expect("it is listed");
+    assert!(line("old").contains("ended: its key 1 was revoked"), "{told}");
+    assert!(line("new").contains("expires 2999-01-31T00:00:00.000Z"), "{told}");
+    let list = api.json(&["token", "list", "ada", "--json"]);
+    let states = list.as_array().expect("a list").iter().map(|token| (token["name"].as_str(), token["state"].as_str()));
+    let mut states = states.collect::<Vec<_>>();
+    states.sort_unstable();
+    assert_eq!(states, [(Some("new"), Some("valid")), (Some("old"), Some("key-revoked"))]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The settings: a flag wins over the environment, that over the file `pinrail.toml`.
 
 mod file;
+mod refusal;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -43,24 +44,27 @@ Examples:
 Every setting has a flag, a variable of the environment and a key in <data-dir>/pinrail.toml; the first one of
 these that is there counts. docs/operating.md lists them.";
 
+/// Stands above them in every help, below what the command itself takes.
+const HEADING: &str = "Options of every command";
+
 /// Settings of every command.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The folder with the node's key and blocks, the settings and, with SQLite, the database
-    #[arg(long, global = true, env = "PINRAIL_DATA_DIR", value_name = "DIR", default_value = ".pinrail")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATA_DIR", value_name = "DIR", default_value = ".pinrail")]
     pub data_dir: PathBuf,
     /// The settings file [default: <data-dir>/pinrail.toml, if it is there]
-    #[arg(long, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The database [default: sqlite:<data-dir>/pinrail.db]
-    #[arg(long, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
     pub database: Option<String>,
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,libp2p=debug`) [default: info,
     /// and warn for other commands than serve]
-    #[arg(long, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     /// How to log
-    #[arg(long, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
 
@@ -103,10 +107,13 @@ pub enum Command {
 /// or when an argument is wrong.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
     let mut arguments = arguments.into_iter().collect::<Vec<_>>();
-    let matches = Cli::command().get_matches_from(&arguments);
+    let matches = Cli::command().try_get_matches_from(&arguments);
+    let matches = matches.unwrap_or_else(|problem| refusal::tell(problem, &Cli::command()));
     let common = Common::from_arg_matches(&matches)?;
     let Some(file) = file::find(&common)? else { return Ok(Cli::from_arg_matches(&matches)?) };
     file.add_to(&mut arguments, &matches)?;
-    let matches = Cli::command().try_get_matches_from(&arguments).map_err(|problem| file.blame(&problem))?;
+    // The arguments alone were right, so it is the file.
+    let matches = Cli::command().try_get_matches_from(&arguments);
+    let matches = matches.map_err(|problem| file.wrong(&refusal::in_one_line(&problem)))?;
     Ok(Cli::from_arg_matches(&matches)?)
 }

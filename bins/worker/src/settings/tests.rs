@@ -92,10 +92,15 @@ fn the_defaults_are_the_ones_of_the_policy() {
 #[test]
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
-        ("[worker]\nslot = 3\n", "worker.slot is no setting, wanted one of health, listen, "),
-        ("[worker]\nslots = 0\n", "invalid value '0' for '--slots <N>': 0 is not in 1..=4096"),
-        ("[worker]\nlease = 60\n", "not a time, wanted one such as 90s, 5m or 24h"),
-        ("[worker]\nreserve = 'much'\n", "not a size, wanted one such as 500MiB or 32GiB"),
+        ("[worker]\nslot = 3\n", "[worker] slot is no setting, wanted one of health, listen, "),
+        ("slots = 3\n", "slots stands above all sections, wanted it under [worker]"),
+        ("[ap]\nlisten = 1\n", "[ap] is no section, wanted [worker] or [api]"),
+        ("[worker]\nslots = 0\n", "[worker] slots is \"0\": 0 is not in 1..=4096"),
+        ("[worker]\nlease = 60\n", "[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h"),
+        (
+            "[worker]\nreserve = 'much'\n",
+            "[worker] reserve is \"much\": not a size, wanted one such as 500MiB or 32GiB",
+        ),
     ];
     for (file, wanted) in cases {
         let error = format!("{:#}", serve(file, &[]).expect_err(file));

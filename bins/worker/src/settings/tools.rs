@@ -41,9 +41,12 @@ pub struct FetchArgs {
     /// Who has it, several times for several peers [default: the worker of this data folder]
     #[arg(long, value_name = "MULTIADDR", value_parser = peer_address)]
     pub from: Vec<Multiaddr>,
-    /// Where to write the file or folder
+    /// Where to write the file or folder; nothing may be there yet
     #[arg(long, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// Write over what is at --output; of a folder the files of the same names
+    #[arg(long, requires = "output")]
+    pub force: bool,
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,

@@ -1,6 +1,7 @@
 //! The built program: its tools, and how it pins, serves, stops and is killed.
 
 mod home;
+mod nobody;
 mod program;
 mod serving;
 mod tools;

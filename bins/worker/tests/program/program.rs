@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::nobody::Unprivileged;
+
 /// Longer than anything here takes on a busy machine.
 pub const LONG: Duration = Duration::from_mins(2);
 
@@ -28,8 +30,17 @@ pub fn prints(data: &Path, arguments: &[&str]) -> String {
 
 /// The one line that it says when it fails.
 pub fn fails(data: &Path, arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } = command(data, arguments).output().expect("it starts");
-    assert_eq!(status.code(), Some(1), "{arguments:?}: {}", text(&stdout));
+    failed(&mut command(data, arguments))
+}
+
+/// The one line that it says when it fails without the rights of root.
+pub fn fails_as(program: &Unprivileged, data: &Path, arguments: &[&str]) -> String {
+    failed(program.command().env_clear().arg("--data-dir").arg(data).args(arguments).stdin(Stdio::null()))
+}
+
+fn failed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("it starts");
+    assert_eq!(status.code(), Some(1), "{command:?}: {}", text(&stdout));
     let error = text(&stderr);
     assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{error}");
     error

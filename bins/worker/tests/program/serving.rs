@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use pinrail_spec::Status;
+use pinrail_storage_diesel::migrate;
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::program::{LONG, Running, command, fails, prints, write_file};
+use crate::nobody::{ReadOnly, Unprivileged};
+use crate::program::{LONG, Running, command, fails, fails_as, prints, write_file};
 
 fn get(url: &str) -> (u16, Value) {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).proxy(None);
@@ -102,11 +104,64 @@ async fn a_second_worker_and_a_port_in_use_are_said_in_one_line() {
     let error = fails(&data, &["serve", "--health", &health]);
     assert!(error.starts_with(&format!("error: cannot listen on {health} for /health: ")), "{error}");
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
-    let error = fails(&data, &["serve", "--health", "127.0.0.1:0", "--listen", &listen, "--log", "off"]);
+    let error = fails(&data, &["serve", "--health", "127.0.0.1:0", "--listen", &listen]);
     assert!(error.starts_with(&format!("error: cannot listen on {listen}: ")), "{error}");
     let (_worker, _) = Running::serve(&data);
     let error = fails(&data, &["serve", "--health", "127.0.0.1:0"]);
-    assert!(error.contains("is in use by another process, wanted one worker for each folder"), "{error}");
+    let blocks = data.join("blocks");
+    let told = format!(
+        "error: block store {} is in use by another process, wanted one worker for each folder\n",
+        blocks.display()
+    );
+    assert_eq!(error, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_that_cannot_be_written_is_said_in_one_line() {
+    let home = Home::new().await;
+    let (mut worker, _) = Running::serve(&home.data());
+    worker.kill();
+    fs::set_permissions(home.path(""), PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let programs = tempfile::tempdir().expect("a folder");
+    let program = Unprivileged::new(Path::new(env!("CARGO_BIN_EXE_pinrail-worker")), programs.path());
+    let serve = ["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
+    let _locked = ReadOnly::new(home.data());
+    let error = fails_as(&program, &home.data(), &serve);
+    assert!(error.contains(&home.data().join("blocks").display().to_string()), "{error}");
+    assert!(error.contains("cannot be written") || error.contains("Permission denied"), "{error}");
+    let empty = home.path("empty");
+    fs::create_dir(&empty).expect("a folder of ours");
+    let _locked = ReadOnly::new(empty.clone());
+    let error = fails_as(&program, &empty, &serve);
+    let told = format!("error: the folder {} cannot be made: ", empty.join("blocks").display());
+    assert!(error.starts_with(&told), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_program_holds_is_said_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("pinrail.db");
+    migrate(&database).expect("a new database");
+    let file = fs::File::options().read(true).write(true).open(&database).expect("it is there");
+    // SQLite's own locks are of this kind; whoever has the whole file has them all.
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
+    let error = fails(folder.path(), &["serve", "--health", "127.0.0.1:0"]);
+    assert_eq!(error, format!("error: another program holds the database {}, stop it first\n", database.display()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_does_not_run_is_said_to_whoever_fetches_from_it() {
+    let home = Home::new().await;
+    let (mut worker, _) = Running::serve(&home.data());
+    let here = ["fetch", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", "--timeout", "4s"];
+    let error = fails(&home.data(), &here);
+    assert!(!error.contains("does not answer"), "it answers that it has nothing: {error}");
+    worker.kill();
+    let error = fails(&home.data(), &here);
+    assert!(
+        error.starts_with("error: the worker of this data folder does not answer at /ip4/127.0.0.1/tcp/"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

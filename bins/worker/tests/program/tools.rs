@@ -38,6 +38,16 @@ fn a_file_and_a_folder_are_provided_and_fetched() {
         let read = |name: &str| fs::read(folder.path().join(name)).expect("it was written");
         assert!(read(a) == read(b), "{a} and {b} differ");
     };
+    let gone = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}");
+    let out = folder.path().join("file.out");
+    let target = out.to_str().expect("UTF-8");
+    fs::write(&out, "dear").expect("a folder of ours");
+    let refused = fails(folder.path(), &["fetch", "bafkqabtimvwgy3zb", "--from", &gone, "--output", target]);
+    assert!(refused.contains("file.out is there already, wanted another --output, or --force"), "{refused}");
+    assert_eq!(fs::read(&out).expect("it is there"), b"dear");
+    prints(folder.path(), &["fetch", "bafkqabtimvwgy3zb", "--from", &gone, "--output", target, "--force"]);
+    assert_eq!(fs::read(&out).expect("it is there"), b"hello!");
+    fs::copy(&file, &out).expect("a folder of ours");
     same("file", "file.out");
     same("tree/one", "tree.out/one");
     same("tree/deep/two", "tree.out/deep/two");
@@ -75,9 +85,32 @@ fn what_nobody_has_is_not_fetched() {
 }
 
 #[test]
-fn a_wrong_argument_is_explained() {
+fn a_wrong_argument_is_explained_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = command(folder.path(), &["serve", "--slots", "0"]).output().expect("it starts");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("0 is not in 1..=4096"));
+    let cases: [(&[&str], &str); 4] = [
+        (
+            &["serve", "--slots", "0"],
+            "error: invalid value '0' for '--slots <N>': 0 is not in 1..=4096; --help tells more\n",
+        ),
+        (&["nope"], "error: unrecognized subcommand 'nope'; --help tells more\n"),
+        (&["fetch"], "error: the following required arguments were not provided: <CID>; --help tells more\n"),
+        (&["fetch", "bafkqaaa", "--force"], "were not provided: --output <PATH>; --help tells more\n"),
+    ];
+    for (arguments, wanted) in cases {
+        let output = command(folder.path(), arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(wanted) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn what_a_command_takes_stands_before_what_all_of_them_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for word in ["serve", "provide", "fetch", "completions"] {
+        let help = prints(folder.path(), &[word, "--help"]);
+        let (own, common) = help.split_once("Options of every command:").expect("a heading of its own");
+        assert!(!own.contains("  --data-dir") && common.contains("  --data-dir"), "{help}");
+        assert!(own.contains("--help"), "{help}");
+    }
 }
