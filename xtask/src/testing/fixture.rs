@@ -1,5 +1,7 @@
 //! A fresh Pinrail for a check: both binaries on free ports, one account, one token.
 
+use std::path::Path;
+
 use anyhow::Result;
 use tempfile::TempDir;
 
@@ -20,7 +22,7 @@ pub struct Fixture {
     pub worker: Option<Running>,
     pub api: Option<Running>,
     pub instance: Instance,
-    /// The data folder; last, so that the binaries are gone before it goes.
+    /// What else a check writes; last, so that the binaries are gone before it goes.
     pub folder: TempDir,
 }
 
@@ -34,9 +36,15 @@ impl Fixture {
 
     /// With the data alone.
     pub fn prepare(context: &Context, step: &Step) -> Result<Self> {
-        let binaries = context.binaries(step)?;
         let folder = tempfile::tempdir()?;
-        let instance = Instance::at(&folder.path().join("data"), binaries, Ports::free()?)?;
+        let data = folder.path().join("data");
+        Self::prepare_at(&data, folder, context, step)
+    }
+
+    /// With the data alone, in `data`; `folder` is for whatever else a check writes.
+    pub fn prepare_at(data: &Path, folder: TempDir, context: &Context, step: &Step) -> Result<Self> {
+        let binaries = context.binaries(step)?;
+        let instance = Instance::at(data, binaries, Ports::free()?)?;
         instance.migrate()?;
         instance.ensure_account(ACCOUNT)?;
         let token = instance.mint_token(ACCOUNT, "tests")?;

@@ -8,13 +8,14 @@ use super::part::Part;
 use crate::environment::Environment;
 use crate::progress::Step;
 use crate::tools::node::Node;
-use crate::tools::{cargo_tools, kubo};
+use crate::tools::{cargo_tools, chromium, kubo};
 
 type Prepare = fn(&Environment, &Step) -> Result<()>;
 
 /// Each tool with the parts that need it. What waits for the network comes first.
 const TOOLS: &[(&[&str], Prepare)] = &[
-    (&["compliance", "helia"], |environment, step| Node::find(environment, step).map(drop)),
+    (&["docs", "compliance", "helia"], |environment, step| Node::find(environment, step).map(drop)),
+    (&["docs"], |environment, step| chromium::path(environment, step).map(drop)),
     (&["deny"], |environment, step| cargo_tools::CARGO_DENY.path(environment, step).map(drop)),
     (&["codegen"], |environment, step| cargo_tools::DIESEL.path(environment, step).map(drop)),
     (&["kubo"], |environment, step| kubo::path(environment, step).map(drop)),

@@ -4,10 +4,13 @@ mod chaos;
 mod codegen;
 mod compliance;
 mod deny;
+mod docs;
 mod embed;
+mod full_disk;
 mod helia;
 mod kubo;
 mod lints;
+mod script;
 mod together;
 mod unit;
 
@@ -24,6 +27,7 @@ pub const ALL: &[Part] = &[
     embed::EMBED,
     together::TOGETHER,
     chaos::CHAOS,
+    docs::DOCS,
     compliance::COMPLIANCE,
     helia::HELIA,
     kubo::KUBO,

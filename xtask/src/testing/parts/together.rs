@@ -14,6 +14,7 @@ use crate::instance::sample;
 use crate::progress::Step;
 use crate::testing::fixture::{ACCOUNT, Fixture};
 use crate::testing::part::{Context, Part, Tally};
+use crate::testing::parts::full_disk;
 
 pub const TOGETHER: Part = Part {
     name: "together",
@@ -46,6 +47,7 @@ fn together(context: &Context, step: &Step) -> Result<Tally> {
         step.detail(name);
         tally.check(name, check(context, step));
     }
+    full_disk::add_to(&mut tally, context, step);
     Ok(tally)
 }
 

@@ -1,0 +1,139 @@
+//! A full disk under everything: pins wait, nothing fails, deletes go on, and room is all that it takes.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{program, run};
+use crate::environment::root;
+use crate::instance::client::is_ready;
+use crate::instance::provider::Provider;
+use crate::instance::sample;
+use crate::progress::Step;
+use crate::signals;
+use crate::stopwatch::Stopwatch;
+use crate::testing::fixture::Fixture;
+use crate::testing::part::{Context, Tally};
+
+const NAME: &str = "on a full disk a pin waits, nothing fails, deletes go on, and with room it is pinned";
+
+/// The size of the file system at first: the database, the small pin and the reserve, but not the large one.
+const SMALL: &str = "size=48m";
+const LARGE: &str = "size=256m";
+
+/// What the worker keeps free, small enough for the file system, and how soon it tries again.
+const SETTINGS: &str = "[worker]\nreserve = '12MiB'\nballast = '4MiB'\npause = '1s'\n";
+
+/// The large file in pieces of three mebibytes.
+const PIECES: u8 = 14;
+
+/// How long anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Run the check, or say what it lacks.
+pub fn add_to(tally: &mut Tally, context: &Context, step: &Step) {
+    step.detail(NAME);
+    match SmallDisk::mount() {
+        Ok(disk) => tally.check(NAME, full_disk(&disk, context, step)),
+        Err(problem) => tally.skipped.push((NAME.to_owned(), format!("{problem:#}"))),
+    }
+}
+
+/// A small file system of its own, in memory.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Result<Self> {
+        let disk = Self(tempfile::tempdir()?);
+        let lacks = "a small file system cannot be mounted, which takes root (CAP_SYS_ADMIN)";
+        mount(&["-t", "tmpfs", "-o", SMALL, "tmpfs"], disk.path()).context(lacks)?;
+        Ok(disk)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn give_room(&self) -> Result<()> {
+        mount(&["-o", &format!("remount,{LARGE}")], self.path())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Of one that was never mounted there is nothing to tell.
+        let mut command = program("umount", root());
+        command.arg("--lazy").arg(self.0.path());
+        let _ = run(command);
+    }
+}
+
+fn mount(arguments: &[&str], at: &Path) -> Result<()> {
+    let mut command = program("mount", root());
+    command.args(arguments).arg(at);
+    run(command)?.success("mount").map(drop)
+}
+
+fn full_disk(disk: &SmallDisk, context: &Context, step: &Step) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (small, large) = (folder.path().join("small"), folder.path().join("large"));
+    sample::write(&small)?;
+    write_large(&small, &large)?;
+    let data = disk.path().join("data");
+    let mut fixture = Fixture::prepare_at(&data, folder, context, step)?;
+    fs::write(data.join("pinrail.toml"), SETTINGS)?;
+    fixture.restart()?;
+
+    let provider = Provider::start(&fixture.instance, &small)?;
+    let held = fixture.client.add_pin(&provider.cid, "held", &provider.addresses)?;
+    fixture.client.follow(&held, PATIENCE, |_| ())?;
+    provider.stop()?;
+
+    let provider = Provider::start(&fixture.instance, &large)?;
+    let request = fixture.client.add_pin(&provider.cid, "large", &provider.addresses)?;
+    let full = wait_for(&fixture, &request, |status| details(status).contains("storage of its IPFS node is full"))?;
+    ensure!(full["info"]["attempts"].is_null(), "an attempt was spent: {full}");
+    let health = format!("http://127.0.0.1:{}/health/ready", fixture.instance.ports.health);
+    ensure!(!is_ready(&health), "the worker says that it is ready");
+
+    let place = format!("/pins/{held}");
+    fixture.client.delete(&place)?.expect(202)?;
+    fixture.client.get(&place)?.expect(404)?;
+    let waiting = fixture.client.get(&format!("/pins/{request}"))?.expect(200)?;
+    ensure!(waiting["status"] != "pinned" && waiting["status"] != "failed", "{waiting}");
+
+    disk.give_room()?;
+    fixture.client.follow(&request, PATIENCE, |_| ())?;
+    provider.stop()
+}
+
+/// A file that has none of its blocks twice.
+fn write_large(small: &Path, large: &Path) -> Result<()> {
+    let piece = fs::read(small.join(sample::LARGE))?;
+    let bytes = (1..=PIECES).flat_map(|number| piece.iter().map(move |byte| byte ^ number)).collect::<Vec<_>>();
+    Ok(fs::write(large, bytes)?)
+}
+
+/// Ask for a request until `is_so`; that it failed is an error.
+fn wait_for(fixture: &Fixture, request: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
+    let watch = Stopwatch::start();
+    loop {
+        signals::check()?;
+        let status = fixture.client.get(&format!("/pins/{request}"))?.expect(200)?;
+        match status["status"].as_str() {
+            Some("pinned" | "failed") => bail!("it did not wait: {status}"),
+            _ if is_so(&status) => return Ok(status),
+            _ if watch.passed(PATIENCE) => bail!("not within {} s: {status}", PATIENCE.as_secs()),
+            _ => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn details(status: &Value) -> &str {
+    status["info"]["status_details"].as_str().unwrap_or_default()
+}
