@@ -8,7 +8,7 @@ use pinrail_spec::Status;
 use pinrail_storage::StorageError;
 
 use super::backend::{Act, Call};
-use super::scene::{Scene, root};
+use super::scene::{Scene, listen, root};
 
 const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
 
@@ -71,7 +71,7 @@ async fn an_outage_is_said_once_and_its_end_once() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
     scene.post(account, &root(1)).await;
-    let said = scene.listen();
+    let said = listen();
     scene.storage.refuse(&["lease_due"; 5]);
     for _ in 0..8 {
         scene.worker.try_step(true).await;

@@ -120,14 +120,6 @@ impl Scene {
         self.worker.drain(Instant::now()).await;
     }
 
-    /// What is logged from now on by this thread.
-    pub fn listen(&self) -> Said {
-        let lines = Lines::default();
-        let written = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || written.clone()).finish();
-        Said { lines, _listens: tracing::subscriber::set_default(subscriber) }
-    }
-
     /// Take a step so much later.
     pub async fn step_after(&mut self, time: Duration) {
         self.advance(time).await;
@@ -149,6 +141,14 @@ impl Scene {
         self.made += 1;
         [self.made; 10]
     }
+}
+
+/// What is logged from now on by this thread.
+pub fn listen() -> Said {
+    let lines = Lines::default();
+    let written = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || written.clone()).finish();
+    Said { lines, _listens: tracing::subscriber::set_default(subscriber) }
 }
 
 /// What was logged since somebody listens.

@@ -7,6 +7,7 @@ use pinrail_ipfs::Pinned;
 
 use super::backend::{Act, Call};
 use super::scene::{Scene, root};
+use crate::run::work::Work;
 
 const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
 
@@ -94,7 +95,7 @@ async fn what_waits_is_dropped_when_nobody_wants_it_any_more() {
     begun(&scene);
     scene.step().await;
     assert!(!scene.worker.waiting.contains(&key));
-    assert!(scene.worker.works.get(&key).is_none_or(|work| work.is_release()), "all that is left is to unpin it");
+    assert!(scene.worker.works.get(&key).is_none_or(Work::is_release), "all that is left is to unpin it");
     assert!(!begun(&scene).contains(key.multihash.last().expect("a digest")));
 }
 
