@@ -48,3 +48,5 @@ mod upkeep;
 type Db = diesel::pg::Pg;
 /// The connection that they run on.
 type Conn = diesel_async::AsyncPgConnection;
+/// How they run on it.
+use diesel_async::RunQueryDsl;

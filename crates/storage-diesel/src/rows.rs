@@ -84,9 +84,7 @@ impl AccountRow {
     }
 
     pub(crate) fn access(&self) -> Option<Access> {
-        let since = self.access_since?;
-        let by = self.access_by.clone().unwrap_or_default();
-        Some(Access { since: moment(since), by, until: self.access_until.map(moment) })
+        access(self.access_since, self.access_by.clone(), self.access_until)
     }
 
     pub(crate) fn account(&self) -> Step<Account> {
@@ -102,6 +100,11 @@ impl AccountRow {
             created: moment(self.created),
         })
     }
+}
+
+/// A grant of access, from an account's three columns.
+pub(crate) fn access(since: Option<i64>, by: Option<String>, until: Option<i64>) -> Option<Access> {
+    Some(Access { since: moment(since?), by: by.unwrap_or_default(), until: until.map(moment) })
 }
 
 /// A node's row.

@@ -62,3 +62,5 @@ use diesel::sqlite::Sqlite;
 type Db = Sqlite;
 /// The connection that they run on.
 type Conn = connection::Connection;
+/// How they run on it.
+use connection::RunQueryDsl;

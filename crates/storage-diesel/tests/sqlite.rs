@@ -12,7 +12,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use futures::future::join_all;
 use pinrail_domain::{
-    AccountId, Backend, DagSize, Limits, NewPinRequest, NodeId, RequestId, Role, RootState, TokenId, Verdict,
+    AccountId, Backend, DagSize, Limits, NewPinRequest, NodeId, QueuePosition, RequestId, Role, RootState, TokenId,
+    Verdict,
 };
 use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status};
 use pinrail_storage::{
@@ -137,6 +138,29 @@ async fn a_change_of_another_process_is_noticed() {
     let (changed, added) = tokio::join!(worker.changed(), api.add_pin_request(&request, system_time()));
     changed.expect("it is told");
     added.expect("it is added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_the_queue_is_counted_up_to_a_thousand() {
+    let database = Database::new();
+    let storage = database.open().await;
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    let now = system_time();
+    let adding = (0..1_002).map(|number| {
+        let (request, storage) = (request(account, number), &storage);
+        async move { storage.add_pin_request(&request, now).await.expect("it is added").id }
+    });
+    let ids = join_all(adding).await;
+    for (index, place) in [
+        (0, QueuePosition::At(1)),
+        (1, QueuePosition::At(2)),
+        (999, QueuePosition::At(1_000)),
+        (1_000, QueuePosition::Beyond),
+        (1_001, QueuePosition::Beyond),
+    ] {
+        let found = storage.find_pin_request(&account, &ids[index], now).await.expect("it is read");
+        assert_eq!(found.expect("it is there").queue_position, Some(place));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Accepting a pin request: judged against the account's limits, its root wanted, its rows written.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
@@ -9,7 +8,7 @@ use pinrail_storage::StorageError;
 use super::change::{Change, place, received, want_afresh};
 use super::nodes::Fleet;
 use super::tally::Tally;
-use super::{Conn, dialect, holds};
+use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
 use crate::error::{Failed, Step};
 use crate::fixed::fixed;

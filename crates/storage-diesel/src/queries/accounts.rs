@@ -1,12 +1,11 @@
 //! Accounts: added, found, granted access, blocked.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{Access, Account, AccountId, Limits};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{NewAccount, StorageError};
 
-use super::{Conn, blocks, dialect};
+use super::{Conn, RunQueryDsl, blocks, dialect};
 use crate::columns::{id_bytes, role_word, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::AccountRow;

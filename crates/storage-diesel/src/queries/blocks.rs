@@ -1,11 +1,10 @@
 //! What blocking an account does to fetches that it alone wants, and what unblocking does.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::change::Change;
 use super::tally::Tally;
-use super::{Conn, dialect};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::error::Step;
 use crate::rows::{Root, State};
 use crate::schema::{accounts, queue, roots};

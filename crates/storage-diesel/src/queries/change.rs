@@ -2,11 +2,10 @@
 //! in the queues, and the copies of its state in its requests.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{Progress, RootState};
 
 use super::tally::Tally;
-use super::{Conn, holds};
+use super::{Conn, RunQueryDsl, holds};
 use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;

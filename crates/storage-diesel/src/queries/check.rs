@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::RootState;
 
-use super::Conn;
 use super::tally::BUCKET_SHIFTS;
+use super::{Conn, RunQueryDsl};
 use crate::error::Step;
 use crate::rows::{Root, State, is_unfinished};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};

@@ -1,12 +1,11 @@
 //! How many requests match a filter of statuses and times: sums of counters, never a walk over the requests.
 
-use diesel::dsl::sql;
+use diesel::dsl::{min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel_async::RunQueryDsl;
 
-use super::Conn;
 use super::tally::BUCKET_SHIFTS;
+use super::{Conn, RunQueryDsl};
 use crate::error::Step;
 use crate::rows::State;
 use crate::schema::{pin_counts, pin_requests};
@@ -50,33 +49,33 @@ async fn sum(conn: &mut Conn, account: i64, level: i16, statuses: &[State], from
     if from >= to {
         return Ok(0);
     }
-    let mut sum = 0;
-    for status in statuses {
-        let buckets = pin_counts::table
-            .filter(pin_counts::account.eq(account))
-            .filter(pin_counts::level.eq(level))
-            .filter(pin_counts::bucket.ge(from))
-            .filter(pin_counts::bucket.lt(to))
-            .filter(pin_counts::status.eq(status.0.as_str()));
-        sum += buckets.select(sql::<BigInt>(SUM)).get_result::<i64>(conn).await?;
-    }
-    Ok(sum)
+    let buckets = pin_counts::table
+        .filter(pin_counts::account.eq(account))
+        .filter(pin_counts::level.eq(level))
+        .filter(pin_counts::bucket.ge(from))
+        .filter(pin_counts::bucket.lt(to))
+        .filter(pin_counts::status.eq_any(words(statuses)));
+    Ok(buckets.select(sql::<BigInt>(SUM)).get_result::<i64>(conn).await?)
 }
 
 /// How many requests of one small bucket were created before `before`, at most 1,024 entries of an index.
 async fn count_within(conn: &mut Conn, account: i64, statuses: &[State], bucket: i64, before: i64) -> Step<i64> {
-    let mut count = 0;
-    for status in statuses {
-        let since = pin_counts::table.find((account, 0, bucket, status.0.as_str())).select(pin_counts::since);
-        let Some(since): Option<i64> = since.get_result(conn).await.optional()? else { continue };
-        count += pin_requests::table
-            .filter(pin_requests::account.eq(account))
-            .filter(pin_requests::status.eq(status))
-            .filter(pin_requests::created.ge(since))
-            .filter(pin_requests::created.lt(before))
-            .count()
-            .get_result::<i64>(conn)
-            .await?;
-    }
-    Ok(count)
+    let since = pin_counts::table
+        .filter(pin_counts::account.eq(account))
+        .filter(pin_counts::level.eq(0))
+        .filter(pin_counts::bucket.eq(bucket))
+        .filter(pin_counts::status.eq_any(words(statuses)));
+    let Some(since): Option<i64> = since.select(min(pin_counts::since)).get_result(conn).await? else { return Ok(0) };
+    Ok(pin_requests::table
+        .filter(pin_requests::account.eq(account))
+        .filter(pin_requests::status.eq_any(words(statuses)))
+        .filter(pin_requests::created.ge(since))
+        .filter(pin_requests::created.lt(before))
+        .count()
+        .get_result::<i64>(conn)
+        .await?)
+}
+
+fn words(statuses: &[State]) -> Vec<&'static str> {
+    statuses.iter().map(|status| status.0.as_str()).collect()
 }

@@ -1,11 +1,10 @@
 //! Holds: what keeps the root of a replaced request until the one that replaced it is there.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use super::releases::{Claim, unclaim};
 use super::tally::Tally;
-use super::{Conn, dialect};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::error::Step;
 use crate::schema::{holds, queue};
 

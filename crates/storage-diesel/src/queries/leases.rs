@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{AccountId, Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, NodeId, RootState};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 
@@ -11,7 +10,7 @@ use super::change::{Change, place};
 use super::nodes::Fleet;
 use super::tally::Tally;
 use super::turns::Turns;
-use super::{Conn, dialect};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::{addresses, id, id_bytes, moment, root_key, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, Root, State};

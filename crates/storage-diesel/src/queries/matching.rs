@@ -5,11 +5,10 @@ use diesel::dsl::exists;
 use diesel::expression::BoxableExpression;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable};
-use diesel_async::RunQueryDsl;
 use pinrail_domain::RootState;
 use pinrail_spec::{Match, NameFilter, PinFilter, Status, Timestamp, fold};
 
-use super::{Conn, Db, counts, dialect};
+use super::{Conn, Db, RunQueryDsl, counts, dialect};
 use crate::columns::to_column;
 use crate::error::Step;
 use crate::rows::{RequestRow, State};

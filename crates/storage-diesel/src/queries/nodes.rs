@@ -5,14 +5,13 @@ use std::sync::OnceLock;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{Node, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 
 use super::change::{Change, want_afresh};
 use super::tally::Tally;
-use super::{Conn, dialect, releases};
+use super::{Conn, RunQueryDsl, dialect, releases};
 use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, Root};

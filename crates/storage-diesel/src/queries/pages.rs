@@ -2,65 +2,76 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::sql_types::{BigInt, Nullable};
 use pinrail_domain::{AccountId, PinPage, PinRequest, Progress, QueuePosition, RequestId, RootState};
 use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 
-use super::Conn;
 use super::accounts::account_key;
-use super::change::received;
 use super::matching::{Matching, count_matching};
-use super::nodes::Fleet;
+use super::{Conn, RunQueryDsl};
 use crate::columns::{from_column, id, id_bytes, moment};
 use crate::error::{Failed, Step};
-use crate::rows::{RequestRow, Root, State};
-use crate::schema::{accounts, pin_requests, queue, root_progress, roots};
+use crate::rows::{NodeRow, RequestRow, Root, State};
+use crate::schema::{accounts, nodes, pin_requests, root_progress, roots};
 
-/// How far a place in the queue is counted.
+/// How far a place in the queue is counted, as it stands in [`AHEAD`] too.
 const COUNTED_PLACES: i64 = 1_000;
 
-/// One request, its status the root's truth, with its place in the queue.
+/// How many of the account's queued roots come before a queued one, by due, then age; counted up to 1,000.
+const AHEAD: &str = "CASE WHEN roots.state = 'queued' THEN (SELECT COUNT(*) FROM (SELECT 1 FROM queue
+    WHERE queue.account = pin_requests.account AND queue.rank = 0 AND queue.due IS NOT NULL
+    AND (queue.due, queue.root) < (roots.due, roots.key) LIMIT 1000) AS ahead) END";
+
+/// Roots that are looked up at once: a fixed number, so that there is one statement for pages of all lengths.
+const LOOKED_UP: usize = 10;
+
+/// Blocks and bytes received of a root, if any were.
+type Received = Option<(i64, i64)>;
+
+/// One request, its status the root's truth, with its place in the queue. One statement, and so one snapshot.
 pub(crate) async fn find_pin_request(
     conn: &mut Conn,
     account: &AccountId,
     id: &RequestId,
     now: Timestamp,
 ) -> Step<Option<PinRequest>> {
-    let owned = accounts::table.filter(accounts::id.eq(id_bytes(account.as_uuid()))).select(accounts::key);
-    let found: Option<(RequestRow, Root)> = pin_requests::table
+    let found: Option<(RequestRow, Root, Received, NodeRow, Option<i64>)> = pin_requests::table
+        .inner_join(accounts::table)
         .inner_join(roots::table)
+        .inner_join(nodes::table.on(nodes::key.eq(roots::node)))
+        .left_join(root_progress::table.on(root_progress::root.eq(roots::key)))
         .filter(pin_requests::id.eq(id_bytes(id.as_uuid())))
-        .filter(pin_requests::account.eq_any(owned))
-        .select((RequestRow::as_select(), Root::as_select()))
+        .filter(accounts::id.eq(id_bytes(account.as_uuid())))
+        .select((
+            RequestRow::as_select(),
+            Root::as_select(),
+            (root_progress::blocks, root_progress::bytes).nullable(),
+            NodeRow::as_select(),
+            ahead(),
+        ))
         .get_result(conn)
         .await
         .optional()?;
-    let Some((row, root)) = found else { return Ok(None) };
-    let reader = Reader { account: *account, fleet: Fleet::load(conn).await?, delegates: HashMap::new(), now };
-    let progress = received(conn, &root).await?;
-    let state = root.work.state;
-    let queue_position =
-        if state.0 == RootState::Queued { Some(position(conn, row.account, &root).await?) } else { None };
-    let mut reader = reader;
-    Ok(Some(PinRequest { queue_position, ..reader.show(&row, state, &root, progress)? }))
+    let Some((row, root, received, node, ahead)) = found else { return Ok(None) };
+    let holder = Holder::of(&node, now)?;
+    let queue_position = (root.work.state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
+    let shown = show(*account, &row, root.work.state, &root, progress(&root, received), &holder, now)?;
+    Ok(Some(PinRequest { queue_position, ..shown }))
 }
 
-/// The place of a queued root among the account's queued roots, by due, then age.
-async fn position(conn: &mut Conn, account: i64, root: &Root) -> Step<QueuePosition> {
-    let due = root.work.due;
-    let ahead = queue::table
-        .filter(queue::account.eq(account))
-        .filter(queue::rank.eq(0))
-        .filter(queue::due.is_not_null())
-        .filter(queue::due.le(due))
-        .filter(queue::due.lt(due).or(queue::root.lt(root.key)));
-    let beyond = ahead.order((queue::due, queue::root)).offset(COUNTED_PLACES - 1).limit(1).select(queue::root);
-    if beyond.get_result::<i64>(conn).await.optional()?.is_some() {
-        return Ok(QueuePosition::Beyond);
+fn ahead() -> SqlLiteral<Nullable<BigInt>> {
+    sql(AHEAD)
+}
+
+/// The place behind so many.
+fn position(ahead: i64) -> QueuePosition {
+    match u32::try_from(ahead + 1) {
+        Ok(place) if ahead < COUNTED_PLACES => QueuePosition::At(place),
+        _ => QueuePosition::Beyond,
     }
-    let ahead: i64 = ahead.count().get_result(conn).await?;
-    Ok(u32::try_from(ahead + 1).map_or(QueuePosition::Beyond, QueuePosition::At))
 }
 
 /// A page of the account's requests, the newest first, and how many match.
@@ -75,60 +86,89 @@ pub(crate) async fn list_pin_requests(
     let rows = matching.page(conn).await?;
     let count = count_matching(conn, &matching, &rows).await?;
     let known = roots_of(conn, &rows).await?;
-    let fleet = Fleet::load(conn).await?;
-    let mut reader = Reader { account: *account, fleet, delegates: HashMap::new(), now };
+    let holders = holders_of(conn, &known, now).await?;
     let show = |row: &RequestRow| {
-        let (root, progress) = known.get(&row.root).ok_or_else(|| Failed::corrupt("a request without a root"))?;
-        reader.show(row, row.status, root, *progress)
+        let (root, received) = known.get(&row.root).ok_or_else(|| Failed::corrupt("a request without a root"))?;
+        let holder = holders.get(&root.work.node).ok_or_else(|| Failed::corrupt("a root without a node"))?;
+        show(*account, row, row.status, root, progress(root, *received), holder, now)
     };
     Ok(PinPage { count: from_column(count), requests: rows.iter().map(show).collect::<Step<_>>()? })
 }
 
 /// The roots of some requests, with what was received of them.
-async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Root, Progress)>> {
+async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Root, Received)>> {
     let mut keys: Vec<i64> = rows.iter().map(|row| row.root).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut known = HashMap::with_capacity(keys.len());
-    for key in keys {
-        let (root, received): (Root, Option<(i64, i64)>) = roots::table
+    for some in keys.chunks(LOOKED_UP) {
+        let mut some = some.to_vec();
+        some.resize(LOOKED_UP, some[0]);
+        let found: Vec<(Root, Received)> = roots::table
             .left_join(root_progress::table.on(root_progress::root.eq(roots::key)))
-            .filter(roots::key.eq(key))
+            .filter(roots::key.eq_any(some))
             .select((Root::as_select(), (root_progress::blocks, root_progress::bytes).nullable()))
-            .get_result(conn)
+            .load(conn)
             .await?;
-        let whole = root.work.dag_blocks.zip(root.work.dag_bytes);
-        let (blocks, bytes) = whole.or(received).unwrap_or_default();
-        known.insert(key, (root, Progress { blocks: from_column(blocks), bytes: from_column(bytes) }));
+        known.extend(found.into_iter().map(|(root, received)| (root.key, (root, received))));
     }
     Ok(known)
 }
 
-/// What is the same for all requests of an answer.
-struct Reader {
-    account: AccountId,
-    fleet: Fleet,
-    delegates: HashMap<i64, (Vec<Multiaddr>, bool)>,
+/// The nodes of some roots.
+async fn holders_of(
+    conn: &mut Conn,
+    roots: &HashMap<i64, (Root, Received)>,
     now: Timestamp,
+) -> Step<HashMap<i64, Holder>> {
+    let mut holders = HashMap::new();
+    for key in roots.values().map(|(root, _)| root.work.node) {
+        if !holders.contains_key(&key) {
+            let row: NodeRow = nodes::table.find(key).select(NodeRow::as_select()).get_result(conn).await?;
+            holders.insert(key, Holder::of(&row, now)?);
+        }
+    }
+    Ok(holders)
 }
 
-impl Reader {
-    fn show(&mut self, row: &RequestRow, status: State, root: &Root, progress: Progress) -> Step<PinRequest> {
-        let node = root.work.node;
-        let (delegates, node_silent) = match self.delegates.get(&node) {
-            Some(known) => known.clone(),
-            None => self.delegates.entry(node).or_insert(self.fleet.describe(node, self.now)?).clone(),
-        };
-        let status = status.0.status().ok_or_else(|| Failed::corrupt("a request of a root that is releasing"))?;
-        Ok(PinRequest {
-            id: RequestId::from_uuid(id(&row.id)?),
-            account: self.account,
-            created: moment(row.created),
-            pin: row.pin()?,
-            status,
-            root: root.view(progress, node_silent, self.now.as_millis())?,
-            delegates,
-            queue_position: None,
-        })
+/// What answers say of a node: where to dial it, and whether it is silent.
+struct Holder {
+    delegates: Vec<Multiaddr>,
+    is_silent: bool,
+}
+
+impl Holder {
+    fn of(row: &NodeRow, now: Timestamp) -> Step<Self> {
+        let node = row.node()?;
+        Ok(Self { delegates: node.delegates().to_vec(), is_silent: !node.is_live(now) })
     }
+}
+
+/// What was received of a root: all of it once that is known.
+fn progress(root: &Root, received: Received) -> Progress {
+    let whole = root.work.dag_blocks.zip(root.work.dag_bytes);
+    let (blocks, bytes) = whole.or(received).unwrap_or_default();
+    Progress { blocks: from_column(blocks), bytes: from_column(bytes) }
+}
+
+fn show(
+    account: AccountId,
+    row: &RequestRow,
+    status: State,
+    root: &Root,
+    progress: Progress,
+    holder: &Holder,
+    now: Timestamp,
+) -> Step<PinRequest> {
+    let status = status.0.status().ok_or_else(|| Failed::corrupt("a request of a root that is releasing"))?;
+    Ok(PinRequest {
+        id: RequestId::from_uuid(id(&row.id)?),
+        account,
+        created: moment(row.created),
+        pin: row.pin()?,
+        status,
+        root: root.view(progress, holder.is_silent, now.as_millis())?,
+        delegates: holder.delegates.clone(),
+        queue_position: None,
+    })
 }

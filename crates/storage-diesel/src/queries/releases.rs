@@ -1,12 +1,11 @@
 //! The end of a root: what follows when the last request or hold is gone, and when a node has unpinned it.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::RootState;
 
-use super::Conn;
 use super::change::Change;
 use super::tally::Tally;
+use super::{Conn, RunQueryDsl};
 use crate::error::{Failed, Step};
 use crate::rows::Root;
 use crate::schema::{nodes, queue, root_holders, root_progress, roots};

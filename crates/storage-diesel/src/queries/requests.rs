@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
@@ -14,7 +13,7 @@ use super::change::Change;
 use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
-use super::{Conn, dialect, holds};
+use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::id_bytes;
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, RequestRow};

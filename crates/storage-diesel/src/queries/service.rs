@@ -1,11 +1,10 @@
 //! The service's one row: its id, and the clock that never runs backwards.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::ServiceId;
 use pinrail_spec::Timestamp;
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::columns::{id, moment};
 use crate::error::Step;
 use crate::fixed::fixed;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{DagSize, RootFailure, RootState, Verdict};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
@@ -12,7 +11,7 @@ use super::change::{Change, received};
 use super::leases::held;
 use super::releases::released;
 use super::tally::Tally;
-use super::{Conn, holds};
+use super::{Conn, RunQueryDsl, holds};
 use crate::columns::{json_text, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{Root, State, Work};

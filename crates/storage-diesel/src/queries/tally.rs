@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{RootState, Usage};
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;

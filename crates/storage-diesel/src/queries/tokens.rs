@@ -1,16 +1,15 @@
 //! Access tokens and the public halves of the signing keys.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standing, TokenId, TokenRecord};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
-use super::Conn;
 use super::accounts::account_key;
-use crate::columns::{id, id_bytes, key_state, key_state_word, moment, word};
+use super::{Conn, RunQueryDsl};
+use crate::columns::{self, id, id_bytes, key_state, key_state_word, moment, role, word};
 use crate::error::{Failed, Step};
-use crate::rows::AccountRow;
+use crate::rows::access;
 use crate::schema::{access_tokens, accounts, signing_keys};
 
 #[derive(Queryable, Selectable)]
@@ -103,23 +102,32 @@ pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, now: Timestamp) 
     Ok(diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 1)
 }
 
+type StandingRow =
+    (Vec<u8>, String, Option<String>, (Option<i64>, Option<String>, Option<i64>), Option<i64>, Option<String>);
+
 /// How a token and its account stand.
 pub(crate) async fn standing(conn: &mut Conn, id: &TokenId) -> Step<Option<Standing>> {
-    let found: Option<(AccountRow, Option<i64>, Option<String>)> = access_tokens::table
+    let found: Option<StandingRow> = access_tokens::table
         .inner_join(accounts::table)
         .left_join(signing_keys::table.on(signing_keys::id.eq(access_tokens::key_id)))
         .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
-        .select((AccountRow::as_select(), access_tokens::revoked, signing_keys::state.nullable()))
+        .select((
+            accounts::id,
+            accounts::role,
+            accounts::blocked,
+            (accounts::access_since, accounts::access_by, accounts::access_until),
+            access_tokens::revoked,
+            signing_keys::state.nullable(),
+        ))
         .get_result(conn)
         .await
         .optional()?;
-    let Some((row, revoked, key)) = found else { return Ok(None) };
-    let account = row.account()?;
+    let Some((account, account_role, blocked, (since, by, until), revoked, key)) = found else { return Ok(None) };
     Ok(Some(Standing {
-        account: account.id,
-        role: account.role,
-        blocked: account.blocked,
-        access: account.access,
+        account: AccountId::from_uuid(columns::id(&account)?),
+        role: role(&account_role)?,
+        blocked,
+        access: access(since, by, until),
         token: *id,
         token_revoked: revoked.is_some() || key.as_deref() == Some(key_state_word(KeyState::Revoked)),
     }))

@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::error::Step;
 use crate::fixed::fixed;
 use crate::schema::{accounts, queue, queue_accounts, roots};

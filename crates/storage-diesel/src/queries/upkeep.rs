@@ -1,14 +1,13 @@
 //! What is carried on in small steps: copies of states, and roots that wait for a source.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_domain::NodeId;
 use pinrail_spec::{RootKey, Timestamp};
 
 use super::change::{Change, copy_state};
 use super::nodes::Fleet;
 use super::tally::Tally;
-use super::{Conn, dialect};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::{root_key, to_column};
 use crate::error::Step;
 use crate::schema::roots;

@@ -2,28 +2,31 @@
 
 use std::path::Path;
 
-use diesel::backend::Backend;
 use diesel::connection::{AnsiTransactionManager, LoadConnection, SimpleConnection, TransactionManager};
+use diesel::deserialize::FromSqlRow;
+use diesel::dsl::Limit;
+use diesel::expression::QueryMetadata;
 use diesel::prelude::*;
 use diesel::query_builder::{AsQuery, CollectedQuery, MoveableBindCollector, QueryBuilder, QueryFragment, QueryId};
-use diesel::row::IntoOwnedRow;
+use diesel::query_dsl::CompatibleType;
+use diesel::query_dsl::methods::LimitDsl;
+use diesel::result::Error;
+use diesel::sql_types::BigInt;
 use diesel::sqlite::{Sqlite, SqliteConnection};
-use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use futures::future::{FutureExt, Ready, ready};
-use futures::stream;
 
 /// A connection that runs each query where it is called: SQLite has a thread of its own here, or is asked what takes
 /// microseconds.
 ///
-/// Unlike diesel-async's own wrapper it keeps every statement prepared, also those that Diesel takes for too various
-/// to keep (each UPDATE, each upsert): ours are a fixed set, and preparing them anew took most of a step's time.
+/// Unlike diesel-async's own wrapper it reads each value where SQLite has it, with no copy of the row, and it keeps
+/// every statement prepared, also those that Diesel takes for too various to keep (each UPDATE, each upsert): ours are
+/// a fixed set, and preparing them anew took most of a step's time.
 pub(super) struct Connection {
     inner: SqliteConnection,
 }
 
-type LoadedRow<'conn, 'query> = <SqliteConnection as LoadConnection>::Row<'conn, 'query>;
-type OwnedRow<'conn, 'query> = <LoadedRow<'conn, 'query> as IntoOwnedRow<'conn, Sqlite>>::OwnedRow;
-type Binds = <<Sqlite as Backend>::BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData;
+type Cursor<'conn, 'query> = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>;
+type Binds = <<Sqlite as diesel::backend::Backend>::BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData;
 
 impl Connection {
     /// Begin to write, with the lock of the whole database.
@@ -46,52 +49,113 @@ impl Connection {
         AnsiTransactionManager::rollback_transaction(&mut self.inner)
     }
 
-    fn load_all<Q>(&mut self, query: &Q) -> QueryResult<Vec<QueryResult<OwnedRow<'static, 'static>>>>
-    where
-        Q: QueryFragment<Sqlite>,
-    {
-        let query = collect(query)?;
-        let mut names = None;
-        let rows = LoadConnection::load(&mut self.inner, &query)?;
-        rows.map(|row| Ok(Ok(IntoOwnedRow::into_owned(row?, &mut names)))).collect()
+    /// What differs when another connection, of whatever process, has committed in between.
+    pub(super) fn data_version(&mut self) -> QueryResult<i64> {
+        diesel::dsl::sql::<BigInt>("PRAGMA data_version").load_first(self)
     }
+
+    /// Run a query. Those that Diesel knows by their type are found prepared without their text.
+    fn cursor<'conn, 'query, Q>(&'conn mut self, query: Q) -> QueryResult<Cursor<'conn, 'query>>
+    where
+        Q: diesel::query_builder::Query + QueryFragment<Sqlite> + QueryId + 'query,
+        Sqlite: QueryMetadata<Q::SqlType>,
+    {
+        if is_known(&query)? {
+            LoadConnection::load(&mut self.inner, query)
+        } else {
+            load_collected(&mut self.inner, collect(&query)?)
+        }
+    }
+}
+
+fn load_collected<'conn, 'query>(
+    conn: &'conn mut SqliteConnection,
+    query: CollectedQuery<Binds>,
+) -> QueryResult<Cursor<'conn, 'query>> {
+    LoadConnection::load(conn, query)
+}
+
+/// Whether Diesel keeps a statement prepared by the type of its query.
+fn is_known<Q: QueryFragment<Sqlite> + QueryId>(query: &Q) -> QueryResult<bool> {
+    Ok(Q::query_id().is_some() && query.is_safe_to_cache_prepared(&Sqlite)?)
 }
 
 /// A query with its binds taken out, to be kept prepared by its text.
 fn collect<Q: QueryFragment<Sqlite>>(query: &Q) -> QueryResult<CollectedQuery<Binds>> {
-    let mut binds = <Sqlite as Backend>::BindCollector::default();
+    let mut binds = <Sqlite as diesel::backend::Backend>::BindCollector::default();
     query.collect_binds(&mut binds, &mut (), &Sqlite)?;
-    let mut text = <Sqlite as Backend>::QueryBuilder::default();
+    let mut text = <Sqlite as diesel::backend::Backend>::QueryBuilder::default();
     query.to_sql(&mut text, &Sqlite)?;
     Ok(CollectedQuery::new(text.finish(), true, binds.moveable()))
 }
 
-impl SimpleAsyncConnection for Connection {
-    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.inner.batch_execute(query)
+/// The methods that `diesel_async::RunQueryDsl` has for PostgreSQL.
+pub(super) trait RunQueryDsl: Sized {
+    /// All rows.
+    fn load<T>(self, conn: &mut Connection) -> Ready<QueryResult<Vec<T>>>
+    where
+        Self: Load<T>,
+    {
+        ready(self.load_all(conn))
+    }
+
+    /// The first row; `NotFound` when there is none.
+    fn get_result<T>(self, conn: &mut Connection) -> Ready<QueryResult<T>>
+    where
+        Self: Load<T>,
+    {
+        ready(self.load_first(conn))
+    }
+
+    /// The same, of a query that may have more rows.
+    fn first<T>(self, conn: &mut Connection) -> Ready<QueryResult<T>>
+    where
+        Self: LimitDsl,
+        Limit<Self>: Load<T>,
+    {
+        ready(self.limit(1).load_first(conn))
+    }
+
+    /// Run it for its effect; how many rows it changed.
+    fn execute(self, conn: &mut Connection) -> Ready<QueryResult<usize>>
+    where
+        Self: QueryFragment<Sqlite> + QueryId,
+    {
+        let run = |conn: &mut SqliteConnection| match is_known(&self)? {
+            true => diesel::Connection::execute_returning_count(conn, &self),
+            false => diesel::Connection::execute_returning_count(conn, &collect(&self)?),
+        };
+        ready(run(&mut conn.inner))
     }
 }
 
-impl AsyncConnectionCore for Connection {
-    type ExecuteFuture<'conn, 'query> = Ready<QueryResult<usize>>;
-    type LoadFuture<'conn, 'query> = Ready<QueryResult<Self::Stream<'conn, 'query>>>;
-    type Stream<'conn, 'query> = stream::Iter<std::vec::IntoIter<QueryResult<Self::Row<'conn, 'query>>>>;
-    type Row<'conn, 'query> = OwnedRow<'static, 'static>;
-    type Backend = Sqlite;
+impl<Q> RunQueryDsl for Q {}
 
-    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
-    where
-        T: AsQuery + 'query,
-        T::Query: QueryFragment<Sqlite> + QueryId + 'query,
-    {
-        ready(self.load_all(&source.as_query()).map(stream::iter))
+/// A query whose rows can be read as `T`.
+pub(super) trait Load<T> {
+    /// All rows.
+    fn load_all(self, conn: &mut Connection) -> QueryResult<Vec<T>>;
+
+    /// The first row; `NotFound` when there is none.
+    fn load_first(self, conn: &mut Connection) -> QueryResult<T>;
+}
+
+impl<Q, T> Load<T> for Q
+where
+    Q: AsQuery,
+    Q::Query: QueryFragment<Sqlite> + QueryId,
+    Q::SqlType: CompatibleType<T, Sqlite>,
+    Sqlite: QueryMetadata<Q::SqlType>,
+    T: FromSqlRow<<Q::SqlType as CompatibleType<T, Sqlite>>::SqlType, Sqlite>,
+{
+    fn load_all(self, conn: &mut Connection) -> QueryResult<Vec<T>> {
+        let rows = conn.cursor(self.as_query())?;
+        rows.map(|row| T::build_from_row(&row?).map_err(Error::DeserializationError)).collect()
     }
 
-    fn execute_returning_count<'conn, 'query, T>(&'conn mut self, source: T) -> Self::ExecuteFuture<'conn, 'query>
-    where
-        T: QueryFragment<Sqlite> + QueryId + 'query,
-    {
-        ready(collect(&source).and_then(|query| diesel::Connection::execute_returning_count(&mut self.inner, &query)))
+    fn load_first(self, conn: &mut Connection) -> QueryResult<T> {
+        let row = conn.cursor(self.as_query())?.next().ok_or(Error::NotFound)?;
+        T::build_from_row(&row?).map_err(Error::DeserializationError)
     }
 }
 

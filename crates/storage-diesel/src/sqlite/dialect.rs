@@ -2,9 +2,8 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable, Text};
-use diesel_async::RunQueryDsl;
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::rows::{AccountRow, Root};
 use crate::schema::{accounts, roots};
 

@@ -19,6 +19,8 @@ pub(super) struct Readers {
 /// How long a read may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
+    /// One statement of microseconds: a snapshot by itself, so no transaction is begun for it.
+    Single,
     /// Microseconds: it runs where it is asked for, since a thread of its own would cost more.
     Short,
     /// It may walk over an account: it runs on a thread that may block.
@@ -41,6 +43,7 @@ impl Readers {
         let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut lent = Lent { conn: Some(taken.ok_or_else(closed)?), pool: Arc::clone(self), _permit: permit };
         match length {
+            Length::Single => lent.look_up(work),
             Length::Short => lent.read(work),
             Length::Long => tokio::task::spawn_blocking(move || lent.read(work)).await.map_err(|_| closed())?,
         }
@@ -55,17 +58,26 @@ struct Lent {
 }
 
 impl Lent {
+    fn look_up<T>(
+        &mut self,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
+    ) -> Result<T, StorageError> {
+        Ok(at_once(work(self.conn()?))?)
+    }
+
     fn read<T>(
         &mut self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
     ) -> Result<T, StorageError> {
-        let Some(conn) = &mut self.conn else {
-            return Err(StorageError::Unavailable("the connection was given back".to_owned()));
-        };
+        let conn = self.conn()?;
         conn.begin().map_err(Failed::from)?;
         let outcome = at_once(work(conn));
         conn.roll_back().map_err(Failed::from)?;
         Ok(outcome?)
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn, StorageError> {
+        self.conn.as_mut().ok_or_else(|| StorageError::Unavailable("the connection was given back".to_owned()))
     }
 }
 

@@ -50,7 +50,7 @@ impl PinRequests for SqliteStorage {
     ) -> Result<Option<PinRequest>, StorageError> {
         let account = *account;
         let id = *id;
-        self.read(move |conn| Box::pin(async move { pages::find_pin_request(conn, &account, &id, now).await })).await
+        self.look_up(move |conn| Box::pin(async move { pages::find_pin_request(conn, &account, &id, now).await })).await
     }
 
     async fn list_pin_requests(

@@ -81,6 +81,14 @@ impl SqliteStorage {
         self.writer.add(request, now).await
     }
 
+    /// A read of microseconds, in a single statement.
+    pub(super) async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.readers.read(Length::Single, work).await
+    }
+
     /// A read of microseconds.
     pub(super) async fn read<T: Send + 'static>(
         &self,

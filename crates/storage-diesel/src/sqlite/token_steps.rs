@@ -31,7 +31,7 @@ impl AccessTokens for SqliteStorage {
 
     async fn standing(&self, id: &TokenId) -> Result<Option<Standing>, StorageError> {
         let id = *id;
-        self.read(move |conn| Box::pin(async move { tokens::standing(conn, &id).await })).await
+        self.look_up(move |conn| Box::pin(async move { tokens::standing(conn, &id).await })).await
     }
 
     async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), StorageError> {

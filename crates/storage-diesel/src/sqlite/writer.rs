@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use diesel::result::Error;
-use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
 use pinrail_domain::{NewPinRequest, PinRequest};
 use pinrail_spec::Timestamp;
@@ -316,7 +314,7 @@ impl WriterThread {
     }
 
     fn look_for_others(&mut self) {
-        let version = at_once(data_version(&mut self.conn)).ok();
+        let version = self.conn.data_version().ok();
         if version.is_some() && version != self.seen {
             if self.seen.is_some() {
                 self.announce.send_modify(|changes| *changes += 1);
@@ -324,17 +322,6 @@ impl WriterThread {
             self.seen = version;
         }
     }
-}
-
-#[derive(diesel::QueryableByName)]
-struct DataVersion {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    data_version: i64,
-}
-
-async fn data_version(conn: &mut Conn) -> Result<i64, Error> {
-    let row: DataVersion = diesel::sql_query("PRAGMA data_version").get_result(conn).await?;
-    Ok(row.data_version)
 }
 
 /// Do all steps of a group in one transaction.
