@@ -9,6 +9,7 @@ mod open;
 mod queue_steps;
 mod reader;
 mod request_steps;
+mod revision;
 mod storage;
 mod token_steps;
 mod writer;

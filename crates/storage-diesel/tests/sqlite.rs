@@ -141,6 +141,23 @@ async fn a_change_of_another_process_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_commit_moves_the_revision_and_nothing_else_does() {
+    let database = Database::new();
+    let (api, worker) = (database.open().await, database.open().await);
+    let (account, _) = settle_in(&api, Limits::UNLIMITED).await;
+    let revision = |storage: &SqliteStorage| storage.revision().expect("SQLite tells one");
+    for number in 0..100 {
+        let before = [revision(&api), revision(&worker)];
+        let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+        assert_eq!(page.count, number);
+        assert_eq!([revision(&api), revision(&worker)], before, "reading moves nothing");
+        let adding = if number % 2 == 0 { &api } else { &worker };
+        adding.add_pin_request(&request(account, number), system_time()).await.expect("it is added");
+        assert!(revision(&api) > before[0] && revision(&worker) > before[1], "the commit {number} is seen by both");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_place_in_the_queue_is_counted_up_to_a_thousand() {
     let database = Database::new();
     let storage = database.open().await;

@@ -30,6 +30,14 @@ pub trait Storage: Accounts + AccessTokens + SigningKeys + Nodes + PinRequests +
     /// The service's random id, made when the schema was first migrated.
     async fn service_id(&self) -> Result<ServiceId, StorageError>;
 
+    /// A number that moves with every commit, whichever process makes it; within this one it never runs backwards.
+    ///
+    /// What is read after asking for it holds for as long as it stays: it is to be asked first. `None` where the
+    /// database has no answer that is much cheaper than a read.
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether the database answers and accepts writes: a trivial read and a trivial durable write.
     async fn ready(&self) -> Result<(), StorageError>;
 }

@@ -182,6 +182,11 @@ pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
     establish(path, &format!("{SETTINGS} PRAGMA query_only = ON;"))
 }
 
+/// Open a connection that only watches, and does not wait for who holds the database.
+pub(super) fn open_watcher(path: &Path) -> ConnectionResult<SqliteConnection> {
+    establish(path, &format!("{SETTINGS} PRAGMA query_only = ON; PRAGMA busy_timeout = 0;"))
+}
+
 fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> {
     let mut connection = <SqliteConnection as diesel::Connection>::establish(&path.to_string_lossy())?;
     connection.batch_execute(settings).map_err(ConnectionError::CouldntSetupConfiguration)?;

@@ -11,9 +11,10 @@ use pinrail_domain::{NewPinRequest, PinRequest, ServiceId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
-use super::connection::{open_reader, open_writer, wrap};
+use super::connection::{open_reader, open_watcher, open_writer, wrap};
 use super::open::{check_schema, failed, told};
 use super::reader::{Length, Readers};
+use super::revision::Revisions;
 use super::writer::{Work, Writer};
 use super::{Conn, Difference, OpenError, SqliteOptions, check, service};
 use crate::error::Step;
@@ -25,6 +26,7 @@ const LOOK_FOR_SCHEMA: Duration = Duration::from_millis(200);
 pub struct SqliteStorage {
     writer: Writer,
     readers: Arc<Readers>,
+    revisions: Revisions,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The change that [`Self::await_change`] answered last.
     told: AtomicU64,
@@ -42,10 +44,12 @@ impl SqliteStorage {
         let conn = wrap(open_writer(path).map_err(connect_error)?);
         let readers = (0..options.readers.max(1)).map(|_| open_reader(path).map(wrap));
         let readers = readers.collect::<Result<Vec<_>, _>>().map_err(connect_error)?;
+        let watcher = open_watcher(path).map(wrap).map_err(connect_error)?;
         let writer = Writer::start(conn, path, options.commit_interval, Arc::clone(&clock));
         Ok(Self {
             writer: writer.map_err(|error| failed(path, error))?,
             readers: Arc::new(Readers::new(readers)),
+            revisions: Revisions::watch(watcher),
             clock,
             told: AtomicU64::new(0),
         })
@@ -151,6 +155,10 @@ impl Storage for SqliteStorage {
 
     async fn service_id(&self) -> Result<ServiceId, StorageError> {
         self.read(|conn| Box::pin(service::service_id(conn))).await
+    }
+
+    fn revision(&self) -> Option<u64> {
+        self.revisions.latest()
     }
 
     async fn ready(&self) -> Result<(), StorageError> {
