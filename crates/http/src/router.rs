@@ -12,10 +12,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use pinrail_spec::Reason;
 use serde_json::json;
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, Any as AnyOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi as _;
@@ -30,6 +31,8 @@ use crate::{docs, health, path, pins};
 
 /// How long browsers may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
+/// The least bytes of a body that is compressed for clients that ask for it: a smaller one fits one packet as it is.
+const COMPRESSED_FROM: u64 = 1_024;
 
 /// Everything that is answered over HTTP.
 pub fn router(state: State) -> Router {
@@ -40,12 +43,16 @@ pub fn router(state: State) -> Router {
         .merge(docs::routes(document, &base_path))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(from_fn_with_state(state.clone(), answer_in_time))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(cors(&state.settings().cors))
-        // What fails is told where it is known why.
-        .layer(TraceLayer::new_for_http().on_failure(()))
+        .layer(
+            // As one layer, the outermost first: the router boxes what each of its layers makes.
+            ServiceBuilder::new()
+                // What fails is told where it is known why.
+                .layer(TraceLayer::new_for_http().on_failure(()))
+                .layer(cors(&state.settings().cors))
+                .layer(compression())
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(from_fn_with_state(state.clone(), answer_in_time)),
+        )
         .with_state(state);
     // Paths are read as they are meant before they are looked up, and a layer of a router runs only after that. So it
     // does before the methods that a path knows are written down.
@@ -103,6 +110,11 @@ fn allow_options(mut response: Response) -> Response {
         *allow = whole;
     }
     response
+}
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
 }
 
 /// Bodies have a time limit of their own, so both together bound what a request may take.
