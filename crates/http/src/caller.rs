@@ -1,8 +1,13 @@
 //! Who is asking, and whether it may: everything that is judged before the request itself is read.
 
-use axum::http::{HeaderMap, header};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Bytes;
 use pinrail_domain::{Act, NewPinRequest, Operation, Refusal, Standing, VerifiedToken, authorize, authorize_scope};
 use pinrail_spec::{Pin, Timestamp};
+use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::limits::{Bucket, Place};
@@ -12,8 +17,10 @@ use crate::verified::VerifyError;
 /// The holder of a good token, with a place among its requests in flight.
 pub(crate) struct Caller {
     token: VerifiedToken,
-    standing: Standing,
+    standing: Arc<Standing>,
     state: State,
+    /// The database's, from before anything was read.
+    revision: Option<u64>,
     /// When it asked.
     pub(crate) now: Timestamp,
     _place: Place,
@@ -33,17 +40,37 @@ impl Caller {
             Some(limits) => limits.admit(&token, bucket, storage).await?,
             None => Place::UNLIMITED,
         };
-        let unknown = || state.refuse(&Refusal::Unauthorized("the token is not known any more".to_owned()));
-        let standing = storage.standing(&token.id()).await?.ok_or_else(unknown)?;
+        // A place may have been waited for: only now the token is judged by what the database says.
+        let revision = storage.revision();
+        let standing = stand(state, revision, &token).await?;
         authorize_scope(&token, &standing, act, now).map_err(|refusal| state.refuse(&refusal))?;
         state.last_used().note(token.id(), now);
-        Ok(Self { token, standing, state: state.clone(), now, _place: place })
+        Ok(Self { token, standing, state: state.clone(), revision, now, _place: place })
     }
 
     /// Judge what a narrowed token allows, once it is known which pin is meant.
     pub(crate) fn authorize(&self, operation: &Operation<'_>) -> Result<(), ApiError> {
         let judged = authorize(&self.token, &self.standing, operation, self.now);
         judged.map_err(|refusal| self.state.refuse(&refusal))
+    }
+
+    /// Answer `asked`, which changes nothing, with what `make` comes to, or as it was answered before if that still
+    /// holds. A narrowed token is judged by what is found, so for it that is made each time.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        asked: &Uri,
+        make: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<Response, ApiError> {
+        let Some(revision) = self.revision.filter(|_| !self.token.is_narrowed()) else {
+            return Ok(as_json(document(&make.await?)?));
+        };
+        let asked = (self.account(), asked.path_and_query().map(ToString::to_string).unwrap_or_default());
+        if let Some(body) = self.state.answers().body(revision, self.now, &asked) {
+            return Ok(as_json(body));
+        }
+        let body = document(&make.await?)?;
+        self.state.answers().keep_body(revision, self.now, asked, &body);
+        Ok(as_json(body))
     }
 
     /// Whose pins are meant.
@@ -55,6 +82,31 @@ impl Caller {
     pub(crate) fn request(&self, pin: Pin) -> NewPinRequest {
         NewPinRequest { id: self.state.new_request_id(), account: self.account(), token: self.token.id(), pin }
     }
+}
+
+/// How a token stands at `revision` or later.
+async fn stand(state: &State, revision: Option<u64>, token: &VerifiedToken) -> Result<Arc<Standing>, ApiError> {
+    if let Some(known) = revision.and_then(|revision| state.answers().standing(revision, &token.id())) {
+        return Ok(known);
+    }
+    let unknown = || state.refuse(&Refusal::Unauthorized("the token is not known any more".to_owned()));
+    let standing = Arc::new(state.storage().standing(&token.id()).await?.ok_or_else(unknown)?);
+    if let Some(revision) = revision {
+        state.answers().keep_standing(revision, &standing);
+    }
+    Ok(standing)
+}
+
+fn document<T: Serialize>(value: &T) -> Result<Bytes, ApiError> {
+    let document = serde_json::to_vec(value).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        ApiError::internal()
+    })?;
+    Ok(document.into())
+}
+
+fn as_json(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
 }
 
 /// The token in `Authorization: Bearer <token>`, `bearer` in any case.

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** nothing here touches a block, and no answer to one account depends on what another one holds.
 
+mod answers;
 mod body;
 mod caller;
 mod docs;

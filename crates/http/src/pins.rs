@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
+use axum::response::Response;
 use pinrail_domain::{Act, Operation, RequestId, Subject, status_of};
 use pinrail_spec::{Pin, PinFilter, PinResults, PinStatus};
 
@@ -23,14 +24,17 @@ type Accepted = (StatusCode, Json<PinStatus>);
     get, path = "/pins", tag = "pins", params(ListQuery),
     responses((status = 200, description = "Successful response (PinResults object)", body = PinResults), Failures)
 )]
-pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) -> Result<Json<PinResults>, ApiError> {
+pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) -> Result<Response, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Reads).await?;
-    let query = request.uri().query().unwrap_or_default();
-    let filter = PinFilter::parse(query, state.settings().literal_status_filter)?;
-    caller.authorize(&Operation::list(&filter))?;
-    let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
-    let results = page.requests.iter().map(|request| status_of(request, caller.now)).collect();
-    Ok(Json(PinResults { count: page.count, results }))
+    let asked = request.uri();
+    let listing = async {
+        let filter = PinFilter::parse(asked.query().unwrap_or_default(), state.settings().literal_status_filter)?;
+        caller.authorize(&Operation::list(&filter))?;
+        let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
+        let results = page.requests.iter().map(|request| status_of(request, caller.now)).collect();
+        Ok(PinResults { count: page.count, results })
+    };
+    caller.answer(asked, listing).await
 }
 
 /// Add pin object
@@ -60,13 +64,16 @@ pub(crate) async fn find_pin(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<PinStatus>, ApiError> {
+) -> Result<Response, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Polls).await?;
-    let id = read_id(path)?;
-    let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
-    let found = found.ok_or_else(ApiError::unknown_request)?;
-    caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
-    Ok(Json(status_of(&found, caller.now)))
+    let finding = async {
+        let id = read_id(path)?;
+        let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
+        let found = found.ok_or_else(ApiError::unknown_request)?;
+        caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
+        Ok(status_of(&found, caller.now))
+    };
+    caller.answer(request.uri(), finding).await
 }
 
 /// Replace pin object

@@ -7,6 +7,7 @@ use pinrail_domain::{Refusal, RequestId, ServiceId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
+use crate::answers::Answers;
 use crate::error::ApiError;
 use crate::last_used::LastUsed;
 use crate::limits::TokenLimits;
@@ -28,6 +29,7 @@ struct Parts {
     settings: Settings,
     tokens: VerifiedTokens,
     limits: Option<TokenLimits>,
+    answers: Answers,
     last_used: LastUsed,
     readiness: Readiness,
     clock: Clock,
@@ -50,6 +52,7 @@ impl State {
             tokens: VerifiedTokens::new(service),
             limits: settings.rate_limits.map(TokenLimits::new),
             last_used: LastUsed::new(Arc::clone(&storage)),
+            answers: Answers::default(),
             readiness: Readiness::default(),
             storage,
             settings,
@@ -85,6 +88,11 @@ impl State {
     /// How much tokens may ask for; `None` where nothing is limited.
     pub(crate) fn limits(&self) -> Option<&TokenLimits> {
         self.0.limits.as_ref()
+    }
+
+    /// What was read last and still holds.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     pub(crate) fn last_used(&self) -> &LastUsed {

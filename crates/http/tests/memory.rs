@@ -15,6 +15,12 @@ mod storage {
     pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);
 
     pub fn fresh(clock: &Arc<TestClock>) -> Ready<Fresh> {
-        ready((Arc::new(MemoryStorage::with_clock(clock)), Box::new(())))
+        let storage = Arc::new(MemoryStorage::with_clock(clock));
+        ready((storage.clone(), Box::new(storage)))
+    }
+
+    /// The same storage as another process would open it: in memory there is only the one.
+    pub fn again(kept: &(dyn Any + Send + Sync), _: &Arc<TestClock>) -> Ready<Arc<dyn Storage>> {
+        ready(kept.downcast_ref::<Arc<MemoryStorage>>().unwrap().clone())
     }
 }

@@ -32,9 +32,9 @@ pub struct Api {
     pub state: State,
     pub storage: Arc<dyn Storage>,
     pub clock: Arc<TestClock>,
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
     pub node: NodeId,
-    _kept: Box<dyn Any + Send + Sync>,
+    kept: Arc<dyn Any + Send + Sync>,
 }
 
 /// An account and a token of it.
@@ -78,14 +78,19 @@ impl Api {
     pub async fn without_node(settings: Settings) -> Self {
         let clock = Arc::new(TestClock::at(START));
         let (storage, kept) = crate::storage::fresh(&clock).await;
-        let key = SigningKey::new(1, unique());
+        let key = Arc::new(SigningKey::new(1, unique()));
         storage.add_key(&key.public(clock.now())).await.unwrap();
-        let service = storage.service_id().await.unwrap();
-        let ticking = Arc::clone(&clock);
-        let now = Arc::new(move || ticking.now());
-        let state = State::new(Arc::clone(&storage), service, now, Arc::new(unique), settings);
         let node = NodeId::new(clock.now(), unique());
-        Self { router: router(state.clone()), state, storage, clock, key, node, _kept: kept }
+        let state = serve(&storage, &clock, settings).await;
+        Self { router: router(state.clone()), state, storage, clock, key, node, kept: Arc::from(kept) }
+    }
+
+    /// The same service in another process, with a storage of its own on the same database.
+    pub async fn another_process(&self) -> Self {
+        let storage = crate::storage::again(&*self.kept, &self.clock).await;
+        let state = serve(&storage, &self.clock, Settings::default()).await;
+        let (clock, key, kept) = (Arc::clone(&self.clock), Arc::clone(&self.key), Arc::clone(&self.kept));
+        Self { router: router(state.clone()), state, storage, clock, key, node: self.node, kept }
     }
 
     /// An account that may pin, with a token for everything that a pinner does.
@@ -201,6 +206,12 @@ impl Api {
         while !self.storage.lease_due(&self.node, now, until, 64, 1_000).await.unwrap().is_empty() {}
         while self.storage.copy_statuses().await.unwrap() {}
     }
+}
+
+async fn serve(storage: &Arc<dyn Storage>, clock: &Arc<TestClock>, settings: Settings) -> State {
+    let service = storage.service_id().await.unwrap();
+    let clock = Arc::clone(clock);
+    State::new(Arc::clone(storage), service, Arc::new(move || clock.now()), Arc::new(unique), settings)
 }
 
 /// What was answered.

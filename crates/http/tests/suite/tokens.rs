@@ -156,7 +156,7 @@ async fn a_new_key_is_known_when_its_first_token_comes() {
     let mut api = Api::new().await;
     let person = api.pinner().await;
     assert_eq!(api.get(&person, "/pins").await.status, 200);
-    api.key = SigningKey::new(2, unique());
+    api.key = SigningKey::new(2, unique()).into();
     api.storage.add_key(&api.key.public(api.clock.now())).await.unwrap();
     let newer = api.token(person.account, Scopes::pins(), None).await;
     assert_eq!(api.get(&newer, "/pins").await.status, 200);
