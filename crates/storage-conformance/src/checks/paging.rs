@@ -1,6 +1,7 @@
 //! Pages, bounds and counts: a walker sees each request exactly once, and a count is what a recount finds.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pinrail_domain::{AccountId, RequestId};
 use pinrail_spec::{PinFilter, Status, Timestamp};
@@ -98,6 +99,7 @@ pub async fn a_follower_misses_nothing(fixture: &Fixture) {
         seen.extend(walk(fixture, &ada, until, async || {}).await);
         newest.created
     };
+    let is_over = AtomicBool::new(false);
     let adding = async {
         let task = async |number: u64| {
             for _ in 0..25 {
@@ -106,17 +108,19 @@ pub async fn a_follower_misses_nothing(fixture: &Fixture) {
             }
         };
         tokio::join!(task(1), task(2), task(3), task(4), task(5), task(6), task(7), task(8));
+        is_over.store(true, Ordering::Relaxed);
     };
     let following = async {
         let (mut seen, mut from) = (Vec::new(), begin);
-        for _ in 0..10_000 {
+        loop {
+            // Looked at first: then this round finds whatever was added.
+            let is_last = is_over.load(Ordering::Relaxed);
             from = follow(from, &mut seen).await;
-            if seen.len() >= 200 {
-                break;
+            if is_last {
+                return seen;
             }
             tokio::task::yield_now().await;
         }
-        seen
     };
     let (seen, ()) = tokio::join!(following, adding);
     assert_eq!((seen.len(), seen.iter().collect::<BTreeSet<_>>().len()), (200, 200));
