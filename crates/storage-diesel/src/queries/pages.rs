@@ -1,6 +1,7 @@
 //! Pin requests as their owner reads them: one, or a page of a list.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -123,9 +124,9 @@ async fn holders_of(
 ) -> Step<HashMap<i64, Holder>> {
     let mut holders = HashMap::new();
     for key in roots.values().map(|(root, _)| root.work.node) {
-        if !holders.contains_key(&key) {
+        if let Entry::Vacant(unread) = holders.entry(key) {
             let row: NodeRow = nodes::table.find(key).select(NodeRow::as_select()).get_result(conn).await?;
-            holders.insert(key, Holder::of(&row, now)?);
+            unread.insert(Holder::of(&row, now)?);
         }
     }
     Ok(holders)

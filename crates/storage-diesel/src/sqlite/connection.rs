@@ -68,10 +68,10 @@ impl Connection {
     }
 }
 
-fn load_collected<'conn, 'query>(
-    conn: &'conn mut SqliteConnection,
+fn load_collected<'query>(
+    conn: &mut SqliteConnection,
     query: CollectedQuery<Binds>,
-) -> QueryResult<Cursor<'conn, 'query>> {
+) -> QueryResult<Cursor<'_, 'query>> {
     LoadConnection::load(conn, query)
 }
 
@@ -121,9 +121,12 @@ pub(super) trait RunQueryDsl: Sized {
     where
         Self: QueryFragment<Sqlite> + QueryId,
     {
-        let run = |conn: &mut SqliteConnection| match is_known(&self)? {
-            true => diesel::Connection::execute_returning_count(conn, &self),
-            false => diesel::Connection::execute_returning_count(conn, &collect(&self)?),
+        let run = |conn: &mut SqliteConnection| {
+            if is_known(&self)? {
+                diesel::Connection::execute_returning_count(conn, &self)
+            } else {
+                diesel::Connection::execute_returning_count(conn, &collect(&self)?)
+            }
         };
         ready(run(&mut conn.inner))
     }
