@@ -2,29 +2,32 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use pinrail_storage_diesel::{SqliteOptions, SqliteStorage};
+use anyhow::{Context, Result};
+use pinrail_storage::Storage;
+use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
 
 use crate::settings::Common;
 use crate::system::now;
 
-/// The file of the SQLite database that the settings name.
-pub fn path(common: &Common) -> Result<PathBuf> {
-    let url = common.database();
-    match url.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => bail!("the database {url:?} cannot be opened, wanted sqlite:<path>"),
-    }
+/// The database that the settings name.
+pub fn named(common: &Common) -> Result<Database> {
+    Ok(Database::parse(&common.database())?)
 }
 
 /// Open the database, whose schema has to be there, or to come within `wait`.
-pub async fn open(common: &Common, wait: Duration) -> Result<SqliteStorage> {
-    let options = SqliteOptions { wait_for_schema: wait, ..SqliteOptions::default() };
-    Ok(SqliteStorage::open(&path(common)?, options, Arc::new(now)).await?)
+pub async fn open(common: &Common, wait: Duration) -> Result<Arc<dyn Storage>> {
+    Ok(open_to_recount(common, wait).await?)
+}
+
+/// The same, for whoever holds its counters against what they count.
+pub async fn open_to_recount(common: &Common, wait: Duration) -> Result<Arc<dyn Recount>> {
+    let connections = usize::from(common.database_connections);
+    let options = DatabaseOptions { wait, commit_interval: Duration::ZERO, connections };
+    Ok(named(common)?.open(&options, Arc::new(now)).await?)
 }
 
 /// Make a folder of the data folder if it is not there, for its owner alone.

@@ -51,7 +51,7 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
     let open = || database::open(common, Duration::ZERO);
     match command {
         Command::Serve(settings) => serve::serve(common, &settings).await,
-        Command::Migrate { step } => migrate::run(step, common),
+        Command::Migrate { step } => migrate::run(step, common).await,
         Command::Check { json } => check::run(common, json).await,
         Command::Account(command) => account::run(command, &open().await?).await,
         Command::Access(command) => access::run(command, &open().await?).await,

@@ -25,7 +25,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let told_to_stop = told_to_stop()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let storage: Arc<dyn Storage> = Arc::new(database::open(common, SCHEMA).await?);
+    let storage: Arc<dyn Storage> = database::open(common, SCHEMA).await?;
     let service = storage.service_id().await?;
     let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
     info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");

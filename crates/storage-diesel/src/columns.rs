@@ -1,10 +1,12 @@
 //! How the domain's values stand in columns, and back.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use pinrail_domain::{Backend, KeyState, Role};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::{Failed, Step};
@@ -65,6 +67,21 @@ pub(crate) fn json_text<T: serde::Serialize>(value: &T) -> Step<String> {
     serde_json::to_string(value).map_err(|error| Failed::corrupt(error.to_string()))
 }
 
+/// The longest text that a look-up holds as it is, in bytes. PostgreSQL takes at most 2,704 in an entry of an index.
+const LOOKED_UP: usize = 500;
+/// What marks a look-up's text as the digest of a longer one: a character that stands for nothing.
+const DIGEST: char = '\u{FFFF}';
+
+/// A key or a value of meta as look-ups hold it: a long one by its digest. What begins with the mark is digested too,
+/// so that no text reads like another's digest.
+pub(crate) fn look_up_text(text: &str) -> Cow<'_, str> {
+    if text.len() <= LOOKED_UP && !text.starts_with(DIGEST) {
+        return Cow::Borrowed(text);
+    }
+    let digest = Sha256::digest(text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    Cow::Owned(format!("{DIGEST}{digest}"))
+}
+
 /// An account's role as a column holds it.
 pub(crate) const fn role_word(role: Role) -> &'static str {
     match role {
@@ -113,4 +130,19 @@ pub(crate) fn key_state(word: &str) -> Step<KeyState> {
         .into_iter()
         .find(|state| key_state_word(*state) == word)
         .ok_or_else(|| Failed::corrupt(format!("key state {word:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::look_up_text;
+
+    #[test]
+    fn long_texts_are_looked_up_by_their_digest() {
+        let short = "x".repeat(500);
+        assert_eq!(look_up_text(&short), short);
+        let long = look_up_text(&"x".repeat(501)).into_owned();
+        assert_eq!(long.chars().count(), 65);
+        assert_ne!(look_up_text(&"x".repeat(502)), long);
+        assert_ne!(look_up_text(&long), long, "a text that reads like a digest is another one");
+    }
 }

@@ -2,15 +2,27 @@
 //!
 //! One set of query files (`queries/`) is ordinary Diesel and is compiled twice: `sqlite` and `postgres` each name
 //! their `Db` and `Conn` and include it, and each has a small `dialect` with what differs. [`SqliteStorage`] runs
-//! them on one writer thread that groups commits, and on a pool of readers.
+//! them on one writer thread that groups commits, and on a pool of readers; [`PostgresStorage`] on a pool of connections.
 
 mod columns;
+mod database;
+mod difference;
 mod error;
 mod fixed;
 mod postgres;
 mod rows;
 #[rustfmt::skip]
 mod schema;
+mod schema_status;
 mod sqlite;
 
-pub use sqlite::{Difference, OpenError, SchemaStatus, SqliteOptions, SqliteStorage, migrate, revert, schema_status};
+pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
+pub use difference::Difference;
+pub use postgres::{PostgresError, PostgresOptions, PostgresStorage, Problem};
+pub use schema_status::SchemaStatus;
+pub use sqlite::{OpenError, SqliteOptions, SqliteStorage, migrate, revert, schema_status};
+
+/// The schema of a PostgreSQL database.
+pub mod postgres_schema {
+    pub use crate::postgres::{migrate, revert, schema_status};
+}

@@ -1,9 +1,26 @@
-//! The queries as PostgreSQL is asked them. They are compiled, so that they stay true for both databases; the pool,
-//! the listening and TLS that run them are not there yet, so nothing of this is public.
-#![expect(dead_code, reason = "compiled for PostgreSQL, run once its connections are there")]
+//! The queries as PostgreSQL is asked them, and the storage that runs them.
 #![expect(clippy::duplicate_mod, reason = "one set of queries is compiled for both databases")]
 
+mod adder;
+mod address;
+mod connection;
 mod dialect;
+mod errors;
+mod listener;
+mod migrations;
+mod open;
+mod pool;
+mod storage;
+mod tls;
+
+#[path = "steps/accounts.rs"]
+mod account_steps;
+#[path = "steps/queue.rs"]
+mod queue_steps;
+#[path = "steps/requests.rs"]
+mod request_steps;
+#[path = "steps/tokens.rs"]
+mod token_steps;
 
 #[path = "queries/accept.rs"]
 mod accept;
@@ -44,9 +61,16 @@ mod turns;
 #[path = "queries/upkeep.rs"]
 mod upkeep;
 
+pub(crate) use address::without_password;
+pub use migrations::{migrate, revert, schema_status};
+pub use open::{PostgresError, PostgresOptions, Problem};
+pub use storage::PostgresStorage;
+
 /// The database that the queries are written for.
 type Db = diesel::pg::Pg;
 /// The connection that they run on.
-type Conn = diesel_async::AsyncPgConnection;
+type Conn = connection::Connection;
 /// How they run on it.
 use diesel_async::RunQueryDsl;
+/// The storage that does the steps.
+type Store = PostgresStorage;

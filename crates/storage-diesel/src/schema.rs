@@ -179,6 +179,7 @@ diesel::table! {
         key -> BigInt,
         id -> Binary,
         clock -> BigInt,
+        needs -> Text,
     }
 }
 

@@ -1,18 +1,24 @@
 //! The queries as SQLite is asked them, and the storage that runs them.
 #![expect(clippy::duplicate_mod, reason = "one set of queries is compiled for both databases")]
 
-mod account_steps;
+mod clock;
 mod connection;
 mod dialect;
 mod gathering;
 mod open;
-mod queue_steps;
 mod reader;
-mod request_steps;
 mod revision;
 mod storage;
-mod token_steps;
 mod writer;
+
+#[path = "steps/accounts.rs"]
+mod account_steps;
+#[path = "steps/queue.rs"]
+mod queue_steps;
+#[path = "steps/requests.rs"]
+mod request_steps;
+#[path = "steps/tokens.rs"]
+mod token_steps;
 
 #[path = "queries/accept.rs"]
 mod accept;
@@ -53,8 +59,7 @@ mod turns;
 #[path = "queries/upkeep.rs"]
 mod upkeep;
 
-pub use check::Difference;
-pub use open::{OpenError, SchemaStatus, SqliteOptions, migrate, revert, schema_status};
+pub use open::{OpenError, SqliteOptions, migrate, revert, schema_status};
 pub use storage::SqliteStorage;
 
 use diesel::sqlite::Sqlite;
@@ -65,3 +70,5 @@ type Db = Sqlite;
 type Conn = connection::Connection;
 /// How they run on it.
 use connection::RunQueryDsl;
+/// The storage that does the steps.
+type Store = SqliteStorage;

@@ -325,6 +325,14 @@ async fn what_is_wrong_is_said_in_one_line() {
     let database = Database::new();
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')";
     connect(&database).batch_execute(newer).expect("the row is written");
+    let added = "ALTER TABLE pin_requests ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'";
+    connect(&database).batch_execute(added).expect("a column is added");
+    let storage = open_with(&database, SqliteOptions::default()).await.expect("a schema that gained something is used");
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    storage.add_pin_request(&request(account, 1), system_time()).await.expect("it is added");
+    drop(storage);
+    let needs = "UPDATE service SET needs = '99991231000000_without_names'";
+    connect(&database).batch_execute(needs).expect("the row is written");
     let line = error_line(&database).await;
     assert!(line.contains("newer version (99991231000000)"), "{line}");
 }

@@ -28,15 +28,22 @@ const READY: Duration = Duration::from_secs(45);
 pub struct Instance {
     binaries: Binaries,
     data: PathBuf,
+    /// The database's URL; without one it is SQLite in the data folder.
+    database: Option<String>,
     pub ports: Ports,
 }
 
 impl Instance {
     /// A Pinrail in `data`, which is made if it is missing.
     pub fn at(data: &Path, binaries: Binaries, ports: Ports) -> Result<Self> {
-        let instance = Self { binaries, data: data.to_owned(), ports };
+        let instance = Self { binaries, data: data.to_owned(), database: None, ports };
         fs::create_dir_all(instance.logs()).with_context(|| format!("{} cannot be made", data.display()))?;
         Ok(instance)
+    }
+
+    /// The same on the database with this URL, if there is one.
+    pub fn on(self, database: Option<String>) -> Self {
+        Self { database, ..self }
     }
 
     /// The data folder.
@@ -67,6 +74,9 @@ impl Instance {
     fn binary(&self, path: &Path) -> Command {
         let mut command = program(path, &self.data);
         command.arg("--data-dir").arg(&self.data);
+        if let Some(database) = &self.database {
+            command.args(["--database", database]);
+        }
         command
     }
 

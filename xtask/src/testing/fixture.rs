@@ -44,7 +44,7 @@ impl Fixture {
     /// With the data alone, in `data`; `folder` is for whatever else a check writes.
     pub fn prepare_at(data: &Path, folder: TempDir, context: &Context, step: &Step) -> Result<Self> {
         let binaries = context.binaries(step)?;
-        let instance = Instance::at(data, binaries, Ports::free()?)?;
+        let instance = Instance::at(data, binaries, Ports::free()?)?.on(context.fresh_database()?);
         instance.migrate()?;
         instance.ensure_account(ACCOUNT)?;
         let token = instance.mint_token(ACCOUNT, "tests")?;

@@ -1,9 +1,10 @@
 //! A part of the test run, and what it counts.
 
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Error, Result};
+use pinrail_postgres_fixture::Server;
 
 use crate::building::{self, Binaries};
 use crate::environment::Environment;
@@ -20,11 +21,25 @@ pub struct Part {
 pub struct Context {
     pub environment: Environment,
     binaries: OnceLock<Binaries>,
+    /// The server on which every check gets a database; without one they use SQLite.
+    server: Option<Arc<Server>>,
 }
 
 impl Context {
     pub fn new(environment: &Environment) -> Self {
-        Self { environment: environment.clone(), binaries: OnceLock::new() }
+        Self { environment: environment.clone(), binaries: OnceLock::new(), server: None }
+    }
+
+    /// The same, on a PostgreSQL server.
+    pub fn on(&self, server: &Arc<Server>) -> Self {
+        let (environment, binaries) = (self.environment.clone(), self.binaries.clone());
+        Self { environment, binaries, server: Some(Arc::clone(server)) }
+    }
+
+    /// The URL of a new database, if the checks do not use SQLite.
+    pub fn fresh_database(&self) -> Result<Option<String>> {
+        let Some(server) = &self.server else { return Ok(None) };
+        Ok(Some(server.url(&server.create()?)))
     }
 
     /// The binaries, built by the first part that asks.

@@ -8,7 +8,7 @@ use super::part::Part;
 use crate::environment::Environment;
 use crate::progress::Step;
 use crate::tools::node::Node;
-use crate::tools::{cargo_tools, chromium, kubo};
+use crate::tools::{cargo_tools, chromium, kubo, postgres};
 
 type Prepare = fn(&Environment, &Step) -> Result<()>;
 
@@ -18,6 +18,7 @@ const TOOLS: &[(&[&str], Prepare)] = &[
     (&["docs"], |environment, step| chromium::path(environment, step).map(drop)),
     (&["deny"], |environment, step| cargo_tools::CARGO_DENY.path(environment, step).map(drop)),
     (&["codegen"], |environment, step| cargo_tools::DIESEL.path(environment, step).map(drop)),
+    (&["unit", "postgres"], postgres::ensure),
     (&["kubo"], |environment, step| kubo::path(environment, step).map(drop)),
 ];
 

@@ -6,13 +6,14 @@ use super::graph::Graph;
 
 /// Each crate with all that it may be built from.
 ///
-/// xtask depends on none of them, or `cargo xtask up` would compile a network stack before its
-/// first word.
+/// xtask depends on none of them but the throw-away server, which brings nothing along, or `cargo
+/// xtask up` would compile a network stack before its first word.
 const ARROWS: &[(&str, &[&str])] = &[
     ("pinrail-spec", &[]),
     ("pinrail-domain", &["spec"]),
     ("pinrail-storage", &["domain", "spec"]),
     ("pinrail-storage-diesel", &["storage", "domain", "spec"]),
+    ("pinrail-postgres-fixture", &[]),
     ("pinrail-storage-conformance", &["storage", "domain", "spec"]),
     ("pinrail-ipfs", &["spec"]),
     ("pinrail-ipfs-embedded", &["ipfs", "spec"]),
@@ -20,11 +21,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pinrail-http", &["storage", "domain", "spec"]),
     ("pinrail-api", &["http", "storage", "storage-diesel", "domain", "spec"]),
     ("pinrail-worker", &["storage", "storage-diesel", "ipfs", "ipfs-embedded", "domain", "spec"]),
-    ("xtask", &[]),
+    ("xtask", &["postgres-fixture"]),
 ];
 
 /// What tests may use beyond the arrows: the suites that adapters pass, and the adapters.
-const FOR_TESTS: &[&str] = &["storage-conformance", "storage-diesel", "ipfs-conformance", "ipfs-embedded"];
+const FOR_TESTS: &[&str] =
+    &["storage-conformance", "storage-diesel", "postgres-fixture", "ipfs-conformance", "ipfs-embedded"];
 
 /// What both binaries may be built from: decisions, the types they speak of, and the storage that
 /// each plugs in. Anything else would be an application crate in disguise.

@@ -6,6 +6,7 @@ use super::graph::Graph;
 /// A package whose name begins with one of these counts as that one.
 const CONFINED: &[(&str, &str)] = &[
     ("biscuit-auth", "pinrail-domain"),
+    ("deadpool", "pinrail-storage-diesel"),
     ("diesel", "pinrail-storage-diesel"),
     ("libipld", "pinrail-ipfs"),
     ("libp2p", "pinrail-ipfs-embedded"),

@@ -4,4 +4,5 @@ pub mod cargo_tools;
 pub mod chromium;
 pub mod kubo;
 pub mod node;
+pub mod postgres;
 pub mod system;

@@ -1,5 +1,6 @@
 //! `cargo xtask up`: a Pinrail on this machine, with a sample pinned, fetched back and served.
 
+mod place;
 mod remembered;
 
 use std::thread;
@@ -18,6 +19,7 @@ use crate::instance::provider::Provider;
 use crate::instance::sample;
 use crate::progress::Step;
 use crate::{building, cache, command, signals};
+use place::Place;
 use remembered::Remembered;
 
 /// The account that everything here belongs to.
@@ -32,6 +34,15 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     port: Option<u16>,
 
+    /// Run on PostgreSQL: on a server that is started for this run and thrown away after it, with
+    /// the data.
+    #[arg(long, conflicts_with_all = ["database", "reset"])]
+    postgres: bool,
+
+    /// Run on this PostgreSQL database; the rest of the data is kept beside that of other runs.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+
     /// Throw away what earlier runs kept in `.pinrail`, and start over.
     #[arg(long)]
     reset: bool,
@@ -41,25 +52,25 @@ pub fn run(environment: &Environment, options: &Options) -> Result<()> {
     let ports = options.port.map_or(Ok(Ports::USUAL), Ports::from)?;
     // Before anything is built or removed: a Pinrail that runs keeps its data.
     ports.check()?;
-    let folder = root().join(".pinrail");
     if options.reset {
-        cache::clear(&folder)?;
+        cache::clear(&root().join(".pinrail"))?;
     }
+    let place = Place::find(environment, options)?;
     let step = Step::start("build");
     let binaries = building::binaries(environment, &step)?;
     step.done("both binaries");
 
-    let instance = Instance::at(&folder, binaries, ports)?;
+    let instance = Instance::at(&place.folder, binaries, ports)?.on(place.database.clone());
     prepare(&instance)?;
     let step = Step::start("start");
     let mut api = instance.start_api()?;
     let mut worker = instance.start_worker()?;
     step.done("pinrail-api and pinrail-worker are ready");
 
-    let mut remembered = Remembered::read(&folder);
+    let mut remembered = Remembered::read(&place.folder);
     let client = sign_in(&instance, &mut remembered)?;
     let pinned = pin_sample(&instance, &client, &mut remembered)?;
-    remembered.write(&folder)?;
+    remembered.write(&place.folder)?;
     fetch_back(&instance, &pinned)?;
     greet(&instance, &remembered.token, &pinned.cid);
     wait_for_the_end(&mut api, &mut worker)?;

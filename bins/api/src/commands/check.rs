@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use pinrail_domain::KeyState;
 use pinrail_spec::Multiaddr;
-use pinrail_storage::{Nodes, SigningKeys, Storage};
-use pinrail_storage_diesel::{SqliteStorage, schema_status};
+use pinrail_storage::Storage;
+use pinrail_storage_diesel::Recount;
 use serde::Serialize;
 
 use super::print_json;
@@ -43,7 +44,7 @@ pub async fn run(common: &Common, json: bool) -> Result<()> {
     let mut found = Findings { problems: settings::problems(common), notes: Vec::new() };
     check_folder(&common.data_dir, &mut found);
     match open(common).await {
-        Ok(storage) => check_database(&storage, &KeyFolder::new(common.keys()), &mut found).await,
+        Ok(storage) => check_database(storage.as_ref(), &KeyFolder::new(common.keys()), &mut found).await,
         Err(problem) => found.problem(&format!("{problem:#}")),
     }
     if json {
@@ -77,12 +78,12 @@ fn check_folder(folder: &Path, found: &mut Findings) {
     }
 }
 
-async fn open(common: &Common) -> Result<SqliteStorage> {
-    schema_status(&database::path(common)?)?;
-    database::open(common, Duration::ZERO).await
+async fn open(common: &Common) -> Result<Arc<dyn Recount>> {
+    database::named(common)?.schema_status().await?;
+    database::open_to_recount(common, Duration::ZERO).await
 }
 
-async fn check_database(storage: &SqliteStorage, keys: &KeyFolder, found: &mut Findings) {
+async fn check_database(storage: &dyn Recount, keys: &KeyFolder, found: &mut Findings) {
     if let Err(problem) = storage.ready().await {
         return found.problem(&problem);
     }
@@ -99,7 +100,7 @@ async fn check_database(storage: &SqliteStorage, keys: &KeyFolder, found: &mut F
     check_nodes(storage, found).await;
 }
 
-async fn check_keys(storage: &SqliteStorage, keys: &KeyFolder, found: &mut Findings) {
+async fn check_keys(storage: &dyn Storage, keys: &KeyFolder, found: &mut Findings) {
     let known = match storage.list_keys().await {
         Ok(known) => known,
         Err(problem) => return found.problem(&problem),
@@ -118,7 +119,7 @@ async fn check_keys(storage: &SqliteStorage, keys: &KeyFolder, found: &mut Findi
     }
 }
 
-async fn check_nodes(storage: &SqliteStorage, found: &mut Findings) {
+async fn check_nodes(storage: &dyn Storage, found: &mut Findings) {
     let (nodes, now) = match (storage.list_nodes().await, storage.now().await) {
         (Ok(nodes), Ok(now)) => (nodes, now),
         (Err(problem), _) | (_, Err(problem)) => return found.problem(&problem),

@@ -1,29 +1,28 @@
 //! `migrate`: run, status, revert.
 
 use anyhow::Result;
-use pinrail_storage_diesel::{migrate, revert, schema_status};
 
-use crate::database;
+use crate::database::{make_folder, named};
 use crate::settings::{Common, MigrateStep};
 
 /// Do what is asked of the schema.
-pub fn run(step: MigrateStep, common: &Common) -> Result<()> {
-    let path = database::path(common)?;
+pub async fn run(step: MigrateStep, common: &Common) -> Result<()> {
+    let database = named(common)?;
     match step {
         MigrateStep::Run => {
-            database::make_folder(&common.data_dir)?;
-            let run = migrate(&path)?;
+            make_folder(&common.data_dir)?;
+            let run = database.migrate().await?;
             for migration in &run {
                 println!("ran {migration}");
             }
-            println!("the database {} is up to date", path.display());
+            println!("the database {database} is up to date");
         }
-        MigrateStep::Revert => match revert(&path)? {
+        MigrateStep::Revert => match database.revert().await? {
             Some(migration) => println!("reverted {migration}"),
             None => println!("nothing is left to revert"),
         },
         MigrateStep::Status => {
-            let status = schema_status(&path)?;
+            let status = database.schema_status().await?;
             let lines = [
                 ("has", &status.applied),
                 ("lacks", &status.pending),

@@ -171,7 +171,7 @@ fn errors_are_one_line_that_says_what_would_be_right() {
         (&["token", "revoke", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "there is no token 0193a5c1"),
         (&["key", "revoke", "9"], "is not there"),
         (&["node", "retire", "0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a"], "is not there"),
-        (&["account", "list", "--database", "postgres://x"], "wanted sqlite:<path>"),
+        (&["account", "list", "--database", "mysql://x"], "wanted sqlite:<path> or postgres://"),
         (
             &["token", "attenuate", "x", "--cid", "y"],
             "error: --cid y: not a CID, wanted one of version 0 or 1 such as ",
@@ -259,8 +259,12 @@ fn migrations_and_completions_and_the_openapi_document_are_printed() {
     assert!(api.prints(&["migrate"]).contains("ran "));
     assert!(!api.prints(&["migrate"]).contains("ran "), "a second run has nothing to do");
     assert!(!api.prints(&["migrate", "status"]).contains("lacks "));
-    assert!(api.prints(&["migrate", "revert"]).contains("reverted "));
-    assert!(api.prints(&["migrate", "status"]).contains("lacks "));
+    let lacking = |api: &Api| api.prints(&["migrate", "status"]).matches("lacks ").count();
+    while api.prints(&["migrate", "status"]).contains("has ") {
+        let before = lacking(&api);
+        assert!(api.prints(&["migrate", "revert"]).contains("reverted "));
+        assert_eq!(lacking(&api), before + 1);
+    }
     assert!(api.prints(&["migrate", "revert"]).contains("nothing is left to revert"));
     api.prints(&["migrate"]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -56,9 +56,14 @@ pub struct Common {
     /// The settings file [default: <data-dir>/pinrail.toml, if it is there]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The database [default: sqlite:<data-dir>/pinrail.db]
+    /// The database: sqlite:<path> or postgres://<user>@<host>/<database> [default: sqlite:<data-dir>/pinrail.db]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE", value_name = "URL")]
+    #[arg(hide_env_values = true)]
     pub database: Option<String>,
+    /// With PostgreSQL, the connections at most
+    #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE_CONNECTIONS", value_name = "N")]
+    #[arg(default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    pub database_connections: u16,
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,libp2p=debug`) [default: info,
     /// and warn for other commands than serve]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]

@@ -3,10 +3,11 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
+use pinrail_domain::RootState;
 
 use super::Conn;
-use crate::rows::{AccountRow, Root};
-use crate::schema::{accounts, roots};
+use crate::rows::{AccountRow, Root, State};
+use crate::schema::{accounts, queue, roots};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -17,23 +18,62 @@ extern "SQL" {
 
 /// An account's row, locked until the transaction ends.
 pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<AccountRow> {
-    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).for_update().get_result(conn).await
+    accounts::table
+        .filter(accounts::id.eq(id))
+        .select(AccountRow::as_select())
+        .for_no_key_update()
+        .get_result(conn)
+        .await
+}
+
+/// Lock accounts in the order of their keys until the transaction ends.
+pub(super) async fn lock_accounts(conn: &mut Conn, ids: Vec<Vec<u8>>) -> QueryResult<Vec<i64>> {
+    let rows = accounts::table.filter(accounts::id.eq_any(ids)).order(accounts::key);
+    rows.select(accounts::key).for_no_key_update().load(conn).await
+}
+
+/// Lock those of the roots with these codecs and multihashes that are there, in the order of their keys, until the
+/// transaction ends.
+pub(super) async fn lock_roots(conn: &mut Conn, wanted: Vec<(i64, Vec<u8>)>) -> QueryResult<Vec<i64>> {
+    let (codecs, multihashes): (Vec<i64>, Vec<Vec<u8>>) = wanted.into_iter().unzip();
+    // Both lists apart may name a few roots more than the pairs do: those that differ in their codec alone.
+    let rows = roots::table.filter(roots::multihash.eq_any(multihashes)).filter(roots::codec.eq_any(codecs));
+    rows.order(roots::key).select(roots::key).for_no_key_update().load(conn).await
 }
 
 /// A root's row, locked until the transaction ends.
 pub(super) async fn lock_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
-    roots::table.find(key).select(Root::as_select()).for_update().get_result(conn).await
+    roots::table.find(key).select(Root::as_select()).for_no_key_update().get_result(conn).await
 }
 
 /// The row of the root with this codec and multihash, locked until the transaction ends.
 pub(super) async fn find_root(conn: &mut Conn, codec: i64, multihash: &[u8]) -> QueryResult<Root> {
     let row = roots::table.filter(roots::codec.eq(codec)).filter(roots::multihash.eq(multihash));
-    row.select(Root::as_select()).for_update().get_result(conn).await
+    row.select(Root::as_select()).for_no_key_update().get_result(conn).await
 }
 
 /// A root's row for a lease, locked until the transaction ends; not found while another transaction has it.
 pub(super) async fn claim_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
-    roots::table.find(key).select(Root::as_select()).for_update().skip_locked().get_result(conn).await
+    roots::table.find(key).select(Root::as_select()).for_no_key_update().skip_locked().get_result(conn).await
+}
+
+/// Roots to fetch whose lease has expired, locked until the transaction ends; those that another transaction has are
+/// left to it.
+pub(super) async fn claim_expired(conn: &mut Conn, now: i64) -> QueryResult<Vec<Root>> {
+    let expired = roots::table
+        .filter(roots::lease_token.is_not_null())
+        .filter(roots::lease_until.le(now))
+        .filter(roots::state.eq(State(RootState::Pinning)));
+    expired.select(Root::as_select()).for_no_key_update().skip_locked().load(conn).await
+}
+
+/// Lock the accounts that want the roots with these multihashes, in the order of their keys, until the transaction
+/// ends: a step that will count for them must not hold a root that one of their own steps waits for.
+pub(super) async fn lock_accounts_of(conn: &mut Conn, multihashes: Vec<Vec<u8>>) -> QueryResult<()> {
+    let wanted = queue::table.inner_join(roots::table.on(roots::key.eq(queue::root)));
+    let wanted = wanted.filter(roots::multihash.eq_any(multihashes)).select(queue::account);
+    let rows = accounts::table.filter(accounts::key.eq_any(wanted)).order(accounts::key);
+    rows.select(accounts::key).for_no_key_update().load::<i64>(conn).await.map(|_| ())
 }
 
 /// Accounts in the order of their names' bytes, whatever the database's collation.

@@ -9,7 +9,7 @@ use super::change::{Change, place, received, want_afresh};
 use super::nodes::Fleet;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
-use crate::columns::{addresses_text, from_column, id_bytes, json_text, moment, to_column};
+use crate::columns::{addresses_text, from_column, id_bytes, json_text, look_up_text, moment, to_column};
 use crate::error::{Failed, Step};
 use crate::fixed::fixed;
 use crate::rows::{AccountRow, RequestRow, Root, State, Work};
@@ -267,7 +267,12 @@ async fn write(
     for (key, value) in &request.pin.meta {
         let account = pin_meta::account.eq(account.key);
         diesel::insert_into(pin_meta::table)
-            .values((account, pin_meta::key.eq(key), pin_meta::value.eq(value), pin_meta::created.eq(created)))
+            .values((
+                account,
+                pin_meta::key.eq(look_up_text(key)),
+                pin_meta::value.eq(look_up_text(value)),
+                pin_meta::created.eq(created),
+            ))
             .execute(conn)
             .await?;
     }
@@ -306,6 +311,7 @@ pub(super) async fn delete_request(conn: &mut Conn, request: &RequestRow, tally:
         .get_result(conn)
         .await?;
     for (key, value) in request.meta()? {
+        let (key, value) = (look_up_text(&key), look_up_text(&value));
         diesel::delete(pin_meta::table.find((request.account, key, value, request.created))).execute(conn).await?;
     }
     tally.requests(request.account, -1);

@@ -24,7 +24,11 @@ pub(super) async fn end_fetches(conn: &mut Conn, account: i64) -> Step<()> {
         if has_open_account(conn, key, account).await? {
             continue;
         }
-        let mut change = Change::of(dialect::lock_root(conn, key).await?);
+        let root = dialect::lock_root(conn, key).await.optional()?;
+        let Some(root) = root.filter(|root| root.work.is_unfinished() && root.work.lease_token.is_some()) else {
+            continue;
+        };
+        let mut change = Change::of(root);
         change.work().end_lease();
         change.finish(conn, &mut tally).await?;
     }
@@ -42,7 +46,8 @@ pub(super) async fn resume_fetches(conn: &mut Conn, account: i64, now: i64) -> S
         if has_open_account(conn, key, account).await? {
             continue;
         }
-        let root: Root = dialect::lock_root(conn, key).await?;
+        let root: Option<Root> = dialect::lock_root(conn, key).await.optional()?;
+        let Some(root) = root.filter(|root| root.work.is_unfinished()) else { continue };
         let mut change = Change::of(root);
         let due = change.root.work.due;
         change.work().due = due.min(now);

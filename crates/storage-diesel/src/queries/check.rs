@@ -7,20 +7,10 @@ use pinrail_domain::RootState;
 
 use super::tally::BUCKET_SHIFTS;
 use super::{Conn, RunQueryDsl};
+use crate::Difference;
 use crate::error::Step;
 use crate::rows::{Root, State, is_unfinished};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};
-
-/// A counter that is not what it counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Which counter of what.
-    pub what: String,
-    /// What it says.
-    pub stored: i64,
-    /// What there is.
-    pub counted: i64,
-}
 
 /// What a counter says and what it counts, by what it is of.
 #[derive(Default)]

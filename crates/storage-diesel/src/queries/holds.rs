@@ -65,7 +65,10 @@ pub(super) async fn end_holds_awaiting(conn: &mut Conn, awaited: i64, now: i64, 
 
 async fn end(conn: &mut Conn, held: &[HoldKey], now: i64, tally: &mut Tally) -> Step<()> {
     for (owner, root, account) in held {
-        diesel::delete(holds::table.find((owner, *root))).execute(conn).await?;
+        if diesel::delete(holds::table.find((owner, *root))).execute(conn).await? == 0 {
+            // Another step has ended it meanwhile.
+            continue;
+        }
         let row = dialect::lock_root(conn, *root).await?;
         unclaim(conn, row, *account, Claim::Hold, now, tally).await?;
     }

@@ -58,7 +58,10 @@ pub(crate) async fn lease_due(
         }
     }
     for root in due_releases(conn, &taker, slots).await? {
-        leases.push(take(conn, root, None, &taker, &mut tally).await?);
+        let claimed = dialect::claim_root(conn, root).await.optional()?;
+        if let Some(root) = claimed.filter(|root| is_to_release(root, taker.now)) {
+            leases.push(take(conn, root, None, &taker, &mut tally).await?);
+        }
     }
     tally.flush(conn).await?;
     Ok(leases)
@@ -68,15 +71,14 @@ fn is_free(root: &Root, now: i64) -> bool {
     root.work.is_unfinished() && root.work.requests > 0 && root.work.due <= now && !root.work.is_leased(now)
 }
 
+fn is_to_release(root: &Root, now: i64) -> bool {
+    root.work.state.0 == RootState::Releasing && root.work.due <= now && !root.work.is_leased(now)
+}
+
 /// Put roots whose lease has expired back into the queues, from which a lease takes them. The lease's token stays,
 /// since it can be renewed until another takes over.
 async fn put_back_expired(conn: &mut Conn, now: i64) -> Step<()> {
-    let expired = roots::table
-        .filter(roots::lease_token.is_not_null())
-        .filter(roots::lease_until.le(now))
-        .filter(roots::state.eq(State(RootState::Pinning)));
-    let expired: Vec<Root> = expired.select(Root::as_select()).load(conn).await?;
-    for mut root in expired {
+    for mut root in dialect::claim_expired(conn, now).await? {
         root.work.end_lease();
         let (rank, due) = place(&root.work);
         diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0)))
@@ -88,7 +90,7 @@ async fn put_back_expired(conn: &mut Conn, now: i64) -> Step<()> {
 }
 
 /// The releases that the node may take now.
-async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<Root>> {
+async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<i64>> {
     let running: i64 = roots::table
         .filter(roots::lease_token.is_not_null())
         .filter(roots::lease_until.gt(taker.now))
@@ -103,7 +105,7 @@ async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<
         .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'releasing'"))
         .filter(roots::due.le(taker.now))
         .filter(roots::lease_token.is_null().or(roots::lease_until.le(taker.now)));
-    Ok(due.order((roots::due, roots::key)).limit(room).select(Root::as_select()).load(conn).await?)
+    Ok(due.order((roots::due, roots::key)).limit(room).select(roots::key).load(conn).await?)
 }
 
 async fn take(conn: &mut Conn, root: Root, account: Option<i64>, taker: &Taker, tally: &mut Tally) -> Step<Lease> {

@@ -1,6 +1,8 @@
 //! The filters of a list as queries, each led by the index that fits whatever the database guesses of its tables:
 //! without statistics SQLite has chosen plans that are a thousand times slower.
 
+use std::borrow::Cow;
+
 use diesel::dsl::exists;
 use diesel::expression::BoxableExpression;
 use diesel::prelude::*;
@@ -9,7 +11,7 @@ use pinrail_domain::RootState;
 use pinrail_spec::{Match, NameFilter, PinFilter, Status, Timestamp, fold};
 
 use super::{Conn, Db, RunQueryDsl, counts, dialect};
-use crate::columns::to_column;
+use crate::columns::{look_up_text, to_column};
 use crate::error::Step;
 use crate::rows::{RequestRow, State};
 use crate::schema::{pin_meta, pin_requests, roots};
@@ -37,7 +39,7 @@ pub(super) struct Matching<'a> {
     leads: Vec<Lead>,
     /// Whether to begin with the requests that have the first of these pairs.
     is_rare: bool,
-    meta: Vec<(&'a str, &'a str)>,
+    meta: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 type Rows<'q> = diesel::helper_types::IntoBoxed<'q, pin_requests::table, Db>;
@@ -50,7 +52,8 @@ impl<'a> Matching<'a> {
             .filter(|status| filter.statuses.contains(status))
             .map(|status| State(state_of(status)))
             .collect();
-        let mut meta: Vec<_> = filter.meta.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut meta: Vec<_> =
+            filter.meta.iter().map(|(key, value)| (look_up_text(key), look_up_text(value))).collect();
         let is_rare = lead_with_rarest(conn, account, &mut meta).await?;
         let is_narrow = filter.name.is_some() || is_rare;
         let leads = if !filter.roots.is_empty() {
@@ -105,8 +108,8 @@ impl<'a> Matching<'a> {
         for (index, (key, value)) in self.meta.iter().enumerate() {
             let pairs = pin_meta::table
                 .filter(pin_meta::account.eq(self.account))
-                .filter(pin_meta::key.eq(*key))
-                .filter(pin_meta::value.eq(*value));
+                .filter(pin_meta::key.eq(&**key))
+                .filter(pin_meta::value.eq(&**value));
             rows = if index == 0 && self.is_rare {
                 rows.filter(pin_requests::created.eq_any(pairs.select(pin_meta::created)))
             } else {
@@ -155,14 +158,14 @@ async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> Step<Vec<i64>> {
 }
 
 /// Put the rarest pair first; whether it is rare enough to begin with.
-async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(&str, &str)]) -> Step<bool> {
+async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(Cow<'_, str>, Cow<'_, str>)]) -> Step<bool> {
     for bound in [RARE / 100, RARE] {
         for index in 0..meta.len() {
-            let (key, value) = meta[index];
+            let (key, value) = &meta[index];
             let beyond = pin_meta::table
                 .filter(pin_meta::account.eq(account))
-                .filter(pin_meta::key.eq(key))
-                .filter(pin_meta::value.eq(value))
+                .filter(pin_meta::key.eq(&**key))
+                .filter(pin_meta::value.eq(&**value))
                 .order(pin_meta::created)
                 .offset(bound)
                 .select(pin_meta::created);

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use pinrail_domain::{Node, NodeId};
+use pinrail_domain::{Node, NodeId, RootState};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 
@@ -121,7 +121,11 @@ pub(crate) async fn register_node(conn: &mut Conn, node: &NodeRegistration, now:
 async fn end_leases(conn: &mut Conn, node: i64) -> Step<()> {
     let mut tally = Tally::default();
     for key in leased_by(conn, node).await? {
-        let mut change = Change::of(dialect::lock_root(conn, key).await?);
+        let Some(root) = dialect::lock_root(conn, key).await.optional()? else { continue };
+        if root.work.lease_node != Some(node) {
+            continue;
+        }
+        let mut change = Change::of(root);
         change.work().end_lease();
         change.finish(conn, &mut tally).await?;
     }
@@ -175,17 +179,24 @@ pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) 
     let mut tally = Tally::default();
     let pinned = of_node(conn, node, "state = 'pinned'").await?;
     for key in &pinned {
-        let mut change = Change::of(dialect::lock_root(conn, *key).await?);
+        let Some(root) = still(conn, *key, node, RootState::Pinned).await? else { continue };
+        let mut change = Change::of(root);
         want_afresh(conn, &mut change, now.as_millis()).await?;
         change.finish(conn, &mut tally).await?;
     }
     let releasing = of_node(conn, node, "state = 'releasing'").await?;
     for key in &releasing {
-        let root: Root = dialect::lock_root(conn, *key).await?;
+        let Some(root) = still(conn, *key, node, RootState::Releasing).await? else { continue };
         releases::released(conn, root, node, now.as_millis(), &mut tally).await?;
     }
     tally.flush(conn).await?;
     Ok(!pinned.is_empty() || !releasing.is_empty())
+}
+
+/// A root, locked, if it is still this node's and in this state.
+async fn still(conn: &mut Conn, key: i64, node: i64, state: RootState) -> Step<Option<Root>> {
+    let root = dialect::lock_root(conn, key).await.optional()?;
+    Ok(root.filter(|root| root.work.node == node && root.work.state.0 == state))
 }
 
 /// Some of the roots of a node in a state, given as SQL: the index of each state is known by that very text.

@@ -1,28 +1,12 @@
-//! The service's one row: its id, and the clock that never runs backwards.
+//! The service's one row: its id.
 
 use diesel::prelude::*;
 use pinrail_domain::ServiceId;
-use pinrail_spec::Timestamp;
 
 use super::{Conn, RunQueryDsl};
-use crate::columns::{id, moment};
+use crate::columns::id;
 use crate::error::Step;
-use crate::fixed::fixed;
 use crate::schema::service;
-
-/// The greatest time that was ever written.
-pub(crate) async fn clock(conn: &mut Conn) -> Step<Timestamp> {
-    Ok(moment(service::table.select(service::clock).get_result(conn).await?))
-}
-
-/// Note that `now` was reached.
-pub(crate) async fn advance_clock(conn: &mut Conn, now: Timestamp) -> Step<()> {
-    enum Advance {}
-    let row = service::table.filter(service::clock.lt(now.as_millis()));
-    let update = diesel::update(row).set(service::clock.eq(now.as_millis()));
-    fixed::<Advance, _>(update).execute(conn).await?;
-    Ok(())
-}
 
 /// The service's random id.
 pub(crate) async fn service_id(conn: &mut Conn) -> Step<ServiceId> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use pinrail_domain::{DagSize, RootFailure, RootState, Verdict};
+use pinrail_domain::{DagSize, LeaseKey, RootFailure, RootState, Verdict};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
 
@@ -11,7 +11,7 @@ use super::change::{Change, received};
 use super::leases::held;
 use super::releases::released;
 use super::tally::Tally;
-use super::{Conn, RunQueryDsl, holds};
+use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::{json_text, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{Root, State, Work};
@@ -22,6 +22,7 @@ const HELD_AFTER_FAILURE: Duration = Duration::from_hours(24);
 
 /// Note how far fetches have come.
 pub(crate) async fn report_progress(conn: &mut Conn, reports: &[ProgressReport]) -> Step<()> {
+    lock_accounts(conn, reports.iter().map(|report| &report.lease)).await?;
     let mut tally = Tally::default();
     for report in reports {
         let fetched = held(conn, &report.lease).await?.filter(|root| root.work.is_unfinished());
@@ -53,12 +54,18 @@ async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, ta
     Ok(())
 }
 
+/// Lock the accounts that what becomes of these leases counts for: accounts before roots, as everywhere.
+async fn lock_accounts(conn: &mut Conn, leases: impl Iterator<Item = &LeaseKey>) -> Step<()> {
+    Ok(dialect::lock_accounts_of(conn, leases.map(|lease| lease.root.multihash.clone()).collect()).await?)
+}
+
 /// Settle leases, each on its own.
 pub(crate) async fn settle(
     conn: &mut Conn,
     settlements: &[Settlement],
     now: Timestamp,
 ) -> Step<Vec<Result<(), StorageError>>> {
+    lock_accounts(conn, settlements.iter().map(|settlement| &settlement.lease)).await?;
     let mut tally = Tally::default();
     let mut settled = Vec::with_capacity(settlements.len());
     for settlement in settlements {

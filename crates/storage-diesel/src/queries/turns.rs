@@ -1,7 +1,7 @@
 //! Whose turn it is, and which of the account's roots: fair shares between accounts.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use diesel::prelude::*;
 
@@ -22,7 +22,18 @@ pub(super) struct Turns {
     /// The most that one account may have running.
     most: usize,
     ready: BinaryHeap<Reverse<Turn>>,
-    queues: HashMap<i64, VecDeque<i64>>,
+    queues: HashMap<i64, Queue>,
+}
+
+/// What was read of an account's queue.
+#[derive(Default)]
+struct Queue {
+    /// Roots that are still to be tried.
+    left: VecDeque<i64>,
+    /// Roots that were read.
+    read: HashSet<i64>,
+    /// How many were asked for the last time; more may follow when there were as many.
+    asked: usize,
 }
 
 impl Turns {
@@ -74,13 +85,16 @@ impl Turns {
         Ok(())
     }
 
-    /// The account's next root. Its queue is read once: what is taken of it meanwhile is found out when it is tried.
+    /// The account's next root. What is taken of its queue meanwhile is found out when it is tried; when others have
+    /// taken all that was read, more of it is.
     async fn next_of(&mut self, conn: &mut Conn, account: i64, wanted: usize) -> Step<Option<i64>> {
-        if !self.queues.contains_key(&account) {
-            let queue = due_roots(conn, account, &self.nodes, self.now, wanted.saturating_mul(2)).await?;
-            self.queues.insert(account, queue);
+        let queue = self.queues.entry(account).or_default();
+        if queue.left.is_empty() && queue.read.len() == queue.asked {
+            queue.asked = wanted.max(queue.asked).saturating_mul(2);
+            let due = due_roots(conn, account, &self.nodes, self.now, queue.asked).await?;
+            queue.left = due.into_iter().filter(|root| queue.read.insert(*root)).collect();
         }
-        Ok(self.queues.get_mut(&account).and_then(VecDeque::pop_front))
+        Ok(queue.left.pop_front())
     }
 }
 
@@ -99,7 +113,7 @@ async fn running(conn: &mut Conn, node: i64, now: i64) -> Step<HashMap<i64, usiz
 }
 
 /// Up to `limit` due roots of an account in its own order.
-async fn due_roots(conn: &mut Conn, account: i64, nodes: &[i64], now: i64, limit: usize) -> Step<VecDeque<i64>> {
+async fn due_roots(conn: &mut Conn, account: i64, nodes: &[i64], now: i64, limit: usize) -> Step<Vec<i64>> {
     let mut fresh = due_of_rank(conn, account, 0, nodes, now, limit).await?;
     fresh.extend(due_of_rank(conn, account, 1, nodes, now, limit).await?);
     fresh.sort_unstable();

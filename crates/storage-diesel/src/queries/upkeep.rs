@@ -15,7 +15,7 @@ use crate::schema::roots;
 /// Carry the next root's state to up to 500 more of its requests; whether there is more to do.
 pub(crate) async fn copy_statuses(conn: &mut Conn) -> Step<bool> {
     let Some(key) = next_to_copy(conn).await? else { return Ok(false) };
-    let mut root = dialect::lock_root(conn, key).await?;
+    let Some(mut root) = dialect::lock_root(conn, key).await.optional()? else { return Ok(true) };
     let mut tally = Tally::default();
     copy_state(conn, &mut root, &mut tally).await?;
     let cursor =

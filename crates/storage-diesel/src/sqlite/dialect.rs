@@ -1,10 +1,13 @@
 //! What SQLite says differently: locks that a single writer does not need, and functions of its own.
 
+use std::future::{Ready, ready};
+
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable, Text};
+use pinrail_domain::RootState;
 
 use super::{Conn, RunQueryDsl};
-use crate::rows::{AccountRow, Root};
+use crate::rows::{AccountRow, Root, State};
 use crate::schema::{accounts, roots};
 
 #[diesel::declare_sql_function]
@@ -34,6 +37,20 @@ pub(super) async fn find_root(conn: &mut Conn, codec: i64, multihash: &[u8]) -> 
 /// A root's row for a lease. There is nobody to skip: the writer holds the lock of the whole database.
 pub(super) async fn claim_root(conn: &mut Conn, key: i64) -> QueryResult<Root> {
     lock_root(conn, key).await
+}
+
+/// Roots to fetch whose lease has expired. There is nobody to skip.
+pub(super) async fn claim_expired(conn: &mut Conn, now: i64) -> QueryResult<Vec<Root>> {
+    let expired = roots::table
+        .filter(roots::lease_token.is_not_null())
+        .filter(roots::lease_until.le(now))
+        .filter(roots::state.eq(State(RootState::Pinning)));
+    expired.select(Root::as_select()).load(conn).await
+}
+
+/// Nothing: the writer holds the lock of the whole database.
+pub(super) fn lock_accounts_of(_conn: &mut Conn, _multihashes: Vec<Vec<u8>>) -> Ready<QueryResult<()>> {
+    ready(Ok(()))
 }
 
 /// Accounts in the order of their names' bytes, which is SQLite's own.

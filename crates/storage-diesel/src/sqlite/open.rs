@@ -12,6 +12,7 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::open_writer;
+use crate::SchemaStatus;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -107,17 +108,6 @@ impl std::fmt::Display for OpenError {
     }
 }
 
-/// Which migrations a database has, by name, each list in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaStatus {
-    /// Those that it has and this version knows.
-    pub applied: Vec<String>,
-    /// Those that it lacks.
-    pub pending: Vec<String>,
-    /// Those that it has and this version does not know, by number.
-    pub newer: Vec<String>,
-}
-
 /// How the schema of a database stands; one that is not there lacks everything. Changes nothing.
 pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
     check_folder(path)?;
@@ -162,16 +152,22 @@ pub fn revert(path: &Path) -> Result<Option<String>, OpenError> {
     Ok(Some(last.clone()))
 }
 
-/// Check that the schema is this version's.
+/// Check that the schema is this version's, or a later one that only gained something.
 pub(super) fn check_schema(path: &Path) -> Result<(), OpenError> {
     let status = schema_status(path)?;
-    if !status.newer.is_empty() {
+    if !status.newer.is_empty() && status.applied.last() < Some(&needed(path)?) {
         return Err(OpenError::Newer { path: path.to_owned(), migrations: status.newer });
     }
     if !status.pending.is_empty() {
         return Err(OpenError::Pending { path: path.to_owned(), migrations: status.pending });
     }
     Ok(())
+}
+
+/// The migration that a program has to know at least, as the last one that took something away has noted it.
+fn needed(path: &Path) -> Result<String, OpenError> {
+    let needs = diesel::sql_query("SELECT needs AS version FROM service").get_result::<Version>(&mut connect(path)?);
+    needs.map(|row| row.version).map_err(|error| told(path, &error.to_string()))
 }
 
 fn known_migrations(path: &Path) -> Result<Vec<Box<dyn Migration<Sqlite>>>, OpenError> {

@@ -16,7 +16,8 @@ use super::open::{check_schema, failed, told};
 use super::reader::{Length, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
-use super::{Conn, Difference, OpenError, SqliteOptions, check, service};
+use super::{Conn, OpenError, SqliteOptions, check, clock, service};
+use crate::Difference;
 use crate::error::Step;
 
 /// How often an absent schema is looked for.
@@ -109,11 +110,6 @@ impl SqliteStorage {
         self.readers.read(Length::Long, work).await
     }
 
-    /// The connections that read.
-    pub(super) const fn readers(&self) -> &Arc<Readers> {
-        &self.readers
-    }
-
     /// Wait for a change that may concern workers and that no earlier call has answered.
     pub(super) async fn await_change(&self) -> Result<(), StorageError> {
         let mut changes = self.writer.changes();
@@ -149,7 +145,7 @@ async fn wait_for_schema(path: &Path, wait: Duration) -> Result<(), OpenError> {
 #[async_trait]
 impl Storage for SqliteStorage {
     async fn now(&self) -> Result<Timestamp, StorageError> {
-        let greatest = self.read(|conn| Box::pin(service::clock(conn))).await?;
+        let greatest = self.read(|conn| Box::pin(clock::clock(conn))).await?;
         Ok(greatest.max((self.clock)()))
     }
 
@@ -162,7 +158,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn ready(&self) -> Result<(), StorageError> {
-        self.read(|conn| Box::pin(service::clock(conn))).await?;
+        self.read(|conn| Box::pin(clock::clock(conn))).await?;
         self.write(None, |conn| Box::pin(service::touch(conn))).await
     }
 }

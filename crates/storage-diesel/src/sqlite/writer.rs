@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::connection::at_once;
 use super::gathering::Gathering;
-use super::{Conn, requests, service};
+use super::{Conn, clock, requests};
 use crate::error::Step;
 
 /// Steps that go into one commit at most: what waits longest should not wait for thousands.
@@ -379,5 +379,5 @@ fn run_steps(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
         if step.run(conn) { conn.commit()? } else { conn.roll_back()? }
     }
     let latest = group.now().map_or(now, |latest| latest.max(now));
-    at_once(service::advance_clock(conn, latest))
+    at_once(clock::advance_clock(conn, latest))
 }

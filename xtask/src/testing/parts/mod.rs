@@ -10,6 +10,7 @@ mod full_disk;
 mod helia;
 mod kubo;
 mod lints;
+mod postgres;
 mod script;
 mod together;
 mod unit;
@@ -26,6 +27,7 @@ pub const ALL: &[Part] = &[
     deny::DENY,
     embed::EMBED,
     together::TOGETHER,
+    postgres::POSTGRES,
     chaos::CHAOS,
     docs::DOCS,
     compliance::COMPLIANCE,

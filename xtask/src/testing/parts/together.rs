@@ -22,10 +22,10 @@ pub const TOGETHER: Part = Part {
     run: together,
 };
 
-type Check = fn(&Context, &Step) -> Result<()>;
+pub type Check = fn(&Context, &Step) -> Result<()>;
 
 /// Every check, each with a Pinrail of its own.
-const CHECKS: &[(&str, Check)] = &[
+pub const CHECKS: &[(&str, Check)] = &[
     ("a pin is fetched, kept, served, and gone when deleted", whole_life),
     ("replace answers with the new pin alone and keeps the old data until then", replace),
     ("what was answered 202 outlives a kill -9 of both binaries", killed_while_fetching),
@@ -38,7 +38,7 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 /// How long a small pin may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 fn together(context: &Context, step: &Step) -> Result<Tally> {
     context.binaries(step)?;
@@ -51,7 +51,7 @@ fn together(context: &Context, step: &Step) -> Result<Tally> {
     Ok(tally)
 }
 
-fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
+pub fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
     let path = fixture.folder.path().join("sample");
     sample::write(&path)?;
     let provider = Provider::start(&fixture.instance, &path)?;
@@ -59,7 +59,7 @@ fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
 }
 
 /// Whether a node that has nothing gets the whole folder from the delegates.
-fn ensure_served(fixture: &Fixture, cid: &str, delegates: &[String], sample: &Path) -> Result<()> {
+pub fn ensure_served(fixture: &Fixture, cid: &str, delegates: &[String], sample: &Path) -> Result<()> {
     let output = fixture.folder.path().join("fetched");
     let mut command = fixture.instance.worker();
     command.args(["fetch", cid]).arg("--output").arg(&output);
@@ -173,7 +173,7 @@ fn port_in_use(context: &Context, step: &Step) -> Result<()> {
 }
 
 /// The last line says what is wrong; a log may come before it, a backtrace may not.
-fn ensure_refused_in_a_line(mut command: Command) -> Result<()> {
+pub fn ensure_refused_in_a_line(mut command: Command) -> Result<()> {
     // Whoever asks for backtraces gets them.
     command.env_remove("RUST_BACKTRACE");
     let finished = run(command)?;

@@ -6,11 +6,13 @@ use crate::command::{cargo, run_showing};
 use crate::progress::Step;
 use crate::testing::cargo_output;
 use crate::testing::part::{Context, Part, Tally};
+use crate::tools::postgres;
 
 pub const UNIT: Part =
     Part { name: "unit", about: "the tests of every crate, and the examples in its documentation", run: unit };
 
 fn unit(context: &Context, step: &Step) -> Result<Tally> {
+    postgres::ensure(&context.environment, step)?;
     // Built in one go with the binaries: features are then resolved once, and the parts that run
     // the binaries find them built.
     context.binaries(step)?;

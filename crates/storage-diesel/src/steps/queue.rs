@@ -1,14 +1,14 @@
-//! The queue of roots on SQLite: which of its steps write, and which concern workers.
+//! The queue of roots: which of its steps write, and which concern workers. Compiled for each database.
 
 use async_trait::async_trait;
 use pinrail_domain::{Lease, LeaseKey, LeaseNews, NodeId};
 use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{ProgressReport, RootQueue, Settlement, StorageError};
 
-use super::{SqliteStorage, holds, leases, settle, upkeep};
+use super::{Store, holds, leases, settle, upkeep};
 
 #[async_trait]
-impl RootQueue for SqliteStorage {
+impl RootQueue for Store {
     async fn lease_due(
         &self,
         node: &NodeId,

@@ -1,15 +1,14 @@
-//! Pin requests on SQLite: which of their steps write, and which reads may take long.
+//! Pin requests: which of their steps write, and which reads may take long. Compiled for each database.
 
 use async_trait::async_trait;
 use pinrail_domain::{AccountId, NewPinRequest, PinPage, PinRequest, RequestId};
 use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp};
 use pinrail_storage::{PinRequests, StorageError};
 
-use super::reader::Length;
-use super::{SqliteStorage, pages, requests};
+use super::{Store, pages, requests};
 
 #[async_trait]
-impl PinRequests for SqliteStorage {
+impl PinRequests for Store {
     async fn add_pin_request(&self, request: &NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
         self.add(request.clone(), now).await
     }
@@ -60,13 +59,25 @@ impl PinRequests for SqliteStorage {
         now: Timestamp,
     ) -> Result<PinPage, StorageError> {
         let (account, filter) = (*account, filter.clone());
-        let length = if walks(&filter) { Length::Long } else { Length::Short };
-        self.readers()
-            .read(length, move |conn| {
+        if asks_for_nul(&filter) {
+            return Ok(PinPage { count: 0, requests: Vec::new() });
+        }
+        if walks(&filter) {
+            self.read_long(move |conn| {
                 Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await })
             })
             .await
+        } else {
+            self.read(move |conn| Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await }))
+                .await
+        }
     }
+}
+
+/// Whether a filter asks for U+0000, which no request holds and PostgreSQL does not take.
+fn asks_for_nul(filter: &PinFilter) -> bool {
+    let names = filter.name.iter().map(|name| &name.text);
+    names.chain(filter.meta.iter().flat_map(|(key, value)| [key, value])).any(|text| text.contains('\0'))
 }
 
 /// Whether a list may have to look at every request of the account: parts of names have no index, and a pair of

@@ -1,14 +1,14 @@
-//! Accounts and nodes on SQLite: which of their steps write, and which concern workers.
+//! Accounts and nodes: which of their steps write, and which concern workers. Compiled for each database.
 
 use async_trait::async_trait;
 use pinrail_domain::{Access, Account, AccountId, Limits, Node, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, NodeRegistration, Nodes, StorageError};
 
-use super::{SqliteStorage, accounts, nodes};
+use super::{Store, accounts, nodes};
 
 #[async_trait]
-impl Accounts for SqliteStorage {
+impl Accounts for Store {
     async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError> {
         let account = account.clone();
         self.write(Some(now), move |conn| Box::pin(async move { accounts::add_account(conn, &account, now).await }))
@@ -58,7 +58,7 @@ impl Accounts for SqliteStorage {
 }
 
 #[async_trait]
-impl Nodes for SqliteStorage {
+impl Nodes for Store {
     async fn register_node(&self, node: &NodeRegistration, now: Timestamp) -> Result<(), StorageError> {
         let node = node.clone();
         self.write_for_workers(now, move |conn| Box::pin(async move { nodes::register_node(conn, &node, now).await }))

@@ -1,14 +1,14 @@
-//! Tokens and keys on SQLite: which of their steps write.
+//! Tokens and keys: which of their steps write. Compiled for each database.
 
 use async_trait::async_trait;
 use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, Standing, TokenId, TokenRecord};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{AccessTokens, SigningKeys, StorageError};
 
-use super::{SqliteStorage, tokens};
+use super::{Store, tokens};
 
 #[async_trait]
-impl AccessTokens for SqliteStorage {
+impl AccessTokens for Store {
     async fn add_token(&self, token: &TokenRecord) -> Result<(), StorageError> {
         let token = token.clone();
         self.write(None, move |conn| Box::pin(async move { tokens::add_token(conn, &token).await })).await
@@ -41,7 +41,7 @@ impl AccessTokens for SqliteStorage {
 }
 
 #[async_trait]
-impl SigningKeys for SqliteStorage {
+impl SigningKeys for Store {
     async fn add_key(&self, key: &PublicKeyRecord) -> Result<(), StorageError> {
         let key = key.clone();
         self.write(None, move |conn| Box::pin(async move { tokens::add_key(conn, &key).await })).await

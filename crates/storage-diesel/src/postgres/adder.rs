@@ -1,0 +1,137 @@
+//! Pin requests that come at the same time, added in one transaction: a commit costs a sync of the disk, whatever it
+//! holds.
+//!
+//! Each lane adds one group after another. An account's requests always take the same lane, so they never wait for
+//! the account's lock, which one group holds until it is on the disk, while the next one gathers.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use diesel_async::SimpleAsyncConnection;
+use pinrail_domain::{NewPinRequest, PinRequest};
+use pinrail_spec::Timestamp;
+use pinrail_storage::StorageError;
+use tokio::sync::{mpsc, oneshot};
+
+use super::pool::{Access, Pool};
+use super::{Conn, dialect, requests};
+use crate::columns::{id_bytes, to_column};
+use crate::error::{Failed, Step};
+
+/// Requests that go into one transaction at most: what waits longest should not wait for hundreds.
+const GROUPED_AT_MOST: usize = 128;
+
+/// A request that waits to be added.
+struct Add {
+    request: NewPinRequest,
+    now: Timestamp,
+    reply: oneshot::Sender<Outcome>,
+}
+
+type Outcome = Result<PinRequest, StorageError>;
+type Group = Arc<[(NewPinRequest, Timestamp)]>;
+
+/// What adds requests.
+pub(super) struct Adder {
+    lanes: Vec<mpsc::UnboundedSender<Add>>,
+}
+
+impl Adder {
+    /// Start that many lanes; they end when this is dropped and all that waits is added.
+    pub(super) fn start(pool: &Arc<Pool>, lanes: usize) -> Self {
+        let start = |_| {
+            let (lane, waiting) = mpsc::unbounded_channel();
+            tokio::spawn(add_groups(Arc::clone(pool), waiting));
+            lane
+        };
+        Self { lanes: (0..lanes.max(1)).map(start).collect() }
+    }
+
+    /// Add a request with the next group of its lane, and answer when that is on the disk.
+    pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Outcome {
+        let mut hasher = DefaultHasher::new();
+        request.account.hash(&mut hasher);
+        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
+        let lane = usize::try_from(hasher.finish() % lanes).unwrap_or(0);
+        let (reply, answer) = oneshot::channel();
+        let stopped = || StorageError::Unavailable("the storage is closed".to_owned());
+        self.lanes[lane].send(Add { request, now, reply }).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+async fn add_groups(pool: Arc<Pool>, mut waiting: mpsc::UnboundedReceiver<Add>) {
+    let mut group = Vec::new();
+    while waiting.recv_many(&mut group, GROUPED_AT_MOST).await > 0 {
+        let (asked, replies): (Vec<_>, Vec<_>) =
+            group.drain(..).map(|add: Add| ((add.request, add.now), add.reply)).unzip();
+        let outcomes = add_group(&pool, Arc::from(asked)).await;
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            // Nobody waits any more when the caller was cancelled; the request is added all the same.
+            drop(reply.send(outcome));
+        }
+    }
+}
+
+/// Add a group in one transaction; what became of each, in the same order.
+async fn add_group(pool: &Pool, group: Group) -> Vec<Outcome> {
+    let together = Arc::clone(&group);
+    let added = pool.run(Access::Write, move |conn| Box::pin(async move { add_together(conn, &together).await })).await;
+    let added = match added {
+        // One of them fails the step, an id that is taken for instance: the others are not to suffer.
+        Err(StorageError::Conflict(_) | StorageError::Corrupt(_)) if group.len() > 1 => {
+            let each = Arc::clone(&group);
+            pool.run(Access::Write, move |conn| Box::pin(async move { add_each(conn, &each).await })).await
+        }
+        added => added,
+    };
+    added.unwrap_or_else(|error| vec![Err(error); group.len()])
+}
+
+async fn add_together(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
+    lock_in_order(conn, group).await?;
+    let wanted: Vec<_> = group.iter().map(|(request, now)| (request, *now)).collect();
+    requests::add_pin_requests(conn, &wanted).await
+}
+
+async fn add_each(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
+    lock_in_order(conn, group).await?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for (request, now) in group {
+        outcomes.push(add_one(conn, request, *now).await?);
+    }
+    Ok(outcomes)
+}
+
+/// Lock what the group will lock, accounts before roots and each in the order of their keys: groups of other processes
+/// that lock the same ones do not wait for one another in a circle.
+async fn lock_in_order(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<()> {
+    if group.len() == 1 {
+        return Ok(());
+    }
+    dialect::lock_accounts(conn, group.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect())
+        .await?;
+    let roots = group.iter().map(|(request, _)| request.pin.cid.root());
+    dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash)).collect()).await?;
+    Ok(())
+}
+
+/// Add one of several; it fails alone.
+async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<Outcome> {
+    conn.batch_execute("SAVEPOINT one").await?;
+    let outcome = requests::add_pin_request(conn, request, now).await;
+    match &outcome {
+        Ok(_) => conn.batch_execute("RELEASE SAVEPOINT one").await?,
+        Err(_) => conn.batch_execute("ROLLBACK TO SAVEPOINT one").await?,
+    }
+    kept(outcome)
+}
+
+/// Our own refusals are an answer; what the database refuses is for the transaction as a whole.
+fn kept(outcome: Step<PinRequest>) -> Step<Outcome> {
+    match outcome {
+        Ok(request) => Ok(Ok(request)),
+        Err(Failed::Refused(refused)) => Ok(Err(refused)),
+        Err(failed) => Err(failed),
+    }
+}

@@ -1,0 +1,231 @@
+//! A connection of the pool on which Diesel's queries run.
+//!
+//! Unlike diesel-async's own connection it tells a deadlock from other errors by its code, whatever language the
+//! server speaks, and keeps every statement prepared, also those that Diesel takes for too various to keep (each
+//! UPDATE, each upsert): preparing them anew would take a round trip to the server for each.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use deadpool_postgres::Object;
+use diesel::pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata, PgValue};
+use diesel::prelude::*;
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
+use diesel::result::Error;
+use diesel::row::{Field, PartialRow, RowIndex, RowSealed};
+use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
+use futures::future::BoxFuture;
+use futures::stream;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::errors::told;
+
+/// Statements kept prepared on one connection at most. Ours are fewer; filters by many pairs of meta could make more.
+const STATEMENTS: usize = 1_000;
+
+/// A connection that is lent by the pool.
+pub(super) struct Connection {
+    client: Object,
+}
+
+/// A query as the server is told it.
+struct Asked {
+    sql: String,
+    types: Vec<Type>,
+    binds: Vec<Bind>,
+}
+
+impl Connection {
+    pub(super) const fn new(client: Object) -> Self {
+        Self { client }
+    }
+
+    /// Keep the connection out of the pool and close it: nobody knows what state it is in.
+    pub(super) fn discard(self) {
+        drop(Object::take(self.client));
+    }
+
+    async fn rows(&self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
+        let asked = asked?;
+        let statement = self.prepare(&asked).await?;
+        let rows = self.client.query(&statement, &asked.parameters()).await.map_err(told)?;
+        let types: Arc<[NonZeroU32]> =
+            statement.columns().iter().filter_map(|it| NonZeroU32::new(it.type_().oid())).collect();
+        Ok(rows.into_iter().map(|row| Ok(Row { row, types: Arc::clone(&types) })).collect())
+    }
+
+    async fn count(&self, asked: QueryResult<Asked>) -> QueryResult<usize> {
+        let asked = asked?;
+        let statement = self.prepare(&asked).await?;
+        let changed = self.client.execute(&statement, &asked.parameters()).await.map_err(told)?;
+        usize::try_from(changed).map_err(|error| Error::DeserializationError(error.into()))
+    }
+
+    async fn prepare(&self, asked: &Asked) -> QueryResult<tokio_postgres::Statement> {
+        let prepared = if self.client.statement_cache.size() < STATEMENTS {
+            self.client.prepare_typed_cached(&asked.sql, &asked.types).await
+        } else {
+            self.client.prepare_typed(&asked.sql, &asked.types).await
+        };
+        prepared.map_err(told)
+    }
+}
+
+impl Asked {
+    fn of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Self> {
+        let mut collected = RawBytesBindCollector::<Pg>::new();
+        query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
+        let mut text = PgQueryBuilder::default();
+        query.to_sql(&mut text, &Pg)?;
+        let types = collected.metadata.iter().map(built_in).collect::<QueryResult<_>>()?;
+        Ok(Self { sql: text.finish(), types, binds: collected.binds.into_iter().map(Bind).collect() })
+    }
+
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.binds.iter().map(|bind| bind as &(dyn ToSql + Sync)).collect()
+    }
+}
+
+/// Types that a database's owner defines: none are used here.
+struct OwnTypes;
+
+impl PgMetadataLookup for OwnTypes {
+    fn lookup_type(&mut self, _name: &str, _schema: Option<&str>) -> PgTypeMetadata {
+        PgTypeMetadata::new(0, 0)
+    }
+}
+
+fn built_in(metadata: &PgTypeMetadata) -> QueryResult<Type> {
+    let oid = metadata.oid().map_err(|error| Error::SerializationError(error.into()))?;
+    Type::from_oid(oid).ok_or_else(|| Error::SerializationError(format!("type {oid} is not built in").into()))
+}
+
+/// A value as Diesel has put it into bytes.
+#[derive(Debug)]
+struct Bind(Option<Vec<u8>>);
+
+impl ToSql for Bind {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(bytes);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A value as the server sent it.
+struct Raw<'a>(Option<&'a [u8]>);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A row as the server sent it, with the types of its columns.
+pub(super) struct Row {
+    row: tokio_postgres::Row,
+    types: Arc<[NonZeroU32]>,
+}
+
+/// A column of a row.
+pub(super) struct Column<'a> {
+    row: &'a Row,
+    index: usize,
+}
+
+impl RowSealed for Row {}
+
+impl<'a> diesel::row::Row<'a, Pg> for Row {
+    type Field<'f>
+        = Column<'f>
+    where
+        'a: 'f,
+        Self: 'f;
+    type InnerPartialRow = Self;
+
+    fn field_count(&self) -> usize {
+        self.row.len()
+    }
+
+    fn get<'b, I>(&'b self, index: I) -> Option<Self::Field<'b>>
+    where
+        'a: 'b,
+        Self: RowIndex<I>,
+    {
+        Some(Column { row: self, index: self.idx(index)? })
+    }
+
+    fn partial_row(&self, range: std::ops::Range<usize>) -> PartialRow<'_, Self::InnerPartialRow> {
+        PartialRow::new(self, range)
+    }
+}
+
+impl RowIndex<usize> for Row {
+    fn idx(&self, index: usize) -> Option<usize> {
+        (index < self.row.len()).then_some(index)
+    }
+}
+
+impl RowIndex<&str> for Row {
+    fn idx(&self, name: &str) -> Option<usize> {
+        self.row.columns().iter().position(|column| column.name() == name)
+    }
+}
+
+impl<'a> Field<'a, Pg> for Column<'a> {
+    fn field_name(&self) -> Option<&str> {
+        self.row.row.columns().get(self.index).map(tokio_postgres::Column::name)
+    }
+
+    fn value(&self) -> Option<PgValue<'_>> {
+        let Raw(bytes) = self.row.row.get(self.index);
+        Some(PgValue::new(bytes?, &self.row.types[self.index]))
+    }
+}
+
+impl SimpleAsyncConnection for Connection {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.client.batch_execute(query).await.map_err(told)
+    }
+}
+
+impl AsyncConnectionCore for Connection {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
+    type Stream<'conn, 'query> = stream::Iter<std::vec::IntoIter<QueryResult<Row>>>;
+    type Row<'conn, 'query> = Row;
+    type Backend = Pg;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let asked = Asked::of(&source.as_query());
+        Box::pin(async move { Ok(stream::iter(self.rows(asked).await?)) })
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(&'conn mut self, source: T) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let asked = Asked::of(&source);
+        Box::pin(async move { self.count(asked).await })
+    }
+}

@@ -1,0 +1,176 @@
+//! The pool of connections, and how a step runs on one of them: in one transaction, tried again when it collided.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool as Connections, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use diesel::result::Error;
+use diesel_async::SimpleAsyncConnection;
+use futures::future::BoxFuture;
+use pinrail_storage::StorageError;
+
+use super::Conn;
+use super::errors::{chain, is_collision, is_gone};
+use super::open::Place;
+use crate::error::{Failed, Step};
+
+/// How long a step waits for a free connection.
+const WAIT: Duration = Duration::from_secs(5);
+/// How long a step may take with its tries; the server's own limits end most of what takes long before.
+const LONGEST: Duration = Duration::from_secs(90);
+/// How often a step is tried when it collides with others.
+const TRIES: u32 = 8;
+/// How long to wait before a second try at most; twice that before a third, and so on.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// What a step does with the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It reads, all from one snapshot.
+    Read,
+    /// It writes.
+    Write,
+}
+
+impl Access {
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        }
+    }
+}
+
+/// Connections to one database.
+pub(super) struct Pool {
+    connections: Connections,
+}
+
+impl Pool {
+    /// A pool that connects when it is first asked to, `size` times at once at most.
+    pub(super) fn new(place: &Place, size: usize) -> Result<Self, String> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(place.address.config.clone(), place.tls.clone(), recycling);
+        let pool = Connections::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
+        let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(2 * WAIT)).recycle_timeout(Some(WAIT));
+        Ok(Self { connections: pool.build().map_err(|error| error.to_string())? })
+    }
+
+    /// Do a step in one transaction. It is done again, from the beginning, when it collided with another or when its
+    /// connection turned out to be gone before anything was to be committed.
+    pub(super) async fn run<T>(
+        &self,
+        access: Access,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        let tries = async {
+            let mut tried = 0;
+            loop {
+                tried += 1;
+                let failed = match self.try_once(access, step.clone()).await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(failed) => failed,
+                };
+                let is_worth_it = match &failed {
+                    Outcome::Undone(Failed::Database(error)) => is_collision(error) || is_gone(error),
+                    Outcome::Undone(Failed::Refused(_)) | Outcome::NoConnection(_) | Outcome::Unknown(_) => false,
+                };
+                if !is_worth_it || tried == TRIES {
+                    return Err(failed.into());
+                }
+                tokio::time::sleep(pause(tried)).await;
+            }
+        };
+        let late = || StorageError::Unavailable(format!("a step took longer than {} s", LONGEST.as_secs()));
+        tokio::time::timeout(LONGEST, tries).await.map_err(|_| late())?
+    }
+
+    async fn try_once<T>(
+        &self,
+        access: Access,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, Outcome> {
+        let client = self.connections.get().await.map_err(|error| Outcome::NoConnection(no_connection(&error)))?;
+        let mut lent = Lent { conn: Some(Conn::new(client)), is_clean: false };
+        let conn = lent.conn.as_mut().expect("it is taken when it is dropped");
+        conn.batch_execute(access.begin()).await.map_err(|error| Outcome::Undone(error.into()))?;
+        match step(conn).await {
+            Ok(outcome) => {
+                conn.batch_execute("COMMIT").await.map_err(after_commit)?;
+                lent.is_clean = true;
+                Ok(outcome)
+            }
+            Err(failed) => {
+                lent.is_clean = conn.batch_execute("ROLLBACK").await.is_ok();
+                Err(Outcome::Undone(failed))
+            }
+        }
+    }
+}
+
+/// Why one try did not do a step.
+enum Outcome {
+    /// There was no connection to do it on.
+    NoConnection(String),
+    /// Nothing of it is kept.
+    Undone(Failed),
+    /// The connection broke while it was being committed.
+    Unknown(Error),
+}
+
+impl From<Outcome> for StorageError {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::NoConnection(why) => Self::Unavailable(why),
+            Outcome::Undone(failed) => failed.into(),
+            Outcome::Unknown(error) => {
+                Self::Unavailable(format!("the connection broke, and with it the answer to a commit: {error}"))
+            }
+        }
+    }
+}
+
+/// What it means that a commit failed: the server's own word says that nothing is kept, silence says nothing.
+fn after_commit(error: Error) -> Outcome {
+    if is_gone(&error) { Outcome::Unknown(error) } else { Outcome::Undone(error.into()) }
+}
+
+fn no_connection(error: &PoolError) -> String {
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => {
+            "all of the pool's connections are in use: too little time, or too few of them (--database-connections)"
+                .to_owned()
+        }
+        PoolError::Timeout(_) => "PostgreSQL does not answer".to_owned(),
+        PoolError::Backend(error) => chain(error),
+        other => other.to_string(),
+    }
+}
+
+/// A pause before another try, longer after each, and another one for each that waits: those that collided once
+/// should not collide again.
+fn pause(tried: u32) -> Duration {
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id());
+    let share = turn.wrapping_mul(0x9E37_79B9) >> 24;
+    (PAUSE * 2_u32.pow(tried.min(TRIES))) * share / 256
+}
+
+/// A connection that goes back to the pool if a transaction has ended on it, and is closed if a step was given up in
+/// the middle of one.
+struct Lent {
+    conn: Option<Conn>,
+    is_clean: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && !self.is_clean
+        {
+            conn.discard();
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The storage on PostgreSQL: each method of the traits is one transaction, or a part of one that adds a group.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use diesel_async::RunQueryDsl;
+use futures::future::BoxFuture;
+use pinrail_domain::{NewPinRequest, PinRequest, ServiceId};
+use pinrail_spec::Timestamp;
+use pinrail_storage::{Storage, StorageError};
+
+use super::adder::Adder;
+use super::listener::Listener;
+use super::open::{Place, PostgresError, PostgresOptions, Problem};
+use super::pool::{Access, Pool};
+use super::{Conn, check, service};
+use crate::Difference;
+use crate::columns::moment;
+use crate::error::Step;
+
+/// The database's clock in milliseconds since the Unix epoch.
+const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// Pinrail's storage in a PostgreSQL database, which many processes may share.
+pub struct PostgresStorage {
+    pool: Arc<Pool>,
+    adder: Adder,
+    listener: Listener,
+}
+
+impl PostgresStorage {
+    /// Open the database that `url` names, whose schema has to be one that this version can use.
+    pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self, PostgresError> {
+        let place = Place::read(url)?;
+        place.wait_for_schema(options.wait).await?;
+        let connections = options.connections.max(2);
+        let pool = Pool::new(&place, connections).map_err(|why| place.error(Problem::Failed(why)))?;
+        let pool = Arc::new(pool);
+        // Half of the connections are left to everything else.
+        let adder = Adder::start(&pool, connections / 2);
+        Ok(Self { pool, adder, listener: Listener::start(place) })
+    }
+
+    /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
+    pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
+        self.read_long(|conn| Box::pin(check::check_counters(conn))).await
+    }
+
+    /// Accept a pin request, in one transaction with others that come at the same time.
+    pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Result<PinRequest, StorageError> {
+        let added = self.adder.add(request, now).await?;
+        self.listener.tell();
+        Ok(added)
+    }
+
+    /// A step that writes. The database's clock needs no note of the time.
+    pub(super) async fn write<T>(
+        &self,
+        _now: Option<Timestamp>,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        self.pool.run(Access::Write, step).await
+    }
+
+    /// A step that writes, after which workers may have something to do.
+    pub(super) async fn write_for_workers<T>(
+        &self,
+        now: Timestamp,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        let outcome = self.write(Some(now), step).await?;
+        self.listener.tell();
+        Ok(outcome)
+    }
+
+    /// A read, all of it from one snapshot.
+    pub(super) async fn read<T>(
+        &self,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        self.pool.run(Access::Read, step).await
+    }
+
+    /// A read that may walk over an account; the server does the walking, so it is a read like others.
+    pub(super) async fn read_long<T>(
+        &self,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        self.read(step).await
+    }
+
+    /// Wait for a change that may concern workers.
+    pub(super) async fn await_change(&self) -> Result<(), StorageError> {
+        let mut changes = self.listener.changes();
+        changes.changed().await.map_err(|_| StorageError::Unavailable("the storage is closed".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Storage for PostgresStorage {
+    async fn now(&self) -> Result<Timestamp, StorageError> {
+        self.read(|conn| {
+            Box::pin(async move {
+                let clock = diesel::dsl::sql::<diesel::sql_types::BigInt>(CLOCK);
+                Ok(moment(diesel::select(clock).get_result(conn).await?))
+            })
+        })
+        .await
+    }
+
+    async fn service_id(&self) -> Result<ServiceId, StorageError> {
+        self.read(|conn| Box::pin(service::service_id(conn))).await
+    }
+
+    async fn ready(&self) -> Result<(), StorageError> {
+        self.write(None, |conn| Box::pin(service::touch(conn))).await
+    }
+}

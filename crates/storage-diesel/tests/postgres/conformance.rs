@@ -1,0 +1,24 @@
+//! Every check of the storage traits on PostgreSQL; after each one the counters are held against what they count.
+
+use std::sync::Arc;
+
+use pinrail_storage::Storage;
+use pinrail_storage_conformance::{Fixture, check_storage};
+use pinrail_storage_diesel::PostgresStorage;
+
+use crate::server::PostgresDatabase;
+
+pub async fn fresh_database() -> Fixture {
+    let database = PostgresDatabase::new();
+    let storage = Arc::new(database.open().await);
+    let shared: Arc<dyn Storage> = Arc::<PostgresStorage>::clone(&storage);
+    Fixture::keeping(shared, database).recounted_by(move || {
+        let storage = Arc::clone(&storage);
+        Box::pin(async move {
+            let differences = storage.check_counters().await.expect("the counters are read");
+            differences.iter().map(|difference| format!("{difference:?}")).collect()
+        })
+    })
+}
+
+check_storage!(crate::conformance::fresh_database);

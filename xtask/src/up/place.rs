@@ -1,0 +1,49 @@
+//! Where a run keeps its data: in `.pinrail`, on a database of somebody's, or on a server that goes with it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use pinrail_postgres_fixture::{Server, ServerOptions};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::Options;
+use crate::environment::{Environment, root};
+use crate::progress::Step;
+use crate::tools::postgres;
+
+/// The data folder and the database.
+pub struct Place {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// The database's URL; without one it is SQLite in the data folder.
+    pub database: Option<String>,
+    /// What goes with the run.
+    _thrown_away: Option<(Server, TempDir)>,
+}
+
+impl Place {
+    /// What the options ask for.
+    pub fn find(environment: &Environment, options: &Options) -> Result<Self> {
+        if options.postgres {
+            return Self::thrown_away(environment);
+        }
+        let folder = root().join(".pinrail");
+        let Some(url) = &options.database else {
+            return Ok(Self { folder, database: None, _thrown_away: None });
+        };
+        // Keys and blocks belong to one database.
+        let name = format!("{:x}", Sha256::digest(url));
+        Ok(Self { folder: folder.join("databases").join(&name[..16]), database: Some(url.clone()), _thrown_away: None })
+    }
+
+    fn thrown_away(environment: &Environment) -> Result<Self> {
+        let step = Step::start("server");
+        postgres::ensure(environment, &step)?;
+        let server = Server::start(&ServerOptions { durable: true, ..ServerOptions::default() })?;
+        let database = server.url(&server.create()?);
+        let folder = tempfile::Builder::new().prefix("pinrail-up-").tempdir()?;
+        step.done(&format!("PostgreSQL on port {}, for this run alone", server.port()));
+        Ok(Self { folder: folder.path().to_owned(), database: Some(database), _thrown_away: Some((server, folder)) })
+    }
+}
