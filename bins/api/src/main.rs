@@ -53,15 +53,15 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Serve(settings) => serve::serve(common, &settings).await,
         Command::Migrate { step } => migrate::run(step, common).await,
         Command::Check { json } => check::run(common, json).await,
-        Command::Account(command) => account::run(command, &open().await?).await,
-        Command::Access(command) => access::run(command, &open().await?).await,
-        Command::Key(command) => key::run(command, &open().await?, &keys).await,
-        Command::Node(command) => node::run(command, &open().await?).await,
-        Command::Token(TokenCommand::Mint(asked)) => token::mint_token(asked, &open().await?, &keys).await,
+        Command::Account(command) => account::run(command, open().await?.as_ref()).await,
+        Command::Access(command) => access::run(command, open().await?.as_ref()).await,
+        Command::Key(command) => key::run(command, open().await?.as_ref(), &keys).await,
+        Command::Node(command) => node::run(command, open().await?.as_ref()).await,
+        Command::Token(TokenCommand::Mint(asked)) => token::mint_token(asked, open().await?.as_ref(), &keys).await,
         Command::Token(TokenCommand::List { account, json }) => {
-            token::list_tokens(&account, json, &open().await?).await
+            token::list_tokens(&account, json, open().await?.as_ref()).await
         }
-        Command::Token(TokenCommand::Revoke { id }) => token::revoke(&id, &open().await?).await,
+        Command::Token(TokenCommand::Revoke { id }) => token::revoke(&id, open().await?.as_ref()).await,
         Command::Token(TokenCommand::Attenuate(asked)) => token::narrow(asked),
         Command::Token(TokenCommand::Inspect { token, json }) => token::inspect_token(&token, json),
         Command::Openapi => {
