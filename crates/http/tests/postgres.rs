@@ -7,7 +7,7 @@ mod storage {
     use std::any::Any;
     use std::sync::Arc;
 
-    use pinrail_postgres_fixture::lend;
+    use pinrail_postgres_fixture::{Lent, lend};
     use pinrail_storage::Storage;
     use pinrail_storage_conformance::TestClock;
     use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
@@ -15,10 +15,16 @@ mod storage {
     /// An empty storage, and what has to stay as long as it does.
     pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);
 
-    pub async fn fresh(_clock: &Arc<TestClock>) -> Fresh {
+    pub async fn fresh(clock: &Arc<TestClock>) -> Fresh {
         let database = lend(migrate);
-        let storage = PostgresStorage::open(&database.url(), &PostgresOptions::default()).await;
-        (Arc::new(storage.unwrap()), Box::new(database))
+        let storage = again(&database, clock).await;
+        (storage, Box::new(database))
+    }
+
+    /// The same storage as another process would open it; its clock is the server's.
+    pub async fn again(kept: &(dyn Any + Send + Sync), _: &Arc<TestClock>) -> Arc<dyn Storage> {
+        let url = kept.downcast_ref::<Lent>().unwrap().url();
+        Arc::new(PostgresStorage::open(&url, &PostgresOptions::default()).await.unwrap())
     }
 
     fn migrate(url: &str) {

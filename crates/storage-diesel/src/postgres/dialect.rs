@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
-use pinrail_domain::RootState;
+use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
 use crate::rows::{AccountRow, Root, State};
@@ -24,6 +24,14 @@ pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<Acco
         .for_no_key_update()
         .get_result(conn)
         .await
+}
+
+/// Whoever takes or ends leases of a node waits until this transaction ends: both read several rows before they write,
+/// and would each see a part of what the other does.
+pub(super) async fn lock_leases(conn: &mut Conn, node: &NodeId) -> QueryResult<()> {
+    // The lower half of the id is random, so an advisory lock for something else is another one.
+    let lock = format!("pg_advisory_xact_lock({})::text", node.as_uuid().as_u64_pair().1.cast_signed());
+    diesel::select(diesel::dsl::sql::<Text>(&lock)).execute(conn).await.map(|_| ())
 }
 
 /// Lock accounts in the order of their keys until the transaction ends.

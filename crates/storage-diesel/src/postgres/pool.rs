@@ -30,15 +30,18 @@ const PAUSE: Duration = Duration::from_millis(4);
 pub(super) enum Access {
     /// It reads, all from one snapshot.
     Read,
+    /// It reads with a single statement, which needs no transaction.
+    LookUp,
     /// It writes.
     Write,
 }
 
 impl Access {
-    const fn begin(self) -> &'static str {
+    const fn begin(self) -> Option<&'static str> {
         match self {
-            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Self::Read => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            Self::LookUp => None,
+            Self::Write => Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         }
     }
 }
@@ -95,7 +98,12 @@ impl Pool {
         let client = self.connections.get().await.map_err(|error| Outcome::NoConnection(no_connection(&error)))?;
         let mut lent = Lent { conn: Some(Conn::new(client)), is_clean: false };
         let conn = lent.conn.as_mut().expect("it is taken when it is dropped");
-        conn.batch_execute(access.begin()).await.map_err(|error| Outcome::Undone(error.into()))?;
+        let Some(begin) = access.begin() else {
+            let outcome = step(conn).await;
+            lent.is_clean = outcome.is_ok();
+            return outcome.map_err(Outcome::Undone);
+        };
+        conn.batch_execute(begin).await.map_err(|error| Outcome::Undone(error.into()))?;
         match step(conn).await {
             Ok(outcome) => {
                 conn.batch_execute("COMMIT").await.map_err(after_commit)?;

@@ -73,6 +73,14 @@ impl PostgresStorage {
         Ok(outcome)
     }
 
+    /// A read in a single statement.
+    pub(super) async fn look_up<T>(
+        &self,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        self.pool.run(Access::LookUp, step).await
+    }
+
     /// A read, all of it from one snapshot.
     pub(super) async fn read<T>(
         &self,

@@ -37,6 +37,7 @@ pub(crate) async fn lease_due(
     limit: usize,
     slots: usize,
 ) -> Step<Vec<Lease>> {
+    dialect::lock_leases(conn, node).await?;
     let fleet = Fleet::load(conn).await?;
     let Some(node) = fleet.in_service(node) else { return Ok(Vec::new()) };
     let taker = Taker { node, now: now.as_millis(), until: until.as_millis() };

@@ -98,27 +98,30 @@ async fn node_rows(conn: &mut Conn) -> Step<Vec<NodeRow>> {
     Ok(nodes::table.order(nodes::id).select(NodeRow::as_select()).load(conn).await?)
 }
 
-/// Add a node, or bring it up to date, and end its leases.
+/// End the leases of a node, and add it or bring it up to date.
 pub(crate) async fn register_node(conn: &mut Conn, node: &NodeRegistration, now: Timestamp) -> Step<()> {
+    end_leases(conn, &node.id).await?;
     let told = (
         nodes::backend.eq(backend_word(node.backend)),
         nodes::peer_id.eq(&node.peer_id),
         nodes::addresses.eq(addresses_text(&node.addresses)),
         nodes::heartbeat.eq(now.as_millis()),
     );
-    let key = diesel::insert_into(nodes::table)
+    diesel::insert_into(nodes::table)
         .values((nodes::id.eq(id_bytes(node.id.as_uuid())), told.clone(), nodes::load.eq(0), nodes::retired.eq(false)))
         .on_conflict(nodes::id)
         .do_update()
         .set(told)
-        .returning(nodes::key)
-        .get_result(conn)
+        .execute(conn)
         .await?;
-    end_leases(conn, key).await
+    Ok(())
 }
 
-/// End all leases that a node has taken; their attempts stay counted.
-async fn end_leases(conn: &mut Conn, node: i64) -> Step<()> {
+/// End all leases that a node has taken; their attempts stay counted. It comes before the node's own row is written:
+/// whoever holds roots may come to write that row.
+async fn end_leases(conn: &mut Conn, id: &NodeId) -> Step<()> {
+    dialect::lock_leases(conn, id).await?;
+    let Some(node) = node_key(conn, id).await? else { return Ok(()) };
     let mut tally = Tally::default();
     for key in leased_by(conn, node).await? {
         let Some(root) = dialect::lock_root(conn, key).await.optional()? else { continue };
@@ -159,23 +162,22 @@ pub(crate) async fn list_nodes(conn: &mut Conn) -> Step<Vec<Node>> {
     node_rows(conn).await?.iter().map(NodeRow::node).collect()
 }
 
-/// Take a node out of service and end its leases.
+/// End the leases of a node and take it out of service.
 pub(crate) async fn retire_node(conn: &mut Conn, id: &NodeId) -> Step<()> {
+    end_leases(conn, id).await?;
     let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
-    registered(id, diesel::update(row).set(nodes::retired.eq(true)).execute(conn).await?)?;
-    let key = node_key(conn, id).await?;
-    end_leases(conn, key).await
+    registered(id, diesel::update(row).set(nodes::retired.eq(true)).execute(conn).await?)
 }
 
-async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<i64> {
+async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<Option<i64>> {
     let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
-    Ok(row.select(nodes::key).get_result(conn).await?)
+    Ok(row.select(nodes::key).get_result(conn).await.optional()?)
 }
 
 /// Give up some more of what a retired node has: its pinned roots are wanted afresh, what it was to release goes.
 /// Whether there is more.
 pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) -> Step<bool> {
-    let node = node_key(conn, id).await?;
+    let Some(node) = node_key(conn, id).await? else { return Ok(false) };
     let mut tally = Tally::default();
     let pinned = of_node(conn, node, "state = 'pinned'").await?;
     for key in &pinned {

@@ -1,10 +1,9 @@
 //! The clock that never runs backwards: the greatest time that was ever written.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use pinrail_spec::Timestamp;
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::columns::moment;
 use crate::error::Step;
 use crate::fixed::fixed;
