@@ -262,8 +262,7 @@ impl<'a> Verdict<'a> {
         for entry in fs::read_dir(self.site.instance.logs())? {
             let path = entry?.path();
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let bad = |line: &&str| line.contains("panicked at") || line.contains(" ERROR ");
-            if let Some(line) = text.lines().find(bad) {
+            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
                 bail!("{}: {line}", path.display());
             }
         }
