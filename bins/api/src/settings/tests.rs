@@ -120,7 +120,10 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
         ("[api]\nlistn = 'x'\n", "[api] listn is no setting, wanted one of listen, "),
-        ("colour = 'red'\n", "colour is no setting, wanted one of data-dir, database, database-connections, log, log-format"),
+        (
+            "colour = 'red'\n",
+            "colour is no setting, wanted one of data-dir, database, database-connections, log, log-format",
+        ),
         ("cors = '*'\n", "cors stands above all sections, wanted it under [api]"),
         ("[wroker]\nslots = 1\n", "[wroker] is no section, wanted [api] or [worker]"),
         ("log-format = 'xml'\n", "log-format is \"xml\", wanted one of text, json"),
