@@ -34,8 +34,8 @@ pub struct Fixture {
     clock: Arc<TestClock>,
     /// Whether the storage reads the clock.
     is_on_clock: bool,
-    /// Whether leases leave out what another step holds at the moment.
-    skips_locked: bool,
+    /// Whether steps lock rows rather than everything.
+    locks_rows: bool,
     recount: Option<Recount>,
     serial: AtomicU64,
     _kept: Box<dyn Any + Send + Sync>,
@@ -53,7 +53,7 @@ impl Fixture {
             storage,
             clock: Arc::new(TestClock::at(BEGIN)),
             is_on_clock: false,
-            skips_locked: false,
+            locks_rows: false,
             recount: None,
             serial: AtomicU64::new(0),
             _kept: Box::new(kept),
@@ -66,11 +66,12 @@ impl Fixture {
         Self { clock, is_on_clock: true, ..self }
     }
 
-    /// The same, of a storage whose leases leave out roots that another step holds at the moment, rather than wait for
-    /// them. A lease beside other steps then answers what no order of whole steps explains: such histories take none.
+    /// The same, of a storage that locks rows and not everything. Beside other steps its leases leave out roots that one
+    /// of those holds, and nodes are chosen by loads that another is about to change, which no order of whole steps
+    /// explains: of several clients at once none takes leases then, and there is one node.
     #[must_use]
-    pub fn skipping_locked(self) -> Self {
-        Self { skips_locked: true, ..self }
+    pub fn locking_rows(self) -> Self {
+        Self { locks_rows: true, ..self }
     }
 
     /// The same, with what compares the storage's counters with what they count; each difference in words.
@@ -98,8 +99,8 @@ impl Fixture {
         self.is_on_clock
     }
 
-    pub(crate) const fn skips_locked(&self) -> bool {
-        self.skips_locked
+    pub(crate) const fn locks_rows(&self) -> bool {
+        self.locks_rows
     }
 
     pub(crate) fn now(&self) -> Timestamp {

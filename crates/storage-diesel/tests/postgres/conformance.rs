@@ -12,7 +12,7 @@ pub async fn fresh_database() -> Fixture {
     let database = PostgresDatabase::new();
     let storage = Arc::new(database.open().await);
     let shared: Arc<dyn Storage> = Arc::<PostgresStorage>::clone(&storage);
-    Fixture::keeping(shared, database).skipping_locked().recounted_by(move || {
+    Fixture::keeping(shared, database).locking_rows().recounted_by(move || {
         let storage = Arc::clone(&storage);
         Box::pin(async move {
             let differences = storage.check_counters().await.expect("the counters are read");
