@@ -1,6 +1,7 @@
 //! A full disk under everything: pins wait, nothing fails, deletes go on, and room is all that it takes.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -28,6 +29,9 @@ const LARGE: &str = "size=256m";
 
 /// What the worker keeps free, small enough for the file system, and how soon it tries again.
 const SETTINGS: &str = "[worker]\nreserve = '12MiB'\nballast = '4MiB'\npause = '1s'\n";
+
+/// What is left free of the reserve: the database still has to write.
+const LEFT: u64 = 8 << 20;
 
 /// The large file in pieces of three mebibytes.
 const PIECES: u8 = 14;
@@ -99,7 +103,7 @@ fn full_disk(disk: &SmallDisk, context: &Context, step: &Step) -> Result<()> {
     let full = wait_for(&fixture, &request, |status| details(status).contains("storage of its IPFS node is full"))?;
     ensure!(full["info"]["attempts"].is_null(), "an attempt was spent: {full}");
     let health = format!("http://127.0.0.1:{}/health/ready", fixture.instance.ports.health);
-    ensure!(!is_ready(&health), "the worker says that it is ready");
+    fill(disk, &health)?;
 
     let place = format!("/pins/{held}");
     fixture.client.delete(&place)?.expect(202)?;
@@ -110,6 +114,22 @@ fn full_disk(disk: &SmallDisk, context: &Context, step: &Step) -> Result<()> {
     disk.give_room()?;
     fixture.client.follow(&request, PATIENCE, |_| ())?;
     provider.stop()
+}
+
+/// Reach into the reserve, which fetches pause before, and wait until the worker says that it is not ready.
+fn fill(disk: &SmallDisk, health: &str) -> Result<()> {
+    let mut command = program("df", root());
+    command.args(["--output=avail", "-B1"]).arg(disk.path());
+    let told = run(command)?.success("df")?;
+    let free: u64 = told.lines().last().unwrap_or_default().trim().parse().with_context(|| told.clone())?;
+    File::create(disk.path().join("other"))?.write_all(&vec![0; usize::try_from(free.saturating_sub(LEFT))?])?;
+    let watch = Stopwatch::start();
+    while is_ready(health) {
+        signals::check()?;
+        ensure!(!watch.passed(PATIENCE), "the worker says that it is ready");
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// A file that has none of its blocks twice.
