@@ -46,6 +46,8 @@ pub struct ServerOptions {
     pub tls: Option<Tls>,
     /// Further settings, as `postgres -c` takes them: `max_connections=5`.
     pub settings: Vec<String>,
+    /// Variables that the server sees beside its own.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What a server proves itself with.
@@ -64,6 +66,7 @@ pub struct Server {
     folder: PathBuf,
     port: u16,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     keeper: Mutex<Option<Child>>,
     databases: AtomicU64,
 }
@@ -80,6 +83,7 @@ impl Server {
         let port = free_port()?;
         let server = Self {
             arguments: arguments(options, &folder, port),
+            environment: options.environment.clone(),
             bin,
             folder,
             port,
@@ -131,11 +135,20 @@ impl Server {
         self.end("QUIT");
     }
 
+    /// The ids of its processes, first the one that started the others; none while it is stopped.
+    pub fn processes(&self) -> Result<Vec<u32>, Missing> {
+        let Ok(text) = fs::read_to_string(self.folder.join("postmaster.pid")) else { return Ok(Vec::new()) };
+        let first = text.lines().next().and_then(|line| line.parse().ok());
+        let first = first.ok_or_else(|| Missing("postmaster.pid names no process".to_owned()))?;
+        children_of(first).map(|children| [vec![first], children].concat()).map_err(cannot("list processes"))
+    }
+
     /// Start it after it was stopped, on the same port, with what it held.
     pub fn start_again(&self) -> Result<(), Missing> {
         let mut command = self.unprivileged(Command::new("sh"));
         command.args(["-c", KEEPER, "keeper"]).arg(&self.bin).arg(&self.folder).args(&self.arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let keeper = command.spawn().map_err(cannot("start a shell"))?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         for _ in 0..LOOKS {
@@ -232,6 +245,20 @@ fn arguments(options: &ServerOptions, folder: &Path, port: u16) -> Vec<String> {
     }
     settings.extend(options.settings.iter().cloned());
     settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+}
+
+/// The processes that another one started and that still run.
+fn children_of(parent: u32) -> std::io::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that has ended meanwhile is none.
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        if status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string())) {
+            children.push(id);
+        }
+    }
+    Ok(children)
 }
 
 /// A port that nobody listens on; another program may take it before the server does, which then says so.

@@ -4,13 +4,15 @@
 //! product needs no way of its own to be lied to. Timers, which go by the monotonic clock, go on as
 //! they do on a machine that slept.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::environment::Environment;
 use crate::progress::Step;
@@ -19,36 +21,52 @@ use crate::tools::system;
 /// How long a program may go on by the old offset.
 pub const NOTICED: Duration = Duration::from_millis(1_100);
 
+/// For programs with threads: it holds a lock while it reads the offset.
+const THREADED: &str = "libfaketimeMT.so.1";
+/// For programs that ask for the time in signal handlers, as PostgreSQL does: that lock would hang them for ever.
+pub const SIGNALLED: &str = "libfaketime.so.1";
+
 const HOUR: u64 = 3_600;
 
 /// The offset of one run.
 #[derive(Debug)]
 pub struct Clock {
-    library: PathBuf,
-    file: PathBuf,
+    libraries: PathBuf,
+    /// With the file. Servers that run as somebody else read it too.
+    folder: TempDir,
     hours: AtomicU64,
 }
 
 impl Clock {
-    /// A clock that goes with the machine's for now; its file is in `folder`.
-    pub fn start(environment: &Environment, folder: &Path, step: &Step) -> Result<Self> {
-        if find_library().is_none() {
+    /// A clock that goes with the machine's for now.
+    pub fn start(environment: &Environment, step: &Step) -> Result<Self> {
+        if find_libraries().is_none() {
             system::install(environment, "faketime", "faketime", step)?;
         }
-        let library = find_library().context("faketime is installed, but its library is in no folder of /usr/lib")?;
-        let clock = Self { library, file: folder.join("clock"), hours: AtomicU64::new(0) };
+        let libraries = find_libraries().context("faketime is installed, but its libraries are nowhere in /usr/lib")?;
+        let folder =
+            tempfile::Builder::new().prefix("pinrail-clock-").permissions(Permissions::from_mode(0o755)).tempdir()?;
+        let clock = Self { libraries, folder, hours: AtomicU64::new(0) };
         clock.write(0)?;
         Ok(clock)
     }
 
     /// Have a program see this clock.
     pub fn show(&self, command: &mut Command) {
-        command
-            .env("LD_PRELOAD", &self.library)
-            .env("FAKETIME_TIMESTAMP_FILE", &self.file)
-            .env("FAKETIME_CACHE_DURATION", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("NO_FAKE_STAT", "1");
+        command.envs(self.environment(THREADED));
+    }
+
+    /// The variables by which a program sees this clock through one of the libraries.
+    pub fn environment(&self, library: &str) -> Vec<(String, String)> {
+        let (library, file) = (self.libraries.join(library).display().to_string(), self.file().display().to_string());
+        let variables = [
+            ("LD_PRELOAD", library.as_str()),
+            ("FAKETIME_TIMESTAMP_FILE", file.as_str()),
+            ("FAKETIME_CACHE_DURATION", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
     /// Move it on by hours. Programs that run notice within [`NOTICED`].
@@ -61,17 +79,22 @@ impl Clock {
         self.hours.load(Ordering::Relaxed)
     }
 
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
     fn write(&self, hours: u64) -> Result<()> {
         // Renamed, so that nobody reads half of a number.
-        let beside = self.file.with_extension("new");
+        let file = self.file();
+        let beside = file.with_extension("new");
         fs::write(&beside, format!("+{}\n", hours * HOUR))
-            .and_then(|()| fs::rename(&beside, &self.file))
-            .with_context(|| format!("{} cannot be written", self.file.display()))
+            .and_then(|()| fs::rename(&beside, &file))
+            .with_context(|| format!("{} cannot be written", file.display()))
     }
 }
 
-fn find_library() -> Option<PathBuf> {
+fn find_libraries() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime"));
-    let folders = folders.chain([PathBuf::from("/usr/lib/faketime")]);
-    folders.map(|folder| folder.join("libfaketimeMT.so.1")).find(|library| library.is_file())
+    let mut folders = folders.chain([PathBuf::from("/usr/lib/faketime")]);
+    folders.find(|folder| folder.join(THREADED).is_file() && folder.join(SIGNALLED).is_file())
 }

@@ -121,7 +121,7 @@ impl Trial {
     fn run_in(&self, folder: &Path, environment: &Environment, binaries: &Binaries, step: &Step) -> Result<String> {
         step.detail("setting up");
         let material = Arc::new(Material::make(self.seed, folder)?);
-        let site = Site::set_up(environment, binaries, &material, folder, step)?;
+        let site = Site::set_up(environment, self.database, binaries, &material, folder, step)?;
         site.database.watch(LEASE.as_millis())?;
         let mut tokens = Vec::new();
         for number in 0..ACCOUNTS {
@@ -129,7 +129,7 @@ impl Trial {
             site.instance.ensure_account(&name)?;
             tokens.push((site.instance.mint_token(&name, "chaos")?, name));
         }
-        site.start()?;
+        site.start_all()?;
 
         step.detail("faults");
         let history = Arc::new(History::begin(&folder.join("history.jsonl"), self.length)?);

@@ -15,6 +15,8 @@ use super::material::PROVIDERS;
 pub struct Fleet {
     pub apis: usize,
     pub workers: usize,
+    /// Whether the database is a server that can be hurt.
+    pub server: bool,
 }
 
 /// A process.
@@ -22,6 +24,7 @@ pub struct Fleet {
 pub enum Target {
     Api(usize),
     Worker(usize),
+    Database,
 }
 
 /// What is done to processes.
@@ -48,6 +51,8 @@ pub enum Link {
     Clients(usize),
     /// From the workers to a provider.
     Provider(usize),
+    /// From a process to the database's server.
+    Database(Target),
 }
 
 /// What is done to connections.
@@ -103,6 +108,7 @@ impl Plan {
     fn target(&mut self) -> Target {
         // The worker has most to lose.
         match self.rng.random_range(0..10) {
+            0..2 if self.fleet.server => Target::Database,
             0..4 => Target::Api(self.rng.random_range(0..self.fleet.apis)),
             _ => Target::Worker(self.rng.random_range(0..self.fleet.workers)),
         }
@@ -110,6 +116,10 @@ impl Plan {
 
     fn link(&mut self) -> Link {
         match self.rng.random_range(0..10) {
+            0..4 if self.fleet.server => Link::Database(match self.target() {
+                Target::Database => Target::Worker(0),
+                target => target,
+            }),
             0..5 => Link::Clients(self.rng.random_range(0..self.fleet.apis)),
             _ => Link::Provider(self.rng.random_range(0..PROVIDERS)),
         }
@@ -124,7 +134,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const FLEET: Fleet = Fleet { apis: 2, workers: 1 };
+    const FLEET: Fleet = Fleet { apis: 2, workers: 1, server: false };
 
     #[test]
     fn a_seed_draws_the_same_plan_every_time() {
@@ -141,6 +151,7 @@ mod tests {
         let mut plan = Plan::new(1, 0, FLEET);
         for _ in 0..500 {
             let fault = plan.fault();
+            assert!(!format!("{fault:?}").contains("Database"), "{fault:?}");
             if let Fault::Kill(Target::Worker(worker), _) = fault {
                 assert_eq!(worker, 0);
             }

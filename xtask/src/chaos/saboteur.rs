@@ -31,35 +31,33 @@ pub fn hurt_processes(site: &Site, history: &History, mut plan: Plan) {
 fn hurt(site: &Site, history: &History, fault: Fault) -> Result<()> {
     match fault {
         Fault::Kill(target, down) => {
-            site.process(target).kill()?;
+            site.kill(target)?;
             wait(history, down);
-            site.process(target).start()
+            site.start(target)
         }
         Fault::KillAll(down) => {
-            each(site, |target| site.process(target).kill())?;
+            each(site, |target| site.kill(target))?;
             wait(history, down);
-            each(site, |target| site.process(target).start())
+            each(site, |target| site.start(target))
         }
         Fault::Pause(target, length) => {
-            site.process(target).pause()?;
+            site.pause(target)?;
             wait(history, length);
-            site.process(target).resume()
+            site.resume(target)
         }
         Fault::Sleep(target) => {
-            site.process(target).pause()?;
+            site.pause(target)?;
             pass_an_hour(site)?;
-            site.process(target).resume()
+            site.resume(target)
         }
         Fault::SleepAll => {
-            each(site, |target| site.process(target).pause())?;
+            each(site, |target| site.pause(target))?;
             pass_an_hour(site)?;
-            each(site, |target| site.process(target).resume())
+            each(site, |target| site.resume(target))
         }
         Fault::Restart(target) => {
-            let mut process = site.process(target);
-            process.check()?;
-            process.end()?;
-            process.start()
+            site.end(target)?;
+            site.start(target)
         }
     }
 }

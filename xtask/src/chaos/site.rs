@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::clock::Clock;
-use super::database::Database;
+use super::database::{Database, Kind};
 use super::material::Material;
 use super::plan::{Fleet, Link, Target};
 use super::process::Process;
@@ -45,39 +45,55 @@ pub struct Site {
     pub fleet: Fleet,
     pub clock: Arc<Clock>,
     pub database: Database,
-    /// With the operator's commands.
+    /// With the operator's commands, on the data folder of the apis.
     pub instance: Instance,
+    /// The data folder of each worker; on SQLite the only one shares that of the apis.
+    pub homes: Vec<Instance>,
     apis: Vec<Mutex<Process>>,
     workers: Vec<Mutex<Process>>,
     before_apis: Vec<Proxy>,
     before_providers: Vec<Proxy>,
+    /// Of each api, then of each worker, where the database is a server.
+    before_database: Vec<Proxy>,
     providers: Vec<Provider>,
 }
 
 impl Site {
-    /// Set up a Pinrail on SQLite in `folder`; nothing but its providers runs yet.
+    /// Set up a Pinrail in `folder`; nothing but its providers, and its database's server, runs yet.
     pub fn set_up(
         environment: &Environment,
+        kind: Kind,
         binaries: &Binaries,
         material: &Material,
         folder: &Path,
         step: &Step,
     ) -> Result<Self> {
-        let fleet = Fleet { apis: 2, workers: 1 };
-        let clock = Arc::new(Clock::start(environment, folder, step)?);
+        let clock = Arc::new(Clock::start(environment, step)?);
         let data = folder.join("data");
+        let (fleet, database) = match kind {
+            Kind::Sqlite => {
+                let file = data.join("pinrail.db");
+                (Fleet { apis: 2, workers: 1, server: false }, Database::sqlite(environment, file, step)?)
+            }
+            Kind::Postgres => {
+                let database = Database::postgres(environment, &clock, step)?;
+                (Fleet { apis: 2, workers: 2, server: true }, database)
+            }
+        };
         let instance = Instance::at(&data, binaries.clone(), Ports::free()?)?;
+        let instance = instance.on(database.port().and_then(|port| database.url(port)));
         instance.migrate()?;
-        let database = Database::sqlite(environment, data.join("pinrail.db"), step)?;
         let mut site = Self {
             fleet,
             clock,
             database,
             instance,
+            homes: Vec::new(),
             apis: Vec::new(),
             workers: Vec::new(),
             before_apis: Vec::new(),
             before_providers: Vec::new(),
+            before_database: Vec::new(),
             providers: Vec::new(),
         };
         for car in &material.cars {
@@ -87,7 +103,7 @@ impl Site {
             site.add_api(number)?;
         }
         for number in 0..fleet.workers {
-            site.add_worker(number)?;
+            site.add_worker(number, binaries)?;
         }
         Ok(site)
     }
@@ -100,10 +116,19 @@ impl Site {
         Ok(())
     }
 
+    /// The same on a way of its own to the database's server, if there is one.
+    fn behind_a_proxy(&mut self, instance: Instance) -> Result<Instance> {
+        let Some(port) = self.database.port() else { return Ok(instance) };
+        let proxy = Proxy::start(port)?;
+        let url = self.database.url(proxy.port());
+        self.before_database.push(proxy);
+        Ok(instance.on(url))
+    }
+
     fn add_api(&mut self, number: usize) -> Result<()> {
         let port = Ports::free()?.api;
         self.before_apis.push(Proxy::start(port)?);
-        let (instance, clock) = (self.instance.clone(), Arc::clone(&self.clock));
+        let (instance, clock) = (self.behind_a_proxy(self.instance.clone())?, Arc::clone(&self.clock));
         let api = Process::new(&format!("api-{number}"), &self.instance.logs(), port, move || {
             let mut command = instance.api();
             command.args(["serve", "--drain=3s", "--listen", &format!("127.0.0.1:{port}")]);
@@ -114,11 +139,20 @@ impl Site {
         Ok(())
     }
 
-    fn add_worker(&mut self, number: usize) -> Result<()> {
+    fn add_worker(&mut self, number: usize, binaries: &Binaries) -> Result<()> {
         let ports = Ports::free()?;
-        let (instance, clock) = (self.instance.clone(), Arc::clone(&self.clock));
+        let home = match self.database {
+            Database::Sqlite { .. } => self.instance.clone(),
+            Database::Postgres { .. } => {
+                let folder = self.instance.data().join(format!("worker-{number}"));
+                Instance::at(&folder, binaries.clone(), ports)?
+            }
+        };
+        let home = self.behind_a_proxy(home)?;
+        self.homes.push(home.clone());
+        let clock = Arc::clone(&self.clock);
         let worker = Process::new(&format!("worker-{number}"), &self.instance.logs(), ports.health, move || {
-            let mut command = instance.worker();
+            let mut command = home.worker();
             command.arg("serve").args(WORKER).arg(format!("--lease={}s", LEASE.as_secs()));
             command.arg(format!("--health=127.0.0.1:{}", ports.health)).args(["--listen", &ports.multiaddr()]);
             clock.show(&mut command);
@@ -152,41 +186,77 @@ impl Site {
         match link {
             Link::Clients(api) => &self.before_apis[api],
             Link::Provider(provider) => &self.before_providers[provider],
+            Link::Database(Target::Api(number)) => &self.before_database[number],
+            Link::Database(Target::Worker(number)) => &self.before_database[self.fleet.apis + number],
+            Link::Database(Target::Database) => unreachable!("the server needs no connection to itself"),
         }
     }
 
     pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
-        self.before_apis.iter().chain(&self.before_providers)
+        self.before_apis.iter().chain(&self.before_providers).chain(&self.before_database)
     }
 
-    /// A process. Only one thread hurts processes.
-    pub fn process(&self, target: Target) -> MutexGuard<'_, Process> {
+    /// A process of ours. Only one thread hurts processes.
+    fn process(&self, target: Target) -> Option<MutexGuard<'_, Process>> {
         let process = match target {
             Target::Api(number) => &self.apis[number],
             Target::Worker(number) => &self.workers[number],
+            Target::Database => return None,
         };
-        process.lock().unwrap_or_else(PoisonError::into_inner)
+        Some(process.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All processes, the apis first.
+    /// All processes: what others need comes first.
     pub fn targets(&self) -> Vec<Target> {
+        let database = self.fleet.server.then_some(Target::Database);
         let apis = (0..self.fleet.apis).map(Target::Api);
-        apis.chain((0..self.fleet.workers).map(Target::Worker)).collect()
+        database.into_iter().chain(apis).chain(self.workers()).collect()
     }
 
-    /// Start every process and wait until all are ready.
-    pub fn start(&self) -> Result<()> {
-        for target in self.targets() {
-            self.process(target).start()?;
+    pub fn apis(&self) -> impl Iterator<Item = Target> {
+        (0..self.fleet.apis).map(Target::Api)
+    }
+
+    pub fn workers(&self) -> impl Iterator<Item = Target> {
+        (0..self.fleet.workers).map(Target::Worker)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self, target: Target) -> Result<()> {
+        self.process(target).map_or_else(|| self.database.kill(), |mut process| process.kill())
+    }
+
+    /// Start a process again; of ours without waiting for it, since it is to be hurt while it starts too.
+    pub fn start(&self, target: Target) -> Result<()> {
+        self.process(target).map_or_else(|| self.database.start(), |mut process| process.start())
+    }
+
+    pub fn pause(&self, target: Target) -> Result<()> {
+        self.process(target).map_or_else(|| self.database.pause(), |process| process.pause())
+    }
+
+    pub fn resume(&self, target: Target) -> Result<()> {
+        self.process(target).map_or_else(|| self.database.resume(), |process| process.resume())
+    }
+
+    /// Tell a process to stop, and see that it does so well and in time.
+    pub fn end(&self, target: Target) -> Result<()> {
+        if let Some(mut process) = self.process(target) {
+            return process.end();
         }
+        self.database.stop();
+        Ok(())
+    }
+
+    /// Start every process of ours and wait until all are ready.
+    pub fn start_all(&self) -> Result<()> {
+        self.apis().chain(self.workers()).try_for_each(|target| self.start(target))?;
         self.wait_until_ready()
     }
 
     pub fn wait_until_ready(&self) -> Result<()> {
-        for target in self.targets() {
-            self.process(target).wait_until_ready(READY)?;
-        }
-        Ok(())
+        let ours = self.targets().into_iter().filter_map(|target| self.process(target));
+        ours.into_iter().try_for_each(|mut process| process.wait_until_ready(READY))
     }
 
     /// A command of the worker's or the operator's, under this clock.

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 use super::material::{Dag, Material};
-use super::plan::Target;
 use super::proxy::Weather;
 use super::site::Site;
 use super::walker;
 use crate::command::run;
+use crate::instance::Instance;
 use crate::instance::client::Client;
 use crate::progress::Step;
 use crate::signals;
@@ -71,11 +71,9 @@ impl<'a> Verdict<'a> {
     fn come_back(&self) -> Result<()> {
         self.site.proxies().for_each(|proxy| proxy.set(Weather::Fair));
         self.site.wait_until_ready()?;
-        for target in self.site.targets() {
-            if matches!(target, Target::Api(_)) {
-                self.site.process(target).end()?;
-                self.site.process(target).start()?;
-            }
+        for api in self.site.apis() {
+            self.site.end(api)?;
+            self.site.start(api)?;
         }
         self.site.wait_until_ready()
     }
@@ -212,21 +210,19 @@ impl<'a> Verdict<'a> {
 
     /// Stop the workers, have every block read from the disk and hashed, and start them again.
     fn hash_all(&self) -> Result<()> {
-        let workers = || self.site.targets().into_iter().filter(|target| matches!(target, Target::Worker(_)));
-        for target in workers() {
-            self.site.process(target).end()?;
+        self.site.workers().try_for_each(|worker| self.site.end(worker))?;
+        let mut known = 0;
+        for home in &self.site.homes {
+            let mut command = home.worker();
+            command.args(["check", "--json"]);
+            let found = run(command)?.success("pinrail-worker check")?;
+            let found: Value = serde_json::from_str(&found).with_context(|| found.clone())?;
+            known += found["pinned"].as_u64().unwrap_or_default();
         }
-        let mut command = self.site.instance.worker();
-        command.args(["check", "--json"]);
-        let found = run(command)?.success("pinrail-worker check")?;
-        let found: Value = serde_json::from_str(&found).with_context(|| found.clone())?;
-        // It may know of more: of one that nobody wants any more, or that is only held for a replace.
+        // They may know of more: of what nobody wants any more, or what is only held for a replace.
         let pinned = self.site.database.count("roots WHERE state = 'pinned'")?;
-        let known = found["pinned"].as_u64().is_some_and(|known| known >= pinned);
-        ensure!(known, "{pinned} roots are pinned, the block store says {found}");
-        for target in workers() {
-            self.site.process(target).start()?;
-        }
+        ensure!(known >= pinned, "{pinned} roots are pinned, the block stores have {known}");
+        self.site.workers().try_for_each(|worker| self.site.start(worker))?;
         self.site.wait_until_ready()
     }
 
@@ -250,14 +246,15 @@ impl<'a> Verdict<'a> {
         self.count()?;
         self.site.clock.advance(FAILED_KEPT)?;
         wait_until(|| {
-            let used = disk::used(&self.site.instance.data().join("blocks"), "ballast")?;
-            Ok(if used > EMPTY { format!("{used} bytes of blocks") } else { String::new() })
+            let used = |home: &Instance| disk::used(&home.data().join("blocks"), "ballast");
+            let used = self.site.homes.iter().map(used).collect::<Result<Vec<_>>>()?;
+            Ok(if used.iter().any(|used| *used > EMPTY) { format!("{used:?} bytes of blocks") } else { String::new() })
         })
     }
 
     fn end(&self) -> Result<()> {
         for target in self.site.targets().into_iter().rev() {
-            self.site.process(target).end()?;
+            self.site.end(target)?;
         }
         for entry in fs::read_dir(self.site.instance.logs())? {
             let path = entry?.path();

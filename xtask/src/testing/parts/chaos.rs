@@ -15,7 +15,10 @@ pub const CHAOS: Part = Part {
 };
 
 /// What is run each time, and for how long faults come. A seed that failed once belongs here, with what it found.
-const TRIALS: &[Trial] = &[Trial { seed: 1, length: Duration::from_mins(2), database: Kind::Sqlite }];
+const TRIALS: &[Trial] = &[
+    Trial { seed: 1, length: Duration::from_mins(1), database: Kind::Sqlite },
+    Trial { seed: 1, length: Duration::from_mins(1), database: Kind::Postgres },
+];
 
 fn chaos(context: &Context, step: &Step) -> Result<Tally> {
     let binaries = context.binaries(step)?;
