@@ -1,5 +1,6 @@
 //! A process that is killed while it commits by the group: what it had answered is there, and every counter is right.
 
+mod clock;
 mod database;
 #[path = "database/system.rs"]
 mod system;
@@ -16,8 +17,8 @@ use pinrail_spec::{Cid, Multiaddr, Pin, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, NodeRegistration, Nodes, PinRequests};
 use pinrail_storage_diesel::{SqliteOptions, SqliteStorage};
 
+use clock::system_time;
 use database::Database;
-use system::system_time;
 
 /// Names the database for the process that is to be killed.
 const DATABASE: &str = "PINRAIL_TEST_DATABASE";

@@ -1,6 +1,8 @@
 //! What is SQLite's own: several processes on one file, grouped commits, opening and reopening, and its errors.
 
+mod clock;
 mod database;
+mod scene;
 #[path = "database/system.rs"]
 mod system;
 
@@ -11,18 +13,14 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use futures::future::join_all;
-use pinrail_domain::{
-    AccountId, Backend, DagSize, Limits, NewPinRequest, NodeId, QueuePosition, RequestId, Role, RootState, TokenId,
-    Verdict,
-};
-use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status};
-use pinrail_storage::{
-    Accounts, NewAccount, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError,
-};
+use pinrail_domain::{AccountId, Limits, QueuePosition, Role};
+use pinrail_spec::{Match, NameFilter, PinFilter};
+use pinrail_storage::{Accounts, NewAccount, PinRequests, RootQueue, Storage, StorageError};
 use pinrail_storage_diesel::{OpenError, SqliteOptions, SqliteStorage, migrate, schema_status};
 
+use clock::system_time;
 use database::Database;
-use system::system_time;
+use scene::{add_while_working, bytes, everything, request, settle_in};
 
 #[derive(QueryableByName)]
 struct Plan {
@@ -42,50 +40,6 @@ fn connect(database: &Database) -> SqliteConnection {
     SqliteConnection::establish(&database.path().to_string_lossy()).expect("the file is opened")
 }
 
-const PEER: &str = "/ip4/203.0.113.1/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
-
-fn bytes(number: u64) -> [u8; 10] {
-    let mut bytes = [0; 10];
-    bytes[2..].copy_from_slice(&number.to_be_bytes());
-    bytes
-}
-
-/// A request for a root of its own.
-fn request(account: AccountId, number: u64) -> NewPinRequest {
-    let cid = Cid::parse(&format!("f01551220{number:064x}")).expect("a CID in base16");
-    NewPinRequest {
-        id: RequestId::new(system_time(), bytes(number)),
-        account,
-        token: TokenId::new(system_time(), bytes(1)),
-        pin: Pin { cid, name: Some(format!("pin {number}")), origins: Vec::new(), meta: [].into() },
-    }
-}
-
-fn everything() -> PinFilter {
-    PinFilter {
-        roots: Vec::new(),
-        name: None,
-        statuses: Status::ALL.to_vec(),
-        before: None,
-        after: None,
-        meta: [].into(),
-        limit: 10,
-    }
-}
-
-/// An account and a node.
-async fn settle_in(storage: &SqliteStorage, limits: Limits) -> (AccountId, NodeId) {
-    let now = system_time();
-    let (account, node) = (AccountId::new(now, bytes(1)), NodeId::new(now, bytes(2)));
-    let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
-    storage.add_account(&new, now).await.expect("the account is added");
-    let addresses = vec![Multiaddr::parse(PEER).expect("a multiaddr")];
-    let node_registration =
-        NodeRegistration { id: node, backend: Backend::Embedded, peer_id: "peer".to_owned(), addresses };
-    storage.register_node(&node_registration, now).await.expect("the node is registered");
-    (account, node)
-}
-
 async fn open_with(database: &Database, options: SqliteOptions) -> Result<SqliteStorage, OpenError> {
     SqliteStorage::open(&database.path(), options, Arc::new(system_time)).await
 }
@@ -99,31 +53,7 @@ async fn error_line(database: &Database) -> String {
 async fn two_processes_share_a_file() {
     let database = Database::new();
     let (api, worker) = (database.open().await, database.open().await);
-    let (account, node) = settle_in(&api, Limits::UNLIMITED).await;
-    let adding = join_all((0..200).map(|number| {
-        let request = request(account, number);
-        let api = &api;
-        async move { api.add_pin_request(&request, system_time()).await.expect("it is added") }
-    }));
-    let working = async {
-        let mut pinned = 0;
-        while pinned < 200 {
-            let now = system_time();
-            let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
-            let settle = |lease: &pinrail_domain::Lease| Settlement {
-                lease: lease.key.clone(),
-                verdict: Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } },
-            };
-            let settlements = leases.iter().map(settle).collect::<Vec<_>>();
-            let outcomes = worker.settle(&settlements, now).await.expect("they are settled");
-            assert!(outcomes.iter().all(Result::is_ok));
-            pinned += outcomes.len();
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::join!(adding, working);
-    let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
-    assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
+    add_while_working(&api, &worker).await;
     assert_eq!(api.check_counters().await.expect("the counters are read"), []);
 }
 

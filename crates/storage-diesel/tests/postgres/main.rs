@@ -1,7 +1,10 @@
 //! The storage on PostgreSQL, against one real server that this program starts and that ends with it.
 
+#[path = "../clock/mod.rs"]
+mod clock;
 mod conformance;
 mod opening;
 mod running;
+#[path = "../scene/mod.rs"]
 mod scene;
 mod server;

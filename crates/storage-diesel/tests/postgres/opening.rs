@@ -9,7 +9,8 @@ use pinrail_storage::{PinRequests, Storage};
 use pinrail_storage_diesel::{PostgresError, PostgresOptions, PostgresStorage, Problem, postgres_schema};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::scene::{request, settle_in, system_time};
+use crate::clock::system_time;
+use crate::scene::{request, settle_in};
 use crate::server::PostgresDatabase;
 
 async fn open(url: &str) -> Result<PostgresStorage, PostgresError> {

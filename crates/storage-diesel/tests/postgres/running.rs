@@ -4,44 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use pinrail_domain::{DagSize, Lease, Limits, RootState, Verdict};
+use pinrail_domain::Limits;
 use pinrail_postgres_fixture::{Server, ServerOptions};
 use pinrail_spec::{Match, NameFilter, PinFilter};
-use pinrail_storage::{Accounts, PinRequests, RootQueue, Settlement, Storage, StorageError};
+use pinrail_storage::{Accounts, PinRequests, RootQueue, Storage, StorageError};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
 
-use crate::scene::{everything, request, settle_in, system_time};
+use crate::clock::system_time;
+use crate::scene::{add_while_working, everything, request, settle_in};
 use crate::server::PostgresDatabase;
-
-fn pinned(lease: &Lease) -> Settlement {
-    Settlement { lease: lease.key.clone(), verdict: Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } } }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_share_a_database() {
     let database = PostgresDatabase::new();
     let (api, worker) = (database.open().await, database.open().await);
-    let (account, node) = settle_in(&api, Limits::UNLIMITED).await;
-    let adding = join_all((0..200).map(|number| {
-        let request = request(account, number);
-        let api = &api;
-        async move { api.add_pin_request(&request, system_time()).await.expect("it is added") }
-    }));
-    let working = async {
-        let mut done = 0;
-        while done < 200 {
-            let now = system_time();
-            let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
-            let settlements = leases.iter().map(pinned).collect::<Vec<_>>();
-            let outcomes = worker.settle(&settlements, now).await.expect("they are settled");
-            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-            done += outcomes.len();
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::join!(adding, working);
-    let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
-    assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
+    add_while_working(&api, &worker).await;
     assert_eq!(api.check_counters().await.expect("the counters are read"), []);
 }
 

@@ -1,0 +1,85 @@
+//! What most tests begin with: an account, a node, requests for roots of their own.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use pinrail_domain::{
+    AccountId, Backend, DagSize, Lease, Limits, NewPinRequest, NodeId, RequestId, Role, RootState, TokenId, Verdict,
+};
+use pinrail_spec::{Cid, Multiaddr, Pin, PinFilter, Status};
+use pinrail_storage::{NewAccount, NodeRegistration, Settlement, Storage};
+
+use crate::clock::system_time;
+
+const PEER: &str = "/ip4/203.0.113.1/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
+
+pub fn bytes(number: u64) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+/// A request for a root of its own.
+pub fn request(account: AccountId, number: u64) -> NewPinRequest {
+    let cid = Cid::parse(&format!("f01551220{number:064x}")).expect("a CID in base16");
+    NewPinRequest {
+        id: RequestId::new(system_time(), bytes(number)),
+        account,
+        token: TokenId::new(system_time(), bytes(1)),
+        pin: Pin { cid, name: Some(format!("pin {number}")), origins: Vec::new(), meta: [].into() },
+    }
+}
+
+pub fn everything() -> PinFilter {
+    PinFilter {
+        roots: Vec::new(),
+        name: None,
+        statuses: Status::ALL.to_vec(),
+        before: None,
+        after: None,
+        meta: [].into(),
+        limit: 10,
+    }
+}
+
+/// An account and a node.
+pub async fn settle_in(storage: &dyn Storage, limits: Limits) -> (AccountId, NodeId) {
+    let now = system_time();
+    let (account, node) = (AccountId::new(now, bytes(1)), NodeId::new(now, bytes(2)));
+    let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
+    storage.add_account(&new, now).await.expect("the account is added");
+    let addresses = vec![Multiaddr::parse(PEER).expect("a multiaddr")];
+    let node_registration =
+        NodeRegistration { id: node, backend: Backend::Embedded, peer_id: "peer".to_owned(), addresses };
+    storage.register_node(&node_registration, now).await.expect("the node is registered");
+    (account, node)
+}
+
+/// The settlement of a lease whose root is whole.
+fn pinned(lease: &Lease) -> Settlement {
+    Settlement { lease: lease.key.clone(), verdict: Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } } }
+}
+
+/// Have one process add 200 requests while another does what is due, until all of them are pinned.
+pub async fn add_while_working(api: &dyn Storage, worker: &dyn Storage) {
+    let (account, node) = settle_in(api, Limits::UNLIMITED).await;
+    let adding = join_all((0..200).map(|number| {
+        let request = request(account, number);
+        async move { api.add_pin_request(&request, system_time()).await.expect("it is added") }
+    }));
+    let working = async {
+        let mut done = 0;
+        while done < 200 {
+            let now = system_time();
+            let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
+            let settlements = leases.iter().map(pinned).collect::<Vec<_>>();
+            let outcomes = worker.settle(&settlements, now).await.expect("they are settled");
+            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+            done += outcomes.len();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(adding, working);
+    let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+    assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
+}
