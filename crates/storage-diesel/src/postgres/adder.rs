@@ -14,8 +14,7 @@ use pinrail_storage::StorageError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::pool::{Access, Pool};
-use super::{Conn, dialect, requests};
-use crate::columns::{id_bytes, to_column};
+use super::{Conn, requests};
 use crate::error::{Failed, Step};
 
 /// Requests that go into one transaction at most: what waits longest should not wait for hundreds.
@@ -89,13 +88,11 @@ async fn add_group(pool: &Pool, group: Group) -> Vec<Outcome> {
 }
 
 async fn add_together(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
-    lock_in_order(conn, group).await?;
-    let wanted: Vec<_> = group.iter().map(|(request, now)| (request, *now)).collect();
-    requests::add_pin_requests(conn, &wanted).await
+    requests::add_pin_requests(conn, &borrowed(group)).await
 }
 
 async fn add_each(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
-    lock_in_order(conn, group).await?;
+    requests::lock(conn, &borrowed(group)).await?;
     let mut outcomes = Vec::with_capacity(group.len());
     for (request, now) in group {
         outcomes.push(add_one(conn, request, *now).await?);
@@ -103,17 +100,8 @@ async fn add_each(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step
     Ok(outcomes)
 }
 
-/// Lock what the group will lock, accounts before roots and each in the order of their keys: groups of other processes
-/// that lock the same ones do not wait for one another in a circle.
-async fn lock_in_order(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<()> {
-    if group.len() == 1 {
-        return Ok(());
-    }
-    dialect::lock_accounts(conn, group.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect())
-        .await?;
-    let roots = group.iter().map(|(request, _)| request.pin.cid.root());
-    dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash)).collect()).await?;
-    Ok(())
+fn borrowed(group: &[(NewPinRequest, Timestamp)]) -> Vec<(&NewPinRequest, Timestamp)> {
+    group.iter().map(|(request, now)| (request, *now)).collect()
 }
 
 /// Add one of several; it fails alone.

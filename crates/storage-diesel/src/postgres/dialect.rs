@@ -1,5 +1,7 @@
 //! What PostgreSQL says differently: row locks, and functions of its own.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
@@ -34,19 +36,19 @@ pub(super) async fn lock_leases(conn: &mut Conn, node: &NodeId) -> QueryResult<(
     diesel::select(diesel::dsl::sql::<Text>(&lock)).execute(conn).await.map(|_| ())
 }
 
-/// Lock accounts in the order of their keys until the transaction ends.
-pub(super) async fn lock_accounts(conn: &mut Conn, ids: Vec<Vec<u8>>) -> QueryResult<Vec<i64>> {
+/// The rows of those of the accounts that are there, locked in the order of their keys until the transaction ends.
+pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> QueryResult<Vec<AccountRow>> {
     let rows = accounts::table.filter(accounts::id.eq_any(ids)).order(accounts::key);
-    rows.select(accounts::key).for_no_key_update().load(conn).await
+    rows.select(AccountRow::as_select()).for_no_key_update().load(conn).await
 }
 
 /// Lock those of the roots with these codecs and multihashes that are there, in the order of their keys, until the
 /// transaction ends.
-pub(super) async fn lock_roots(conn: &mut Conn, wanted: Vec<(i64, Vec<u8>)>) -> QueryResult<Vec<i64>> {
-    let (codecs, multihashes): (Vec<i64>, Vec<Vec<u8>>) = wanted.into_iter().unzip();
+pub(super) async fn lock_roots(conn: &mut Conn, wanted: impl Iterator<Item = (i64, Vec<u8>)>) -> QueryResult<()> {
+    let (codecs, multihashes): (Vec<i64>, Vec<Vec<u8>>) = wanted.unzip();
     // Both lists apart may name a few roots more than the pairs do: those that differ in their codec alone.
     let rows = roots::table.filter(roots::multihash.eq_any(multihashes)).filter(roots::codec.eq_any(codecs));
-    rows.order(roots::key).select(roots::key).for_no_key_update().load(conn).await
+    rows.order(roots::key).select(roots::key).for_no_key_update().load::<i64>(conn).await.map(|_| ())
 }
 
 /// A root's row, locked until the transaction ends.

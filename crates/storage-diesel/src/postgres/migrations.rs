@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -117,24 +116,10 @@ impl Place {
     }
 }
 
-fn known_migrations(place: &Place) -> Result<Vec<Box<dyn Migration<Pg>>>, PostgresError> {
-    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS);
-    let mut known = known.map_err(|error| place.error(Problem::Failed(error.to_string())))?;
-    known.sort_by_key(|migration| migration.name().version().to_string());
-    Ok(known)
-}
-
 async fn status(place: &Place, client: &Client) -> Result<SchemaStatus, PostgresError> {
     let applied = applied(place, client).await?;
-    let mut status = SchemaStatus { applied: Vec::new(), pending: Vec::new(), newer: Vec::new() };
-    let mut known = BTreeSet::new();
-    for migration in known_migrations(place)? {
-        let version = migration.name().version().to_string();
-        let list = if applied.contains(&version) { &mut status.applied } else { &mut status.pending };
-        list.push(migration.name().to_string());
-        known.insert(version);
-    }
-    status.newer = applied.difference(&known).cloned().collect();
+    let status = SchemaStatus::of::<Pg>(&MIGRATIONS, &applied);
+    let status = status.map_err(|error| place.error(Problem::Failed(error.to_string())))?;
     if status.applied.is_empty() && is_used(place, client).await? {
         return Err(place.error(Problem::Foreign));
     }

@@ -1,6 +1,6 @@
 //! Pin requests accepted, replaced and removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
@@ -14,7 +14,7 @@ use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
-use crate::columns::id_bytes;
+use crate::columns::{id_bytes, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, RequestRow};
 use crate::schema::pin_requests;
@@ -33,12 +33,12 @@ pub(crate) async fn add_pin_requests(
     conn: &mut Conn,
     requests: &[(&NewPinRequest, Timestamp)],
 ) -> Step<Vec<Result<PinRequest, StorageError>>> {
-    let accounts = lock_accounts(conn, requests).await?;
+    let accounts = lock(conn, requests).await?;
     let mut fleet = Fleet::load(conn).await?;
     let mut tally = Tally::default();
     let mut answers = Vec::with_capacity(requests.len());
     for (request, now) in requests {
-        let Some(account) = accounts.get(&request.account).and_then(Option::as_ref) else {
+        let Some(account) = accounts.get(request.account.as_uuid().as_bytes().as_slice()) else {
             answers.push(Err(StorageError::Missing(format!("the account {}", request.account))));
             continue;
         };
@@ -50,17 +50,19 @@ pub(crate) async fn add_pin_requests(
     Ok(answers)
 }
 
-/// The rows of the requests' accounts, locked in the order of their ids.
-async fn lock_accounts(
+/// Lock what adding these requests locks, accounts before roots and each in the order of their keys: steps of other
+/// processes that lock the same ones do not wait for one another in a circle. The accounts' rows, by id.
+pub(crate) async fn lock(
     conn: &mut Conn,
     requests: &[(&NewPinRequest, Timestamp)],
-) -> Step<BTreeMap<AccountId, Option<AccountRow>>> {
-    let mut accounts: BTreeMap<AccountId, Option<AccountRow>> =
-        requests.iter().map(|(request, _)| (request.account, None)).collect();
-    for (id, row) in &mut accounts {
-        *row = lock_account(conn, id).await?;
+) -> Step<BTreeMap<Vec<u8>, AccountRow>> {
+    let ids: BTreeSet<_> = requests.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect();
+    let accounts = dialect::lock_accounts(conn, ids).await?;
+    if requests.len() > 1 {
+        let roots = requests.iter().map(|(request, _)| request.pin.cid.root());
+        dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash))).await?;
     }
-    Ok(accounts)
+    Ok(accounts.into_iter().map(|account| (account.id.clone(), account)).collect())
 }
 
 /// Replace `old` by `request`.

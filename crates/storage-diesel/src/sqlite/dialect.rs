@@ -1,5 +1,6 @@
 //! What SQLite says differently: locks that a single writer does not need, and functions of its own.
 
+use std::collections::BTreeSet;
 use std::future::{Ready, ready};
 
 use diesel::prelude::*;
@@ -21,6 +22,23 @@ extern "SQL" {
 /// An account's row. The writer holds the lock of the whole database.
 pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<AccountRow> {
     accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).get_result(conn).await
+}
+
+/// The rows of those of the accounts that are there. The writer holds the lock of the whole database.
+pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> QueryResult<Vec<AccountRow>> {
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        rows.extend(lock_account(conn, &id).await.optional()?);
+    }
+    Ok(rows)
+}
+
+/// Nothing: the writer holds the lock of the whole database.
+pub(super) fn lock_roots(
+    _conn: &mut Conn,
+    _wanted: impl Iterator<Item = (i64, Vec<u8>)>,
+) -> Ready<QueryResult<()>> {
+    ready(Ok(()))
 }
 
 /// A root's row. The writer holds the lock of the whole database.

@@ -6,7 +6,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -112,16 +111,7 @@ impl std::fmt::Display for OpenError {
 pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
     check_folder(path)?;
     let applied = if path.exists() { applied(&mut connect(path)?, path)? } else { BTreeSet::new() };
-    let mut status = SchemaStatus { applied: Vec::new(), pending: Vec::new(), newer: Vec::new() };
-    let mut known = BTreeSet::new();
-    for migration in known_migrations(path)? {
-        let version = migration.name().version().to_string();
-        let list = if applied.contains(&version) { &mut status.applied } else { &mut status.pending };
-        list.push(migration.name().to_string());
-        known.insert(version);
-    }
-    status.newer = applied.difference(&known).cloned().collect();
-    Ok(status)
+    SchemaStatus::of::<Sqlite>(&MIGRATIONS, &applied).map_err(|error| failed(path, error))
 }
 
 /// Bring the schema up to date, one process at a time; the migrations that were run. Makes the file if need be.
@@ -168,12 +158,6 @@ pub(super) fn check_schema(path: &Path) -> Result<(), OpenError> {
 fn needed(path: &Path) -> Result<String, OpenError> {
     let needs = diesel::sql_query("SELECT needs AS version FROM service").get_result::<Version>(&mut connect(path)?);
     needs.map(|row| row.version).map_err(|error| told(path, &error.to_string()))
-}
-
-fn known_migrations(path: &Path) -> Result<Vec<Box<dyn Migration<Sqlite>>>, OpenError> {
-    let mut known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(|error| failed(path, error))?;
-    known.sort_by_key(|migration| migration.name().version().to_string());
-    Ok(known)
 }
 
 #[derive(QueryableByName)]
