@@ -34,10 +34,7 @@ pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> Qu
 }
 
 /// Nothing: the writer holds the lock of the whole database.
-pub(super) fn lock_roots(
-    _conn: &mut Conn,
-    _wanted: impl Iterator<Item = (i64, Vec<u8>)>,
-) -> Ready<QueryResult<()>> {
+pub(super) fn lock_roots(_conn: &mut Conn, _wanted: impl Iterator<Item = (i64, Vec<u8>)>) -> Ready<QueryResult<()>> {
     ready(Ok(()))
 }
 
