@@ -5,6 +5,7 @@ mod fixture;
 mod part;
 mod parts;
 mod report;
+mod space;
 mod warm_up;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,29 @@ pub struct Options {
     /// Name the parts and what each does.
     #[arg(long)]
     list: bool,
+
+    #[command(flatten)]
+    histories: Histories,
+}
+
+/// Which random histories a storage is compared with the in-memory reference in.
+#[derive(Args, Clone, Default)]
+pub struct Histories {
+    /// How many operations are run in random histories, on each database.
+    #[arg(long, value_name = "N")]
+    model_operations: Option<u64>,
+
+    /// The seed of the first random history, 0 unless given.
+    #[arg(long, value_name = "N")]
+    model_seed: Option<u64>,
+}
+
+impl Histories {
+    /// What the histories' checks are told.
+    fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let told = [("PINRAIL_MODEL_OPERATIONS", self.model_operations), ("PINRAIL_MODEL_SEED", self.model_seed)];
+        told.into_iter().filter_map(|(name, value)| Some((name, value?.to_string())))
+    }
 }
 
 pub fn run(environment: &Environment, options: &Options) -> Result<()> {
@@ -34,7 +58,8 @@ pub fn run(environment: &Environment, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    let context = Context::new(environment);
+    let context = Context::new(environment, &options.histories);
+    space::tell_if_short();
     warm_up::begin(environment, &parts);
     let mut report = Report::new(environment.ci);
     for part in parts {

@@ -9,6 +9,7 @@ use pinrail_postgres_fixture::Server;
 use crate::building::{self, Binaries};
 use crate::environment::Environment;
 use crate::progress::Step;
+use crate::testing::Histories;
 
 /// Something that is run and counted by itself.
 pub struct Part {
@@ -20,20 +21,25 @@ pub struct Part {
 /// What every part may use.
 pub struct Context {
     pub environment: Environment,
+    pub histories: Histories,
     binaries: OnceLock<Binaries>,
     /// The server on which every check gets a database; without one they use SQLite.
     server: Option<Arc<Server>>,
 }
 
 impl Context {
-    pub fn new(environment: &Environment) -> Self {
-        Self { environment: environment.clone(), binaries: OnceLock::new(), server: None }
+    pub fn new(environment: &Environment, histories: &Histories) -> Self {
+        let (environment, histories) = (environment.clone(), histories.clone());
+        Self { environment, histories, binaries: OnceLock::new(), server: None }
     }
 
     /// The same, on a PostgreSQL server.
     pub fn on(&self, server: &Arc<Server>) -> Self {
-        let (environment, binaries) = (self.environment.clone(), self.binaries.clone());
-        Self { environment, binaries, server: Some(Arc::clone(server)) }
+        Self {
+            binaries: self.binaries.clone(),
+            server: Some(Arc::clone(server)),
+            ..Self::new(&self.environment, &self.histories)
+        }
     }
 
     /// The URL of a new database, if the checks do not use SQLite.

@@ -19,7 +19,7 @@ fn unit(context: &Context, step: &Step) -> Result<Tally> {
     let mut tally = Tally::default();
     for targets in [&["--lib", "--bins", "--tests", "--examples"][..], &["--doc"][..]] {
         let mut command = cargo(&context.environment, ["test", "--workspace", "--locked", "--no-fail-fast"]);
-        command.args(targets);
+        command.args(targets).envs(context.histories.variables());
         let finished = run_showing(command, step)?;
         tally.add(cargo_output::tally(&finished.output, finished.status.success()));
     }
