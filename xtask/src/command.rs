@@ -48,6 +48,10 @@ where
 {
     let mut command = Command::new(&environment.cargo);
     command.current_dir(root()).args(arguments).env("CARGO_TERM_COLOR", "never");
+    if environment.ci {
+        // Nothing is built a second time there, so what would speed that up only fills the disk.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     // What cargo told us about xtask itself would make cargo rebuild others' build scripts.
     for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
         command.env_remove(name);
