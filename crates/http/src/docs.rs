@@ -9,6 +9,7 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use pinrail_spec::Reason;
+use serde_json::{Value, json};
 use utoipa::openapi::{OpenApi, Server};
 use utoipa_swagger_ui::Config;
 
@@ -21,14 +22,19 @@ const POLICY: (HeaderName, &str) = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
 );
 
+/// A CID that holds its content, `hello` and a line feed: nobody has to provide it.
+const WHOLE: &str = "bafkqabtimvwgy3yk";
+
 /// `/openapi.json` and `/docs/`.
 pub(crate) fn routes(mut document: OpenApi, base_path: &str) -> Router<State> {
     let root = if base_path.is_empty() { "/" } else { base_path };
     document.servers = Some(vec![Server::new(root)]);
+    let tried = Arc::new(to_try(&document));
     let document = Arc::new(document);
     // Relative to the page, so that it is found under any path that a proxy puts before it.
-    let config = Config::from("../openapi.json").validator_url("none");
+    let config = Config::from("openapi.json").validator_url("none");
     let page = Router::new()
+        .route("/docs/openapi.json", get(async move || Json(tried.as_ref().clone())))
         .route("/docs/", get(|config: Shared<Arc<Config<'static>>>| asset(config, Path("index.html".to_owned()))))
         .route("/docs/{file}", get(asset))
         .with_state(Arc::new(config));
@@ -36,6 +42,23 @@ pub(crate) fn routes(mut document: OpenApi, base_path: &str) -> Router<State> {
         .route("/openapi.json", get(async move || Json(document.as_ref().clone())))
         .route("/docs", get(|| async { (axum::http::StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
         .merge(page)
+}
+
+/// The document as the page reads it, which fills in its examples: what is filled in can be sent. Those of the
+/// specification name CIDs that are none, and filters that hide whatever one has.
+fn to_try(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let filters = document.pointer_mut("/paths/~1pins/get/parameters").and_then(Value::as_array_mut);
+    for filter in filters.into_iter().flatten().filter_map(Value::as_object_mut) {
+        filter.remove("example");
+        if let Some(schema) = filter.get_mut("schema").and_then(Value::as_object_mut) {
+            schema.remove("examples");
+        }
+    }
+    if let Some(pin) = document.pointer_mut("/components/schemas/Pin").and_then(Value::as_object_mut) {
+        pin.insert("example".to_owned(), json!({ "cid": WHOLE, "name": "hello.txt" }));
+    }
+    document
 }
 
 async fn asset(Shared(config): Shared<Arc<Config<'static>>>, Path(file): Path<String>) -> Response {

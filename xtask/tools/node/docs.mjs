@@ -49,29 +49,36 @@ async function operations (page) {
   for (const operation of OPERATIONS) ensure(shown.includes(operation), `${operation} is not among ${shown.join(', ')}`)
 }
 
-// The page fills in the specification's examples, whose CIDs are none.
-async function forgetExamples (operation) {
-  const items = operation.locator('.json-schema-form-item-remove')
-  while (await items.count() > 0) await items.first().click()
-  for (const field of await operation.locator('.parameters input[type=text], .parameters textarea').all()) await field.fill('')
-}
-
-async function tryList (page) {
+async function authorize (page) {
   await page.getByRole('button', { name: 'Authorize', exact: true }).first().click()
   const dialog = page.locator('.dialog-ux')
   await dialog.locator('input').first().fill(task.token)
   await dialog.locator('button.authorize').first().click()
   await dialog.locator('button.btn-done').first().click()
-  const list = page.locator('.opblock-get', { has: page.locator('[data-path="/pins"]') })
-  await list.locator('.opblock-summary-control').click()
-  await list.getByRole('button', { name: 'Try it out' }).click()
-  await forgetExamples(list)
-  await list.getByRole('button', { name: 'Execute' }).click()
-  const status = list.locator('.live-responses-table tbody .response-col_status').first()
+}
+
+// Sends what the page fills in, and hands back the answer.
+async function tryOut (page, method, wanted) {
+  const operation = page.locator(`.opblock-${method}`, { has: page.locator('[data-path="/pins"]') })
+  await operation.locator('.opblock-summary-control').click()
+  await operation.getByRole('button', { name: 'Try it out' }).click()
+  await operation.getByRole('button', { name: 'Execute' }).click()
+  const status = operation.locator('.live-responses-table tbody .response-col_status').first()
   await status.waitFor()
-  const answer = await list.locator('.live-responses-table').innerText()
-  ensure((await status.innerText()).trim().startsWith('200'), answer)
-  ensure(answer.includes('"count": 0') && answer.includes('"results": []'), answer)
+  const answer = await operation.locator('.live-responses-table').innerText()
+  ensure((await status.innerText()).trim().startsWith(wanted), answer)
+  return answer
+}
+
+async function tryPost (page) {
+  await authorize(page)
+  const answer = await tryOut(page, 'post', '202')
+  ensure(answer.includes('"status": "pinned"'), answer)
+}
+
+async function tryList (page) {
+  const answer = await tryOut(page, 'get', '200')
+  ensure(answer.includes('"count": 1') && answer.includes('"name": "hello.txt"'), answer)
 }
 
 const browser = await chromium.launch({
@@ -84,7 +91,8 @@ try {
   page.setDefaultTimeout(PATIENCE)
   watch(page)
   await check('the page shows every operation', () => operations(page))
-  await check('a list is tried out with a token', () => tryList(page))
+  await check('the pin that is filled in is sent with a token', () => tryPost(page))
+  await check('a list is tried out', () => tryList(page))
   await check('nothing is asked of another machine', () => {
     ensure(seen.answered > 5, `only ${seen.answered} answers were seen`)
     ensure(seen.elsewhere.length === 0, seen.elsewhere.join('\n'))

@@ -158,7 +158,19 @@ async fn the_document_is_served_with_a_page_that_loads_nothing_from_elsewhere() 
         assert_eq!(answer.status, 200, "{file}");
         assert!(!answer.body.is_empty(), "{file}");
     }
-    assert!(plain(&api, "GET", "/docs/swagger-initializer.js").await.text().contains("\"../openapi.json\""));
+    assert!(plain(&api, "GET", "/docs/swagger-initializer.js").await.text().contains("\"openapi.json\""));
+}
+
+#[tokio::test]
+async fn what_the_page_fills_in_can_be_sent() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let document = plain(&api, "GET", "/docs/openapi.json").await.json();
+    for filter in document["paths"]["/pins"]["get"]["parameters"].as_array().expect("the filters") {
+        assert!(filter.get("example").is_none() && filter["schema"].get("examples").is_none(), "{filter}");
+    }
+    let example = &document["components"]["schemas"]["Pin"]["example"];
+    assert_eq!(api.post(&person, "/pins", example).await.json()["status"], "pinned");
 }
 
 #[tokio::test]
