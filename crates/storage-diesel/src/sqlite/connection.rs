@@ -1,5 +1,8 @@
 //! A connection of SQLite that runs queries where it is called, and how each one is set up.
 
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use diesel::connection::{AnsiTransactionManager, LoadConnection, SimpleConnection, TransactionManager};
@@ -23,6 +26,9 @@ use futures::future::{FutureExt, Ready, ready};
 /// a fixed set, and preparing them anew took most of a step's time.
 pub(super) struct Connection {
     inner: SqliteConnection,
+    /// The texts of queries that Diesel does not keep prepared by their type, where the type says the text all the
+    /// same.
+    texts: HashMap<TypeId, String>,
 }
 
 type Cursor<'conn, 'query> = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>;
@@ -63,8 +69,34 @@ impl Connection {
         if is_known(&query)? {
             LoadConnection::load(&mut self.inner, query)
         } else {
-            load_collected(&mut self.inner, collect(&query)?)
+            let collected = self.collect(&query)?;
+            load_collected(&mut self.inner, collected)
         }
+    }
+
+    /// Run a query for its effect; how many rows it changed.
+    fn run<Q: QueryFragment<Sqlite> + QueryId>(&mut self, query: &Q) -> QueryResult<usize> {
+        // Diesel is handed a reference, which never passes on what the query itself says of being kept prepared.
+        if is_known(&query)? {
+            diesel::Connection::execute_returning_count(&mut self.inner, query)
+        } else {
+            let collected = self.collect(query)?;
+            diesel::Connection::execute_returning_count(&mut self.inner, &collected)
+        }
+    }
+
+    /// A query with its binds taken out, to be kept prepared by its text.
+    fn collect<Q: QueryFragment<Sqlite> + QueryId>(&mut self, query: &Q) -> QueryResult<CollectedQuery<Binds>> {
+        let mut binds = <Sqlite as diesel::backend::Backend>::BindCollector::default();
+        query.collect_binds(&mut binds, &mut (), &Sqlite)?;
+        let text = match Q::query_id().filter(|_| is_known(query) == Ok(true)) {
+            Some(id) => match self.texts.entry(id) {
+                Entry::Occupied(text) => text.get().clone(),
+                Entry::Vacant(place) => place.insert(text(query)?).clone(),
+            },
+            None => text(query)?,
+        };
+        Ok(CollectedQuery::new(text, true, binds.moveable()))
     }
 }
 
@@ -80,13 +112,10 @@ fn is_known<Q: QueryFragment<Sqlite> + QueryId>(query: &Q) -> QueryResult<bool> 
     Ok(Q::query_id().is_some() && query.is_safe_to_cache_prepared(&Sqlite)?)
 }
 
-/// A query with its binds taken out, to be kept prepared by its text.
-fn collect<Q: QueryFragment<Sqlite>>(query: &Q) -> QueryResult<CollectedQuery<Binds>> {
-    let mut binds = <Sqlite as diesel::backend::Backend>::BindCollector::default();
-    query.collect_binds(&mut binds, &mut (), &Sqlite)?;
+fn text<Q: QueryFragment<Sqlite>>(query: &Q) -> QueryResult<String> {
     let mut text = <Sqlite as diesel::backend::Backend>::QueryBuilder::default();
     query.to_sql(&mut text, &Sqlite)?;
-    Ok(CollectedQuery::new(text.finish(), true, binds.moveable()))
+    Ok(text.finish())
 }
 
 /// The methods that `diesel_async::RunQueryDsl` has for PostgreSQL.
@@ -121,14 +150,7 @@ pub(super) trait RunQueryDsl: Sized {
     where
         Self: QueryFragment<Sqlite> + QueryId,
     {
-        let run = |conn: &mut SqliteConnection| {
-            if is_known(&self)? {
-                diesel::Connection::execute_returning_count(conn, &self)
-            } else {
-                diesel::Connection::execute_returning_count(conn, &collect(&self)?)
-            }
-        };
-        ready(run(&mut conn.inner))
+        ready(conn.run(&self))
     }
 }
 
@@ -197,11 +219,54 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 }
 
 /// A connection for the queries.
-pub(super) const fn wrap(connection: SqliteConnection) -> Connection {
-    Connection { inner: connection }
+pub(super) fn wrap(connection: SqliteConnection) -> Connection {
+    Connection { inner: connection, texts: HashMap::new() }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.
 pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("queries that run inline are done when they are first polled")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::InstrumentationEvent;
+
+    use super::*;
+    use crate::fixed::fixed;
+    use crate::schema::pin_counts;
+
+    const TABLE: &str = "CREATE TABLE pin_counts (account, level, bucket, status, n, since,
+        PRIMARY KEY (account, level, bucket, status)) WITHOUT ROWID";
+
+    fn count_one_more(conn: &mut Connection) -> usize {
+        enum Count {}
+        let (n, status) = (pin_counts::n, pin_counts::status);
+        let row = (pin_counts::account.eq(1), pin_counts::level.eq(0), pin_counts::bucket.eq(7), status.eq("queued"));
+        let upsert = diesel::insert_into(pin_counts::table)
+            .values((row, n.eq(1), pin_counts::since.eq(5)))
+            .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, status))
+            .do_update()
+            .set(n.eq(n + 1));
+        at_once(RunQueryDsl::execute(fixed::<Count, _>(upsert), conn)).expect("it is counted")
+    }
+
+    #[test]
+    fn a_fixed_query_is_prepared_once() {
+        let mut inner = <SqliteConnection as diesel::Connection>::establish(":memory:").expect("a database");
+        inner.batch_execute(TABLE).expect("the table is made");
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&kept);
+        diesel::Connection::set_instrumentation(&mut inner, move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::CacheQuery { sql, .. } = event {
+                seen.lock().expect("nobody panics").push(sql.to_owned());
+            }
+        });
+        let mut conn = wrap(inner);
+        assert_eq!((count_one_more(&mut conn), count_one_more(&mut conn)), (1, 1));
+        let kept = kept.lock().expect("nobody panics");
+        assert!(matches!(kept.as_slice(), [text] if text.contains("ON CONFLICT")), "{kept:?}");
+    }
 }
