@@ -51,8 +51,8 @@ fn to_try(document: &OpenApi) -> Value {
     let filters = document.pointer_mut("/paths/~1pins/get/parameters").and_then(Value::as_array_mut);
     for filter in filters.into_iter().flatten().filter_map(Value::as_object_mut) {
         filter.remove("example");
-        if let Some(schema) = filter.get_mut("schema").and_then(Value::as_object_mut) {
-            schema.remove("examples");
+        if let Some(json) = filter.get_mut("content").and_then(|content| content.get_mut("application/json")) {
+            json["example"] = json!({});
         }
     }
     if let Some(pin) = document.pointer_mut("/components/schemas/Pin").and_then(Value::as_object_mut) {

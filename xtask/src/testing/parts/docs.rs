@@ -22,8 +22,7 @@ pub const DOCS: Part = Part {
 fn docs(context: &Context, step: &Step) -> Result<Tally> {
     let node = Node::find(&context.environment, step)?;
     let chromium = chromium::path(&context.environment, step)?;
-    let mut fixture = Fixture::prepare(context, step)?;
-    fixture.api = Some(fixture.instance.start_api()?);
+    let fixture = Fixture::start(context, step)?;
     let folder = tempfile::tempdir()?;
     node.link_packages(folder.path())?;
     fs::copy(root().join("xtask/tools/node/docs.mjs"), folder.path().join("docs.mjs"))?;
