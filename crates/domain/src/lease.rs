@@ -16,11 +16,12 @@ pub struct LeaseKey {
 }
 
 impl LeaseKey {
-    /// The epoch before the first of a root whose row is made at `now`.
+    /// The least epoch before the first of a root whose row is made at `now`.
     ///
     /// A root's row goes when it is released, and IPFS backends remember the epoch that they released: a row that is
-    /// made anew has to begin above it, or what was deleted could never be pinned again. Between two rows for one
-    /// root there is a millisecond at least, and far fewer than 65,536 changes of epoch in each.
+    /// made anew has to begin above it, or what was deleted could never be pinned again. The storage keeps the
+    /// greatest epoch of a row that went, in case the clock was put back; the time itself keeps a database that was
+    /// restored from an old copy above what backends have seen since.
     pub fn epoch_before(now: Timestamp) -> u64 {
         u64::try_from(now.as_millis()).unwrap_or(0) << 16
     }

@@ -95,6 +95,7 @@ macro_rules! check_storage {
                 another_account_keeps_the_root,
                 removing_cancels_the_fetch,
                 wanted_again_is_a_new_lease,
+                an_epoch_outlives_its_row,
                 a_release_is_tried_again,
             ];
             replacing: [

@@ -159,6 +159,7 @@ pub(crate) struct Work {
     pub(crate) state: State,
     pub(crate) requests: i64,
     pub(crate) refs: i64,
+    #[diesel(skip_insertion)]
     pub(crate) epoch: i64,
     pub(crate) due: i64,
     pub(crate) wanted_since: i64,

@@ -180,6 +180,7 @@ diesel::table! {
         id -> Binary,
         clock -> BigInt,
         needs -> Text,
+        released_epoch -> BigInt,
     }
 }
 

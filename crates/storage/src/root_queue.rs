@@ -30,10 +30,11 @@ pub struct Settlement {
 ///
 /// **Wanted.** A root is wanted by its requests. `refs` counts requests and holds: a hold keeps what is there but is
 /// no reason to fetch, so an unfinished root with holds alone is not leased.
-/// - The first request makes it *wanted afresh*, unless it is pinned: `queued`, `epoch + 1` (a new row begins at
-///   `LeaseKey::epoch_before(now)`, so that an epoch outlives its row), no lease, no attempts, no failure, nothing
-///   received, no size, due now, `wanted_since = now`. So does any request on a `failed` root, for all its requests,
-///   and whose holds were to end after that failure are to end no more.
+/// - The first request makes it *wanted afresh*, unless it is pinned: `queued`, `epoch + 1` (a new row begins at the
+///   greater of `LeaseKey::epoch_before(now)` and the greatest epoch of any row that went, so that an epoch outlives
+///   its row), no lease, no attempts, no failure, nothing received, no size, due now, `wanted_since = now`. So does any
+///   request on a `failed` root, for all its requests, and whose holds were to end after that failure are to end no
+///   more.
 /// - Any further request on an unfinished one that is not leased makes it due at once (`due = min(due, now)`) and no
 ///   longer a retry, for its origins may be what was missing.
 /// - When its last request goes while a hold stays: a `pinned` one stays as it is; another loses its lease, stops

@@ -1,5 +1,7 @@
 //! Removing requests: gone at once, the root released when its last request over all accounts is gone.
 
+use std::time::Duration;
+
 use pinrail_domain::{LeaseNews, LeaseTask, Verdict};
 use pinrail_spec::Status;
 use pinrail_storage::StorageError;
@@ -105,6 +107,25 @@ pub async fn wanted_again_is_a_new_lease(fixture: &Fixture) {
     assert_eq!(fixture.try_settle(&old, pinned(1)).await, Err(StorageError::LeaseLost));
     fixture.settle(&new, pinned(2)).await;
     assert_eq!(fixture.find(&ada, &again.id).await.root.size.unwrap().bytes, 2);
+}
+
+/// What a backend has released it refuses below that epoch: a root that is wanted again begins above it, also when the
+/// machine's clock was put back meanwhile.
+pub async fn an_epoch_outlives_its_row(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let node = fixture.node(1).await;
+    fixture.advance(Duration::from_hours(2));
+    fixture.beat(&node).await;
+    let request = fixture.add_pinned(&ada, &node, 1, 10).await;
+    assert!(fixture.remove(&ada, &request.id).await);
+    let release = fixture.lease_one(&node).await;
+    fixture.settle(&release, Verdict::Released).await;
+
+    fixture.clock().put_back(Duration::from_hours(1));
+    fixture.add(&ada, 1).await;
+    let lease = fixture.lease_one(&node).await;
+    assert!(lease.key.epoch > release.key.epoch, "{} after {}", lease.key.epoch, release.key.epoch);
+    fixture.settle(&lease, pinned(10)).await;
 }
 
 /// A release that does not succeed is tried again, and pauses without losing an attempt.

@@ -27,7 +27,8 @@ impl Tables {
         let key = cid.root();
         if !self.roots.contains_key(&key) {
             self.roots_made += 1;
-            self.roots.insert(key.clone(), RootRow::new(self.roots_made, node, now));
+            let epoch = LeaseKey::epoch_before(now).max(self.released_epoch);
+            self.roots.insert(key.clone(), RootRow { epoch, ..RootRow::new(self.roots_made, node, now) });
         }
         let root = self.root_mut(&key);
         let is_first = root.requests.is_empty();
@@ -147,7 +148,7 @@ impl RootRow {
             state: RootState::Queued,
             requests: BTreeSet::new(),
             holds: BTreeMap::new(),
-            epoch: LeaseKey::epoch_before(now),
+            epoch: 0,
             due: now,
             wanted_since: now,
             attempts: 0,

@@ -71,7 +71,10 @@ impl Tables {
                 root.due = now;
                 root.attempts = 0;
             }
-            None => drop(self.roots.remove(key)),
+            None => {
+                let gone = self.roots.remove(key).map_or(0, |root| root.epoch);
+                self.released_epoch = self.released_epoch.max(gone);
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Tables {
     /// When each node last took a root for an account.
     pub served: BTreeMap<(NodeId, AccountId), Timestamp>,
     pub roots_made: u64,
+    /// The greatest epoch of a root whose row went.
+    pub released_epoch: u64,
     pub leases_made: u64,
 }
 

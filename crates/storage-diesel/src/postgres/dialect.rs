@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
@@ -16,6 +16,9 @@ extern "SQL" {
     /// Where `needle` begins in `haystack`, from 1; 0 when it is not there. Unlike LIKE it knows no wildcards.
     #[sql_name = "strpos"]
     fn position(haystack: Nullable<Text>, needle: Text) -> Nullable<Integer>;
+
+    /// The greater of two numbers.
+    fn greatest(one: BigInt, other: BigInt) -> BigInt;
 }
 
 /// An account's row, locked until the transaction ends.

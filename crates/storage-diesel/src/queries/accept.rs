@@ -13,7 +13,7 @@ use crate::columns::{addresses_text, from_column, id_bytes, json_text, look_up_t
 use crate::error::{Failed, Step};
 use crate::fixed::fixed;
 use crate::rows::{AccountRow, RequestRow, Root, State, Work};
-use crate::schema::{pin_meta, pin_requests, queue, roots};
+use crate::schema::{pin_meta, pin_requests, queue, roots, service};
 
 /// The root of the request that an accepted one replaces.
 pub(super) struct Replaced {
@@ -141,19 +141,25 @@ async fn make(
     now: Timestamp,
     tally: &mut Tally,
 ) -> Step<(Root, Progress)> {
-    let epoch = to_column(LeaseKey::epoch_before(now) + 1);
-    let mut work = Work { requests: 1, refs: 1, epoch, ..Work::new(node, now.as_millis()) };
+    enum Make {}
+    let mut work = Work { requests: 1, refs: 1, ..Work::new(node, now.as_millis()) };
     if cid.is_whole() {
         work.be_pinned(1, whole_bytes(cid));
     } else {
         tally.load(node, 1);
     }
-    let codec = to_column(key.codec);
-    let made = diesel::insert_into(roots::table)
-        .values((roots::codec.eq(codec), roots::multihash.eq(&key.multihash), work.clone()))
-        .returning(roots::key)
-        .get_result(conn)
-        .await?;
+    let (codec, before) = (to_column(key.codec), to_column(LeaseKey::epoch_before(now)));
+    let released = service::table.select(dialect::greatest(service::released_epoch, before)).single_value();
+    let insert = diesel::insert_into(roots::table)
+        .values((
+            roots::codec.eq(codec),
+            roots::multihash.eq(&key.multihash),
+            work.clone(),
+            roots::epoch.eq(released.assume_not_null() + 1),
+        ))
+        .returning((roots::key, roots::epoch));
+    let (made, epoch) = fixed::<Make, _>(insert).get_result(conn).await?;
+    work.epoch = epoch;
     let bytes = from_column(work.dag_bytes.unwrap_or(0));
     let progress = Progress { blocks: from_column(work.dag_blocks.unwrap_or(0)), bytes };
     Ok((Root { key: made, codec, multihash: key.multihash.clone(), work }, progress))

@@ -96,7 +96,10 @@ pub(super) async fn released(conn: &mut Conn, root: Root, node: i64, now: i64, t
         .first(conn)
         .await
         .optional()?;
-    let Some(next) = further else { return delete_root(conn, root.key).await };
+    let Some(next) = further else {
+        tally.released(root.work.epoch);
+        return delete_root(conn, root.key).await;
+    };
     let mut change = Change::of(root);
     let work = change.work();
     work.end_lease();

@@ -12,7 +12,7 @@ use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;
 use crate::rows::AccountRow;
-use crate::schema::{accounts, nodes, pin_counts};
+use crate::schema::{accounts, nodes, pin_counts, service};
 
 /// Ordinals in a bucket of each level, as shifts: 1,024 and 1,048,576.
 pub(super) const BUCKET_SHIFTS: [u32; 2] = [10, 20];
@@ -39,6 +39,8 @@ pub(super) struct Tally {
     usage: BTreeMap<i64, UsageChange>,
     counts: BTreeMap<(i64, i16, i64, &'static str), CountChange>,
     loads: BTreeMap<i64, i64>,
+    /// The greatest epoch of a root whose row went.
+    released: Option<i64>,
 }
 
 impl Tally {
@@ -99,6 +101,11 @@ impl Tally {
         }
     }
 
+    /// The row of a root with this epoch is gone.
+    pub(super) fn released(&mut self, epoch: i64) {
+        self.released = self.released.max(Some(epoch));
+    }
+
     /// Write all of it.
     pub(super) async fn flush(self, conn: &mut Conn) -> Step<()> {
         for (account, change) in self.usage {
@@ -112,6 +119,10 @@ impl Tally {
             let row = nodes::table.find(node);
             let update = diesel::update(row).set(nodes::load.eq(nodes::load + change));
             fixed::<AddLoad, _>(update).execute(conn).await?;
+        }
+        if let Some(epoch) = self.released {
+            let row = service::table.filter(service::released_epoch.lt(epoch));
+            diesel::update(row).set(service::released_epoch.eq(epoch)).execute(conn).await?;
         }
         Ok(())
     }

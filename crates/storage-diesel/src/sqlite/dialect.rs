@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::{Ready, ready};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use pinrail_domain::{NodeId, RootState};
 
 use super::{Conn, RunQueryDsl};
@@ -17,6 +17,10 @@ extern "SQL" {
     /// takes upper and lower case as different.
     #[sql_name = "instr"]
     fn position(haystack: Nullable<Text>, needle: Text) -> Nullable<Integer>;
+
+    /// The greater of two numbers.
+    #[sql_name = "max"]
+    fn greatest(one: BigInt, other: BigInt) -> BigInt;
 }
 
 /// An account's row. The writer holds the lock of the whole database.
