@@ -56,6 +56,13 @@ impl Node {
         &self.addresses[..self.addresses.len().min(DELEGATES)]
     }
 
+    /// Where the nodes of a worker's fellows can be dialled: the other live embedded ones, which hold what was pinned
+    /// through them.
+    pub fn fellows(nodes: &[Self], own: NodeId, now: Timestamp) -> Vec<Multiaddr> {
+        let is_fellow = |node: &&Self| node.id != own && node.backend == Backend::Embedded && node.is_live(now);
+        nodes.iter().filter(is_fellow).flat_map(|node| node.addresses.iter().cloned()).collect()
+    }
+
     /// The node that a new root is given to: the least loaded live one, else the one heard of last.
     pub fn choose(nodes: &[Self], now: Timestamp) -> Option<&Self> {
         let live = nodes.iter().filter(|node| node.is_live(now)).min_by_key(|node| (node.load, node.id));

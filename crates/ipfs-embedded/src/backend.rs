@@ -126,6 +126,10 @@ impl IpfsBackend for EmbeddedBackend {
         Ok(roots.iter().map(RootKey::from).collect())
     }
 
+    async fn set_fellows(&self, fellows: &[pinrail_spec::Multiaddr]) {
+        self.node.set_fellows(read_addresses(fellows));
+    }
+
     async fn look_for(&self, roots: &[RootKey]) {
         for root in roots.iter().filter_map(|root| node_key(root).ok()) {
             self.node.watch_for(root);
@@ -192,9 +196,9 @@ fn node_key(root: &RootKey) -> Result<NodeKey, IpfsError> {
     }
 }
 
-/// Those of the origins that libp2p can read; an unknown transport is never an error.
-fn read_addresses(origins: &[pinrail_spec::Multiaddr]) -> Vec<Multiaddr> {
-    origins.iter().filter_map(|origin| origin.as_str().parse().ok()).collect()
+/// Those of the addresses that libp2p can read; an unknown transport is never an error.
+fn read_addresses(addresses: &[pinrail_spec::Multiaddr]) -> Vec<Multiaddr> {
+    addresses.iter().filter_map(|address| address.as_str().parse().ok()).collect()
 }
 
 fn store_error(error: StoreError) -> IpfsError {

@@ -68,6 +68,10 @@ pub trait IpfsBackend: Send + Sync {
     /// Store the blocks of a CAR file, each checked against its CID, and return its roots; nothing is pinned by it.
     async fn import(&self, car: &Path) -> Result<Vec<RootKey>, IpfsError>;
 
+    /// Keep the nodes at these addresses connected from now on, in place of those named before, and ask them first: the
+    /// nodes of fellow workers, which hold what was pinned through them. A backend that cannot does nothing.
+    async fn set_fellows(&self, _fellows: &[Multiaddr]) {}
+
     /// Go on asking connected peers for these roots in rotation, and every peer that connects.
     async fn look_for(&self, roots: &[RootKey]);
 

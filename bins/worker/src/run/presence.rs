@@ -1,7 +1,9 @@
-//! The node's sign of life: registered when the worker starts, heard of from then on.
+//! The node's sign of life: registered when the worker starts, heard of from then on. With each it learns of its
+//! fellows.
 
 use std::time::Duration;
 
+use pinrail_domain::Node;
 use pinrail_ipfs::{IpfsBackend, IpfsError};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
@@ -22,13 +24,18 @@ pub struct Presence {
 }
 
 impl Worker {
-    /// Register the node after a start; then say when it has moved, or give a sign of life when one is due.
+    /// Register the node after a start; then say when it has moved, or give a sign of life when one is due. Each time
+    /// the node is told of its fellows, so that it asks them first.
     pub(super) async fn be_present(&mut self, now: Timestamp) -> Result<(), StorageError> {
         if self.presence.heard.is_some_and(|heard| heard.elapsed() < BEAT_EVERY) {
             return Ok(());
         }
         match describe(&*self.backend).await {
-            Ok((peer_id, addresses)) => self.say(peer_id, addresses, now).await?,
+            Ok((peer_id, addresses)) => {
+                self.say(peer_id, addresses, now).await?;
+                let nodes = self.storage.list_nodes().await?;
+                self.backend.set_fellows(&Node::fellows(&nodes, self.node, now)).await;
+            }
             Err(problem) => warn!(%problem, "the node gives no sign of life"),
         }
         self.presence.heard = Some(Instant::now());

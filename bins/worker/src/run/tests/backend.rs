@@ -48,6 +48,7 @@ pub struct ScriptedBackend {
     pub held: Mutex<HashSet<RootKey>>,
     pub told: Notify,
     pub addresses: Mutex<Vec<Multiaddr>>,
+    fellows: Mutex<Vec<Multiaddr>>,
     find: mpsc::UnboundedSender<RootKey>,
     found: tokio::sync::Mutex<mpsc::UnboundedReceiver<RootKey>>,
 }
@@ -61,6 +62,7 @@ impl ScriptedBackend {
             held: Mutex::default(),
             told: Notify::new(),
             addresses: Mutex::new(vec![address]),
+            fellows: Mutex::default(),
             find,
             found: tokio::sync::Mutex::new(found),
         })
@@ -79,6 +81,11 @@ impl ScriptedBackend {
     /// A peer that has `root` connects.
     pub fn find(&self, root: &RootKey) {
         self.find.send(root.clone()).expect("the backend is alive");
+    }
+
+    /// The fellows that it was told of last.
+    pub fn fellows(&self) -> Vec<Multiaddr> {
+        lock(&self.fellows).clone()
     }
 
     pub fn holds(&self, root: &RootKey) -> bool {
@@ -158,6 +165,10 @@ impl IpfsBackend for ScriptedBackend {
 
     async fn import(&self, _car: &Path) -> Result<Vec<RootKey>, IpfsError> {
         Err(IpfsError::Unavailable("not scripted".to_owned()))
+    }
+
+    async fn set_fellows(&self, fellows: &[Multiaddr]) {
+        *lock(&self.fellows) = fellows.to_vec();
     }
 
     async fn look_for(&self, roots: &[RootKey]) {

@@ -2,6 +2,7 @@
 
 mod backend;
 mod cancelling;
+mod fellows;
 mod outages;
 mod pinning;
 mod running;

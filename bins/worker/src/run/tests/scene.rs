@@ -41,6 +41,12 @@ impl Scene {
         scene
     }
 
+    /// The same after the worker was started anew.
+    pub fn restarted(self) -> Self {
+        let worker = worker(&self.storage, &self.backend, Policy::default());
+        Self { worker, ..self }
+    }
+
     /// An account with these limits.
     pub async fn account(&mut self, limits: Limits) -> AccountId {
         let id = AccountId::new(self.clock.now(), self.random());
