@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::folder::NodeFolder;
 use crate::log;
-use crate::provide::throw_away;
+use crate::scratch::unreserved;
 use crate::settings::{CheckArgs, Common};
 
 /// Roots in a page.
@@ -32,7 +32,7 @@ struct Findings {
 /// Look at every block and every root, print what was found, and fail if anything is wrong.
 pub async fn check(common: &Common, asked: &CheckArgs) -> Result<()> {
     log::start(common, "warn")?;
-    let store = NodeFolder::new(&common.data_dir).open_kept_blocks(throw_away())?;
+    let store = NodeFolder::new(&common.data_dir).open_kept_blocks(unreserved())?;
     let found = tokio::task::spawn_blocking(move || look(&store)).await??;
     if asked.json {
         println!("{}", serde_json::to_string(&found)?);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytesize::ByteSize;
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Totals};
+use pinrail_ipfs_embedded::store::{NodeKey, Totals};
 use pinrail_ipfs_embedded::{
     FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
 };
@@ -11,13 +11,22 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::folder::NodeFolder;
-use crate::provide::throw_away;
+use crate::scratch::Scratch;
 use crate::settings::{Common, FetchArgs};
+use crate::system::told_to_stop;
 use crate::{database, log};
 
 /// Fetch what `asked` names into a store that is thrown away, and write it out.
 pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
     log::start(common, "warn")?;
+    let told_to_stop = told_to_stop()?;
+    tokio::select! {
+        fetched = fetch_whole(common, asked) => fetched,
+        () = told_to_stop => bail!("told to stop before all of {} was here", asked.cid),
+    }
+}
+
+async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
     let cid = Cid::parse(&asked.cid).with_context(|| asked.cid.clone())?;
     if let Some(output) = asked.output.as_ref().filter(|output| !asked.force && output.symlink_metadata().is_ok()) {
         bail!("{} is there already, wanted another --output, or --force to write over it", output.display());
@@ -25,9 +34,8 @@ pub async fn fetch(common: &Common, asked: &FetchArgs) -> Result<()> {
     let own = asked.from.is_empty();
     let from = if own { find_own_worker(common).await? } else { asked.from.clone() };
     let from_whom = from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let folder = tempfile::Builder::new().prefix("pinrail-fetch-").tempdir();
-    let folder = folder.context("no temporary folder can be made")?;
-    let store = BlockStore::open(folder.path(), throw_away())?;
+    let scratch = Scratch::new("pinrail-fetch-")?;
+    let store = scratch.open_blocks()?;
     let options = NodeOptions {
         keypair: Keypair::generate_ed25519(),
         listen: Vec::new(),

@@ -8,6 +8,7 @@ mod health;
 mod log;
 mod provide;
 mod run;
+mod scratch;
 mod serve;
 mod settings;
 mod system;

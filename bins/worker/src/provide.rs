@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
 use pinrail_ipfs_embedded::{Keypair, Node, NodeLimits, NodeOptions, provide};
 use serde::Serialize;
 
 use crate::log;
+use crate::scratch::Scratch;
 use crate::settings::{Common, ProvideArgs};
 use crate::system::{now, told_to_stop};
 
@@ -22,9 +22,16 @@ struct Announcement {
 pub async fn provide(common: &Common, asked: &ProvideArgs) -> Result<()> {
     log::start(common, "warn")?;
     let told_to_stop = told_to_stop()?;
-    let folder = tempfile::Builder::new().prefix("pinrail-provide-").tempdir();
-    let folder = folder.context("no temporary folder can be made")?;
-    let store = BlockStore::open(folder.path(), throw_away())?;
+    tokio::select! {
+        provided = provide_on(asked) => provided,
+        () = told_to_stop => Ok(()),
+    }
+}
+
+/// Serve what `asked` names for ever.
+async fn provide_on(asked: &ProvideArgs) -> Result<()> {
+    let scratch = Scratch::new("pinrail-provide-")?;
+    let store = scratch.open_blocks()?;
     let (adding, path) = (store.clone(), asked.path.clone());
     let roots = tokio::task::spawn_blocking(move || provide::add(&adding, &path, now())).await??;
     let cid = roots.first().context("the CAR names no root, so there is nothing to provide")?.to_string();
@@ -38,13 +45,7 @@ pub async fn provide(common: &Common, asked: &ProvideArgs) -> Result<()> {
     let node = Node::start(options, store).await?;
     let addresses = node.addresses().iter().map(ToString::to_string).collect();
     announce(&Announcement { cid, addresses }, asked.json)?;
-    told_to_stop.await;
-    Ok(())
-}
-
-/// A store for a short while: it keeps no disk space free.
-pub fn throw_away() -> StoreOptions {
-    StoreOptions { reserve: 0, ballast: 0, ..StoreOptions::default() }
+    std::future::pending().await
 }
 
 /// Say what is served, whole and at once: whoever started this waits for it.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::building::Binaries;
+use crate::cache;
 use crate::child::Running;
 use crate::command::program;
 use client::is_ready;
@@ -28,6 +29,8 @@ const READY: Duration = Duration::from_secs(45);
 pub struct Instance {
     binaries: Binaries,
     data: PathBuf,
+    /// Where the binaries put what they throw away, so that it goes with ours when they are killed.
+    temporary: PathBuf,
     /// The database's URL; without one it is SQLite in the data folder.
     database: Option<String>,
     pub ports: Ports,
@@ -36,9 +39,18 @@ pub struct Instance {
 impl Instance {
     /// A Pinrail in `data`, which is made if it is missing.
     pub fn at(data: &Path, binaries: Binaries, ports: Ports) -> Result<Self> {
-        let instance = Self { binaries, data: data.to_owned(), database: None, ports };
+        let temporary = data.join("temporary");
+        let instance = Self { binaries, data: data.to_owned(), temporary: temporary.clone(), database: None, ports };
         fs::create_dir_all(instance.logs()).with_context(|| format!("{} cannot be made", data.display()))?;
-        Ok(instance)
+        instance.throwing_away_in(&temporary)
+    }
+
+    /// The same with an empty folder of its own for what the binaries throw away.
+    pub fn throwing_away_in(self, temporary: &Path) -> Result<Self> {
+        // An earlier run may have been killed.
+        cache::clear(temporary)?;
+        fs::create_dir_all(temporary).with_context(|| format!("{} cannot be made", temporary.display()))?;
+        Ok(Self { temporary: temporary.to_owned(), ..self })
     }
 
     /// The same on the database with this URL, if there is one.
@@ -73,7 +85,7 @@ impl Instance {
 
     fn binary(&self, path: &Path) -> Command {
         let mut command = program(path, &self.data);
-        command.arg("--data-dir").arg(&self.data);
+        command.arg("--data-dir").arg(&self.data).env("TMPDIR", &self.temporary);
         if let Some(database) = &self.database {
             command.args(["--database", database]);
         }

@@ -45,6 +45,7 @@ impl Fixture {
     pub fn prepare_at(data: &Path, folder: TempDir, context: &Context, step: &Step) -> Result<Self> {
         let binaries = context.binaries(step)?;
         let instance = Instance::at(data, binaries, Ports::free()?)?.on(context.fresh_database()?);
+        let instance = instance.throwing_away_in(&folder.path().join("temporary"))?;
         instance.migrate()?;
         instance.ensure_account(ACCOUNT)?;
         let token = instance.mint_token(ACCOUNT, "tests")?;

@@ -18,6 +18,10 @@ pub const LONG: Duration = Duration::from_mins(2);
 pub fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pinrail-worker"));
     command.env_clear().arg("--data-dir").arg(data).args(arguments).stdin(Stdio::null());
+    if data.is_dir() {
+        // What a command that is killed leaves behind goes with the test.
+        command.env("TMPDIR", data);
+    }
     command
 }
 
@@ -93,9 +97,7 @@ impl Running {
 
     /// Tell it to stop, and wait until it has.
     pub fn terminate(&mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(sent.expect("there is a kill").success());
-        self.child.wait().expect("it ends")
+        terminate(&mut self.child)
     }
 
     /// End it without a word, and wait until it is gone.
@@ -103,6 +105,13 @@ impl Running {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
+}
+
+/// Tell a program to stop, and wait until it has.
+pub fn terminate(child: &mut Child) -> ExitStatus {
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("there is a kill").success());
+    child.wait().expect("it ends")
 }
 
 impl Drop for Running {

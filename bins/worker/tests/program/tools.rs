@@ -1,8 +1,11 @@
 //! `provide` and `fetch`, and what every command says of itself.
 
 use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
 
-use crate::program::{Running, command, fails, prints, write_file};
+use crate::program::{Running, command, fails, prints, terminate, write_file};
 
 const PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 
@@ -51,6 +54,38 @@ fn a_file_and_a_folder_are_provided_and_fetched() {
     same("file", "file.out");
     same("tree/one", "tree.out/one");
     same("tree/deep/two", "tree.out/deep/two");
+}
+
+/// The names of what is in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder of ours");
+    entries.map(|entry| entry.expect("it is read").file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_command_that_is_told_to_stop_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("a folder of ours");
+    let file = write_file(folder.path().join("file"), 3_000_000, 5);
+    let (mut provider, cid, _) = Running::provide(&data, &file);
+    assert!(names(&data).iter().all(|name| name.starts_with("pinrail-provide-")), "{:?}", names(&data));
+    assert_eq!(names(&data).len(), 1);
+    assert!(provider.terminate().success());
+    assert_eq!(names(&data), [""; 0]);
+
+    // Somebody who never says a word: it is dialled once the folder is there.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{PEER}", silent.local_addr().expect("it is bound").port());
+    let mut fetch = command(&data, &["fetch", &cid, "--from", &address]);
+    let mut fetch = fetch.stderr(Stdio::piped()).spawn().expect("it starts");
+    let _dialled = silent.accept().expect("it dials");
+    assert!(names(&data).iter().all(|name| name.starts_with("pinrail-fetch-")), "{:?}", names(&data));
+    assert_eq!(names(&data).len(), 1);
+    assert_eq!(terminate(&mut fetch).code(), Some(1));
+    assert_eq!(names(&data), [""; 0]);
+    let said = std::io::read_to_string(fetch.stderr.take().expect("a pipe")).expect("text");
+    assert_eq!(said, format!("error: told to stop before all of {cid} was here\n"));
 }
 
 #[test]
