@@ -65,7 +65,7 @@ fn details(request: &PinRequest, now: Timestamp) -> String {
         Status::Queued => queued(request),
         Status::Pinning => pinning(root, now),
         Status::Pinned => pinned(root),
-        Status::Failed => failed(root),
+        Status::Failed => failed(root) + &kept(request),
     }
 }
 
@@ -138,6 +138,12 @@ fn failed(root: &RootView) -> String {
         }
         None => "failed; pin it again to have it tried afresh".to_owned(),
     }
+}
+
+/// What became of the content of the request that this one replaced.
+fn kept(request: &PinRequest) -> String {
+    let Some(until) = request.held_until else { return String::new() };
+    format!("; the content that it was to replace is kept until {until}, pin that again to keep it for longer")
 }
 
 fn amount(blocks: u64, bytes: u64) -> String {

@@ -48,7 +48,11 @@ pub struct Node {
 impl Node {
     /// Whether it gave a sign of life within [`SILENCE`] and is in service.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !self.retired && now.since(self.heartbeat) < SILENCE
+        !self.retired && self.was_heard(now)
+    }
+
+    fn was_heard(&self, now: Timestamp) -> bool {
+        now.since(self.heartbeat) < SILENCE
     }
 
     /// The addresses to hand to clients, at most four.
@@ -56,10 +60,12 @@ impl Node {
         &self.addresses[..self.addresses.len().min(DELEGATES)]
     }
 
-    /// Where the nodes of a worker's fellows can be dialled: the other live embedded ones, which hold what was pinned
-    /// through them.
+    /// Where the nodes of a worker's fellows can be dialled: the other embedded ones that were heard of lately, which hold
+    /// what was pinned through them. One that is retired is still a fellow: what it held is wanted afresh elsewhere, and
+    /// it may be the only one that has it.
     pub fn fellows(nodes: &[Self], own: NodeId, now: Timestamp) -> Vec<Multiaddr> {
-        let is_fellow = |node: &&Self| node.id != own && node.backend == Backend::Embedded && node.is_live(now);
+        let is_fellow =
+            |node: &&Self| node.id != own && node.backend == Backend::Embedded && node.was_heard(now);
         nodes.iter().filter(is_fellow).flat_map(|node| node.addresses.iter().cloned()).collect()
     }
 

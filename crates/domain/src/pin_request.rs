@@ -45,6 +45,8 @@ pub struct PinRequest {
     pub delegates: Vec<Multiaddr>,
     /// Its place in the account's queue; only for one request, while it is queued.
     pub queue_position: Option<QueuePosition>,
+    /// Until when the root of the request that it replaced is held at most, now that its own has failed.
+    pub held_until: Option<Timestamp>,
 }
 
 /// One page of pin requests and how many match in all, from one snapshot.

@@ -36,6 +36,7 @@ fn request(root: RootView) -> PinRequest {
         root,
         delegates: vec![Multiaddr::parse(DELEGATE).unwrap()],
         queue_position: None,
+        held_until: None,
     }
 }
 
@@ -111,6 +112,15 @@ fn a_failed_one_says_the_phase_and_why() {
     let details = "failed while finding a provider after 5 attempts: no peer that has it was found";
     let wanted = [("attempts", "5"), ("failure_reason", "NO_PROVIDER_FOUND"), ("status_details", details)];
     assert_eq!(info(&request(view)), pairs(&wanted));
+}
+
+#[test]
+fn a_failed_replacement_says_until_when_the_old_content_is_kept() {
+    let view = RootView { attempts: 1, failure: Some(failure()), ..root(RootState::Failed) };
+    let failed = PinRequest { held_until: Some(NOW + std::time::Duration::from_hours(24)), ..request(view) };
+    let details = "failed while finding a provider after 1 attempt: no peer that has it was found; the content that it \
+                   was to replace is kept until 2026-11-24T05:00:00.000Z, pin that again to keep it for longer";
+    assert_eq!(info(&failed)[2], ("status_details".to_owned(), details.to_owned()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod storage {
     use pinrail_postgres_fixture::{Lent, lend};
     use pinrail_storage::Storage;
     use pinrail_storage_conformance::TestClock;
-    use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
+    use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, TimeSource, postgres_schema};
 
     /// An empty storage, and what has to stay as long as it does.
     pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);
@@ -21,10 +21,12 @@ mod storage {
         (storage, Box::new(database))
     }
 
-    /// The same storage as another process would open it; its clock is the server's.
+    /// The same storage as another process would open it. Its clock is the server's, which the tests cannot move, so its
+    /// steps go by theirs.
     pub async fn again(kept: &(dyn Any + Send + Sync), _: &Arc<TestClock>) -> Arc<dyn Storage> {
         let url = kept.downcast_ref::<Lent>().unwrap().url();
-        Arc::new(PostgresStorage::open(&url, &PostgresOptions::default()).await.unwrap())
+        let options = PostgresOptions { time: TimeSource::Caller, ..PostgresOptions::default() };
+        Arc::new(PostgresStorage::open(&url, &options).await.unwrap())
     }
 
     fn migrate(url: &str) {

@@ -121,7 +121,11 @@ impl Database {
                 Ok(Arc::new(SqliteStorage::open(path, options, clock).await?))
             }
             Self::Postgres(url) => {
-                let options = PostgresOptions { connections: options.connections, wait: options.wait };
+                let options = PostgresOptions {
+                    connections: options.connections,
+                    wait: options.wait,
+                    ..PostgresOptions::default()
+                };
                 Ok(Arc::new(PostgresStorage::open(url, &options).await?))
             }
         }

@@ -15,12 +15,14 @@ mod rows;
 mod schema;
 mod schema_status;
 mod sqlite;
+mod time_source;
 
 pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
 pub use difference::Difference;
 pub use postgres::{PostgresError, PostgresOptions, PostgresStorage, Problem};
 pub use schema_status::SchemaStatus;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage, migrate, revert, schema_status};
+pub use time_source::TimeSource;
 
 /// The schema of a PostgreSQL database.
 pub mod postgres_schema {

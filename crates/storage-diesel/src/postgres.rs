@@ -3,6 +3,7 @@
 
 mod adder;
 mod address;
+mod clock;
 mod connection;
 mod dialect;
 mod errors;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pinrail_spec::Timestamp;
 use pinrail_storage::Storage;
 use pinrail_storage_conformance::{Fixture, TestClock, check_storage};
-use pinrail_storage_diesel::SqliteStorage;
+use pinrail_storage_diesel::{SqliteStorage, TimeSource};
 
 use database::Database;
 
@@ -15,7 +15,7 @@ async fn fresh_database() -> Fixture {
     let database = Database::new();
     let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_767_225_600_000)));
     let shown = Arc::clone(&clock);
-    let storage = Arc::new(database.open_with(Arc::new(move || shown.now())).await);
+    let storage = Arc::new(database.open_with(TimeSource::Caller, Arc::new(move || shown.now())).await);
     let shared: Arc<dyn Storage> = Arc::<SqliteStorage>::clone(&storage);
     Fixture::keeping(shared, database).on_clock(clock).recounted_by(move || {
         let storage = Arc::clone(&storage);

@@ -1,6 +1,8 @@
 //! What Pinrail keeps: the storage traits, one for each consumer, and their one error enum.
 //!
-//! Every method is one atomic step, and takes the time as an argument. Which database does it is not known here;
+//! Every method is one atomic step, and takes the time as an argument. It is the caller's: where accounts, nodes and pin
+//! requests are changed or shown, a database that knows the time better goes by its own, so that due times, leases and
+//! heartbeats are of one clock whatever the machine of an api shows. Which database does it is not known here;
 //! `pinrail-storage-conformance` holds the checks that every implementation passes.
 
 mod accounts;

@@ -127,9 +127,13 @@ pub async fn a_hold_ends_a_day_after_a_failure(fixture: &Fixture) {
     let (ada, bob) = (fixture.account("ada").await, fixture.account("bob").await);
     let node = fixture.node(1).await;
     let old = fixture.add_pinned(&ada, &node, 1, 10).await;
-    fixture.replace(&ada, &old.id, pin(2)).await;
+    let new = fixture.replace(&ada, &old.id, pin(2)).await;
     let lease = fixture.lease_one(&node).await;
+    assert_eq!((new.held_until, fixture.find(&ada, &new.id).await.held_until), (None, None), "it may still succeed");
     fixture.settle(&lease, failed()).await;
+    let ends = Some(fixture.now() + DAY);
+    assert_eq!(fixture.find(&ada, &new.id).await.held_until, ends);
+    assert_eq!(fixture.list(&ada, &everything()).await.requests[0].held_until, ends);
 
     fixture.advance_almost(DAY);
     fixture.beat(&node).await;
@@ -138,6 +142,7 @@ pub async fn a_hold_ends_a_day_after_a_failure(fixture: &Fixture) {
     fixture.add(&bob, 2).await;
     fixture.advance_secs(1);
     assert_eq!(fixture.storage.expire_holds(fixture.now()).await.unwrap(), 0, "it is tried again");
+    assert_eq!(fixture.find(&ada, &new.id).await.held_until, None);
 
     let lease = fixture.lease_one(&node).await;
     fixture.settle(&lease, failed()).await;
@@ -145,6 +150,7 @@ pub async fn a_hold_ends_a_day_after_a_failure(fixture: &Fixture) {
     fixture.beat(&node).await;
     assert_eq!(fixture.storage.expire_holds(fixture.now()).await.unwrap(), 1);
     assert_eq!(fixture.storage.expire_holds(fixture.now()).await.unwrap(), 0);
+    assert_eq!(fixture.find(&ada, &new.id).await.held_until, None, "it is held no more");
     fixture.assert_released(&node, &[1]).await;
 }
 

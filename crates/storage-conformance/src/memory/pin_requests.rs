@@ -159,6 +159,7 @@ impl Tables {
             root: self.view(root, now),
             delegates: self.nodes.get(&root.node).map_or_else(Vec::new, |node| node.delegates().to_vec()),
             queue_position: None,
+            held_until: row.holds.iter().filter_map(|held| self.roots[held].holds.get(&row.id).copied()?).max(),
         }
     }
 

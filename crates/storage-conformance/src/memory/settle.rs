@@ -63,18 +63,15 @@ impl Tables {
         let node = self.roots[key].node;
         self.root_mut(key).holders.remove(&node);
         let next = self.roots[key].holders.iter().find(|node| !self.is_retired(node)).copied();
-        match next {
-            Some(node) => {
-                let root = self.root_mut(key);
-                root.lease = None;
-                root.node = node;
-                root.due = now;
-                root.attempts = 0;
-            }
-            None => {
-                let gone = self.roots.remove(key).map_or(0, |root| root.epoch);
-                self.released_epoch = self.released_epoch.max(gone);
-            }
+        if let Some(node) = next {
+            let root = self.root_mut(key);
+            root.lease = None;
+            root.node = node;
+            root.due = now;
+            root.attempts = 0;
+        } else {
+            let gone = self.roots.remove(key).map_or(0, |root| root.epoch);
+            self.released_epoch = self.released_epoch.max(gone);
         }
     }
 }

@@ -18,9 +18,13 @@ use diesel::row::{Field, PartialRow, RowIndex, RowSealed};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use futures::future::BoxFuture;
 use futures::stream;
+use pinrail_spec::Timestamp;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
+use super::clock::CLOCK;
 use super::errors::told;
+use crate::TimeSource;
 
 /// Statements kept prepared on one connection at most. Ours are fewer; filters by many pairs of meta could make more.
 const STATEMENTS: usize = 1_000;
@@ -28,6 +32,8 @@ const STATEMENTS: usize = 1_000;
 /// A connection that is lent by the pool.
 pub(super) struct Connection {
     client: Object,
+    time: TimeSource,
+    begun: Option<Timestamp>,
 }
 
 /// A query as the server is told it.
@@ -38,8 +44,29 @@ struct Asked {
 }
 
 impl Connection {
-    pub(super) const fn new(client: Object) -> Self {
-        Self { client }
+    pub(super) const fn new(client: Object, time: TimeSource) -> Self {
+        Self { client, time, begun: None }
+    }
+
+    /// Begin a transaction with this command, and look at the server's clock with the same message.
+    pub(super) async fn begin(&mut self, command: &str) -> QueryResult<()> {
+        let answers = self.client.simple_query(&format!("{command}; SELECT {CLOCK}")).await.map_err(told)?;
+        let millis = answers.iter().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        self.begun = millis.map(Timestamp::from_millis);
+        Ok(())
+    }
+
+    /// The server's time when the transaction began.
+    pub(super) const fn begun(&self) -> Option<Timestamp> {
+        self.begun
+    }
+
+    /// Whose time its steps go by.
+    pub(super) const fn time(&self) -> TimeSource {
+        self.time
     }
 
     /// Keep the connection out of the pool and close it: nobody knows what state it is in.

@@ -9,6 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::address::Address;
 use super::errors::chain;
 use super::tls::connector;
+use crate::TimeSource;
 
 /// The oldest server that this is tested with, as `server_version_num` says it.
 const OLDEST: i32 = 15_00_00;
@@ -21,11 +22,13 @@ pub struct PostgresOptions {
     /// How long to wait for a server that does not answer yet, and for a schema that is not there yet or is older
     /// than this program's.
     pub wait: Duration,
+    /// Whose time steps go by.
+    pub time: TimeSource,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { connections: 10, wait: Duration::ZERO }
+        Self { connections: 10, wait: Duration::ZERO, time: TimeSource::Database }
     }
 }
 

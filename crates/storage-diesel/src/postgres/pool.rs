@@ -14,6 +14,7 @@ use pinrail_storage::StorageError;
 use super::Conn;
 use super::errors::{chain, is_collision, is_gone};
 use super::open::Place;
+use crate::TimeSource;
 use crate::error::{Failed, Step};
 
 /// How long a step waits for a free connection.
@@ -49,16 +50,17 @@ impl Access {
 /// Connections to one database.
 pub(super) struct Pool {
     connections: Connections,
+    time: TimeSource,
 }
 
 impl Pool {
     /// A pool that connects when it is first asked to, `size` times at once at most.
-    pub(super) fn new(place: &Place, size: usize) -> Result<Self, String> {
+    pub(super) fn new(place: &Place, size: usize, time: TimeSource) -> Result<Self, String> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(place.address.config.clone(), place.tls.clone(), recycling);
         let pool = Connections::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
         let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(2 * WAIT)).recycle_timeout(Some(WAIT));
-        Ok(Self { connections: pool.build().map_err(|error| error.to_string())? })
+        Ok(Self { connections: pool.build().map_err(|error| error.to_string())?, time })
     }
 
     /// Do a step in one transaction. It is done again, from the beginning, when it collided with another or when its
@@ -96,14 +98,14 @@ impl Pool {
         step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
     ) -> Result<T, Outcome> {
         let client = self.connections.get().await.map_err(|error| Outcome::NoConnection(no_connection(&error)))?;
-        let mut lent = Lent { conn: Some(Conn::new(client)), is_clean: false };
+        let mut lent = Lent { conn: Some(Conn::new(client, self.time)), is_clean: false };
         let conn = lent.conn.as_mut().expect("it is taken when it is dropped");
         let Some(begin) = access.begin() else {
             let outcome = step(conn).await;
             lent.is_clean = outcome.is_ok();
             return outcome.map_err(Outcome::Undone);
         };
-        conn.batch_execute(begin).await.map_err(|error| Outcome::Undone(error.into()))?;
+        conn.begin(begin).await.map_err(|error| Outcome::Undone(error.into()))?;
         match step(conn).await {
             Ok(outcome) => {
                 conn.batch_execute("COMMIT").await.map_err(after_commit)?;

@@ -13,13 +13,10 @@ use super::adder::Adder;
 use super::listener::Listener;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
-use super::{Conn, check, service};
+use super::{Conn, check, clock, service};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
-
-/// The database's clock in milliseconds since the Unix epoch.
-const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
 /// Pinrail's storage in a PostgreSQL database, which many processes may share.
 pub struct PostgresStorage {
@@ -34,7 +31,7 @@ impl PostgresStorage {
         let place = Place::read(url)?;
         place.wait_for_schema(options.wait).await?;
         let connections = options.connections.max(2);
-        let pool = Pool::new(&place, connections).map_err(|why| place.error(Problem::Failed(why)))?;
+        let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
         // Half of the connections are left to everything else.
         let adder = Adder::start(&pool, connections / 2);
@@ -107,13 +104,8 @@ impl PostgresStorage {
 #[async_trait]
 impl Storage for PostgresStorage {
     async fn now(&self) -> Result<Timestamp, StorageError> {
-        self.read(|conn| {
-            Box::pin(async move {
-                let clock = diesel::dsl::sql::<diesel::sql_types::BigInt>(CLOCK);
-                Ok(moment(diesel::select(clock).get_result(conn).await?))
-            })
-        })
-        .await
+        self.look_up(|conn| Box::pin(async move { Ok(moment(diesel::select(clock::shown()).get_result(conn).await?)) }))
+            .await
     }
 
     async fn service_id(&self) -> Result<ServiceId, StorageError> {

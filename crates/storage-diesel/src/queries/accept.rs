@@ -307,6 +307,7 @@ fn show(
         root: root.view(progress, node_silent, now.as_millis())?,
         delegates,
         queue_position: None,
+        held_until: None,
     })
 }
 

@@ -5,6 +5,7 @@ use pinrail_domain::{Access, Account, AccountId, Limits};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{NewAccount, StorageError};
 
+use super::clock::Clock;
 use super::{Conn, RunQueryDsl, blocks, dialect};
 use crate::columns::{id_bytes, role_word, to_column};
 use crate::error::{Failed, Step};
@@ -121,6 +122,7 @@ pub(crate) async fn set_blocked(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Step<Account> {
+    let now = Clock::read(conn).await?.moment(now);
     let row = existing(conn, id).await?;
     diesel::update(accounts::table.find(row.key)).set(accounts::blocked.eq(reason)).execute(conn).await?;
     match (row.blocked.is_some(), reason) {

@@ -1,6 +1,11 @@
 //! Holds: what keeps the root of a replaced request until the one that replaced it is there.
 
+use std::collections::HashMap;
+
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 
 use super::releases::{Claim, unclaim};
 use super::tally::Tally;
@@ -47,6 +52,29 @@ pub(super) async fn hold(conn: &mut Conn, owner: &[u8], root: i64, account: i64,
         diesel::update(row).set(queue::holds.eq(queue::holds + 1)).execute(conn).await?;
     }
     Ok(added == 1)
+}
+
+/// When the last of a request's holds ends, as a part of a query of requests; null while they wait without an end.
+pub(super) fn last_end() -> SqlLiteral<Nullable<BigInt>> {
+    sql("(SELECT MAX(ends) FROM holds WHERE holds.owner = pin_requests.id)")
+}
+
+/// When the last holds of these requests end, for those that have an end. They are looked up `at_once`, a fixed number,
+/// so that there is one statement for any number of them.
+pub(super) async fn last_ends(conn: &mut Conn, owners: &[Vec<u8>], at_once: usize) -> Step<HashMap<Vec<u8>, i64>> {
+    let mut ends: HashMap<Vec<u8>, i64> = HashMap::new();
+    for some in owners.chunks(at_once) {
+        let mut some = some.to_vec();
+        some.resize(at_once, some[0].clone());
+        let ending = holds::table.filter(holds::owner.eq_any(some)).filter(holds::ends.is_not_null());
+        let found: Vec<(Vec<u8>, i64)> =
+            ending.select((holds::owner, holds::ends.assume_not_null())).load(conn).await?;
+        for (owner, end) in found {
+            let last = ends.entry(owner).or_insert(end);
+            *last = end.max(*last);
+        }
+    }
+    Ok(ends)
 }
 
 /// End the holds of one request.

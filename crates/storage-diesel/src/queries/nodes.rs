@@ -10,6 +10,7 @@ use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 
 use super::change::{Change, want_afresh};
+use super::clock::Clock;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, releases};
 use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
@@ -177,6 +178,7 @@ async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<Option<i64>> {
 /// Give up some more of what a retired node has: its pinned roots are wanted afresh, what it was to release goes.
 /// Whether there is more.
 pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) -> Step<bool> {
+    let now = Clock::read(conn).await?.moment(now);
     let Some(node) = node_key(conn, id).await? else { return Ok(false) };
     let mut tally = Tally::default();
     let pinned = of_node(conn, node, "state = 'pinned'").await?;

@@ -11,8 +11,9 @@ use pinrail_domain::{AccountId, PinPage, PinRequest, Progress, QueuePosition, Re
 use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 
 use super::accounts::account_key;
+use super::clock::{self, Clock};
 use super::matching::{Matching, count_matching};
-use super::{Conn, RunQueryDsl};
+use super::{Conn, RunQueryDsl, holds};
 use crate::columns::{from_column, id, id_bytes, moment};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, RequestRow, Root, State};
@@ -39,7 +40,7 @@ pub(crate) async fn find_pin_request(
     id: &RequestId,
     now: Timestamp,
 ) -> Step<Option<PinRequest>> {
-    let found: Option<(RequestRow, Root, Received, NodeRow, Option<i64>)> = pin_requests::table
+    let found: Option<(RequestRow, Root, Received, NodeRow, Option<i64>, Option<i64>, i64)> = pin_requests::table
         .inner_join(accounts::table)
         .inner_join(roots::table)
         .inner_join(nodes::table.on(nodes::key.eq(roots::node)))
@@ -52,15 +53,18 @@ pub(crate) async fn find_pin_request(
             (root_progress::blocks, root_progress::bytes).nullable(),
             NodeRow::as_select(),
             ahead(),
+            holds::last_end(),
+            clock::shown(),
         ))
         .get_result(conn)
         .await
         .optional()?;
-    let Some((row, root, received, node, ahead)) = found else { return Ok(None) };
+    let Some((row, root, received, node, ahead, held, shown)) = found else { return Ok(None) };
+    let now = Clock::reading(conn, shown).moment(now);
     let holder = Holder::of(&node, now)?;
     let queue_position = (root.work.state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
     let shown = show(*account, &row, root.work.state, &root, progress(&root, received), &holder, now)?;
-    Ok(Some(PinRequest { queue_position, ..shown }))
+    Ok(Some(PinRequest { queue_position, held_until: held.map(moment), ..shown }))
 }
 
 fn ahead() -> SqlLiteral<Nullable<BigInt>> {
@@ -82,16 +86,19 @@ pub(crate) async fn list_pin_requests(
     filter: &PinFilter,
     now: Timestamp,
 ) -> Step<PinPage> {
+    let now = Clock::read(conn).await?.moment(now);
     let Some(key) = account_key(conn, account).await? else { return Ok(PinPage { count: 0, requests: Vec::new() }) };
     let matching = Matching::of(conn, key, filter).await?;
     let rows = matching.page(conn).await?;
     let count = count_matching(conn, &matching, &rows).await?;
     let known = roots_of(conn, &rows).await?;
     let holders = holders_of(conn, &known, now).await?;
+    let ends = ends_of(conn, &rows, &known).await?;
     let show = |row: &RequestRow| {
         let (root, received) = known.get(&row.root).ok_or_else(|| Failed::corrupt("a request without a root"))?;
         let holder = holders.get(&root.work.node).ok_or_else(|| Failed::corrupt("a root without a node"))?;
-        show(*account, row, row.status, root, progress(root, *received), holder, now)
+        let shown = show(*account, row, row.status, root, progress(root, *received), holder, now)?;
+        Ok(PinRequest { held_until: ends.get(&row.id).copied().map(moment), ..shown })
     };
     Ok(PinPage { count: from_column(count), requests: rows.iter().map(show).collect::<Step<_>>()? })
 }
@@ -130,6 +137,18 @@ async fn holders_of(
         }
     }
     Ok(holders)
+}
+
+/// Until when what some requests replaced is held. Holds have an end only while the root that they wait for is failed.
+async fn ends_of(
+    conn: &mut Conn,
+    rows: &[RequestRow],
+    roots: &HashMap<i64, (Root, Received)>,
+) -> Step<HashMap<Vec<u8>, i64>> {
+    let has_failed =
+        |row: &&RequestRow| roots.get(&row.root).is_some_and(|(root, _)| root.work.state.0 == RootState::Failed);
+    let failed: Vec<Vec<u8>> = rows.iter().filter(has_failed).map(|row| row.id.clone()).collect();
+    holds::last_ends(conn, &failed, LOOKED_UP).await
 }
 
 /// What answers say of a node: where to dial it, and whether it is silent.
@@ -171,5 +190,6 @@ fn show(
         root: root.view(progress, holder.is_silent, now.as_millis())?,
         delegates: holder.delegates.clone(),
         queue_position: None,
+        held_until: None,
     })
 }

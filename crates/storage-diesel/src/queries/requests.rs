@@ -10,6 +10,7 @@ use pinrail_storage::StorageError;
 use super::accept::{Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
+use super::clock::Clock;
 use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
@@ -34,6 +35,7 @@ pub(crate) async fn add_pin_requests(
     requests: &[(&NewPinRequest, Timestamp)],
 ) -> Step<Vec<Result<PinRequest, StorageError>>> {
     let accounts = lock(conn, requests).await?;
+    let clock = Clock::read(conn).await?;
     let mut fleet = Fleet::load(conn).await?;
     let mut tally = Tally::default();
     let mut answers = Vec::with_capacity(requests.len());
@@ -42,7 +44,7 @@ pub(crate) async fn add_pin_requests(
             answers.push(Err(StorageError::Missing(format!("the account {}", request.account))));
             continue;
         };
-        let accepted = accept(conn, account, &fleet, request, None, *now, &mut tally).await?;
+        let accepted = accept(conn, account, &fleet, request, None, clock.moment(*now), &mut tally).await?;
         fleet.follow(&tally);
         answers.push(accepted.map(|(shown, _)| shown));
     }
@@ -72,6 +74,7 @@ pub(crate) async fn replace_pin_request(
     request: &NewPinRequest,
     now: Timestamp,
 ) -> Step<Option<PinRequest>> {
+    let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, &request.account).await? else { return Ok(None) };
     let Some(old) = find_own(conn, &account, old).await? else { return Ok(None) };
     let old_root = dialect::lock_root(conn, old.root).await?;
@@ -123,6 +126,7 @@ pub(crate) async fn remove_pin_request(
     id: &RequestId,
     now: Timestamp,
 ) -> Step<bool> {
+    let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, account).await? else { return Ok(false) };
     let Some(request) = find_own(conn, &account, id).await? else { return Ok(false) };
     let root = dialect::lock_root(conn, request.root).await?;

@@ -1,13 +1,45 @@
 //! The clock that never runs backwards: the greatest time that was ever written.
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use pinrail_spec::Timestamp;
 
 use super::{Conn, RunQueryDsl};
+use crate::TimeSource;
 use crate::columns::moment;
 use crate::error::Step;
 use crate::fixed::fixed;
 use crate::schema::service;
+
+/// What the database's clock makes of the time that a caller gives.
+pub(super) struct Clock(Option<Timestamp>);
+
+impl Clock {
+    /// Look at it.
+    pub(super) async fn read(conn: &mut Conn) -> Step<Self> {
+        Ok(Self(match conn.time() {
+            TimeSource::Database => Some(clock(conn).await?),
+            TimeSource::Caller => None,
+        }))
+    }
+
+    /// What a query of the connection read of it as [`shown`].
+    pub(super) fn reading(conn: &Conn, shown: i64) -> Self {
+        Self((conn.time() == TimeSource::Database).then(|| moment(shown)))
+    }
+
+    /// The moment that a step goes by: never below the greatest that was ever written.
+    pub(super) fn moment(&self, given: Timestamp) -> Timestamp {
+        self.0.map_or(given, |greatest| greatest.max(given))
+    }
+}
+
+/// What it shows, as a part of a query.
+pub(super) fn shown() -> SqlLiteral<BigInt> {
+    sql("(SELECT clock FROM service)")
+}
 
 /// The greatest time that was ever written.
 pub(super) async fn clock(conn: &mut Conn) -> Step<Timestamp> {

@@ -18,6 +18,8 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use futures::future::{FutureExt, Ready, ready};
 
+use crate::TimeSource;
+
 /// A connection that runs each query where it is called: SQLite has a thread of its own here, or is asked what takes
 /// microseconds.
 ///
@@ -29,6 +31,7 @@ pub(super) struct Connection {
     /// The texts of queries that Diesel does not keep prepared by their type, where the type says the text all the
     /// same.
     texts: HashMap<TypeId, String>,
+    time: TimeSource,
 }
 
 type Cursor<'conn, 'query> = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>;
@@ -58,6 +61,16 @@ impl Connection {
     /// What differs when another connection, of whatever process, has committed in between.
     pub(super) fn data_version(&mut self) -> QueryResult<i64> {
         diesel::dsl::sql::<BigInt>("PRAGMA data_version").load_first(self)
+    }
+
+    /// Rows that it has changed since it was opened.
+    pub(super) fn total_changes(&mut self) -> QueryResult<i64> {
+        diesel::dsl::sql::<BigInt>("SELECT total_changes()").load_first(self)
+    }
+
+    /// Whose time its steps go by.
+    pub(super) const fn time(&self) -> TimeSource {
+        self.time
     }
 
     /// Run a query. Those that Diesel knows by their type are found prepared without their text.
@@ -219,8 +232,8 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 }
 
 /// A connection for the queries.
-pub(super) fn wrap(connection: SqliteConnection) -> Connection {
-    Connection { inner: connection, texts: HashMap::new() }
+pub(super) fn wrap(connection: SqliteConnection, time: TimeSource) -> Connection {
+    Connection { inner: connection, texts: HashMap::new(), time }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.

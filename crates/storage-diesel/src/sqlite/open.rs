@@ -11,7 +11,7 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::open_writer;
-use crate::SchemaStatus;
+use crate::{SchemaStatus, TimeSource};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -25,11 +25,18 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// How long to wait for a schema that is not there yet or is older than this program's.
     pub wait_for_schema: Duration,
+    /// Whose time steps go by.
+    pub time: TimeSource,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { commit_interval: Duration::ZERO, readers: 4, wait_for_schema: Duration::ZERO }
+        Self {
+            commit_interval: Duration::ZERO,
+            readers: 4,
+            wait_for_schema: Duration::ZERO,
+            time: TimeSource::Database,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ impl SqliteStorage {
     ) -> Result<Self, OpenError> {
         wait_for_schema(path, options.wait_for_schema).await?;
         let connect_error = |error: diesel::ConnectionError| told(path, &error.to_string());
+        let wrap = |connection| wrap(connection, options.time);
         let conn = wrap(open_writer(path).map_err(connect_error)?);
         let readers = (0..options.readers.max(1)).map(|_| open_reader(path).map(wrap));
         let readers = readers.collect::<Result<Vec<_>, _>>().map_err(connect_error)?;

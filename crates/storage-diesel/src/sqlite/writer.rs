@@ -330,6 +330,7 @@ impl WriterThread {
 /// they change. If that fails all of it is undone, and each of them is tried again by itself.
 fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
     conn.begin_immediate()?;
+    let changes = conn.total_changes()?;
     if add_together(conn, &mut group.adds).is_err() {
         conn.roll_back()?;
         conn.begin_immediate()?;
@@ -338,7 +339,7 @@ fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
             return Err(error);
         }
     }
-    match run_steps(conn, group, now) {
+    match run_steps(conn, group, changes, now) {
         Ok(()) => Ok(conn.commit()?),
         Err(error) => {
             conn.roll_back()?;
@@ -373,10 +374,15 @@ fn add_each(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
     Ok(())
 }
 
-fn run_steps(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
+/// The time is noted only along with what was written at it, so that somebody who asks and changes nothing writes
+/// nothing either: nothing that is stored is then of a later time than the clock shows.
+fn run_steps(conn: &mut Conn, group: &mut Group, changes: i64, now: Timestamp) -> Step<()> {
     for step in &mut group.steps {
         conn.begin()?;
         if step.run(conn) { conn.commit()? } else { conn.roll_back()? }
+    }
+    if conn.total_changes()? == changes {
+        return Ok(());
     }
     let latest = group.now().map_or(now, |latest| latest.max(now));
     at_once(clock::advance_clock(conn, latest))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use pinrail_spec::Timestamp;
-use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, migrate};
+use pinrail_storage_diesel::{SqliteOptions, SqliteStorage, TimeSource, migrate};
 use tempfile::TempDir;
 
 /// A migrated database, from which the others are copied.
@@ -30,8 +30,9 @@ impl Database {
         self.folder.path().join("pinrail.sqlite")
     }
 
-    /// Open it with `clock` for the machine's.
-    pub async fn open_with(&self, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> SqliteStorage {
-        SqliteStorage::open(&self.path(), SqliteOptions::default(), clock).await.expect("a migrated file is opened")
+    /// Open it with `clock` for the machine's, and steps that go by `time`.
+    pub async fn open_with(&self, time: TimeSource, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> SqliteStorage {
+        let options = SqliteOptions { time, ..SqliteOptions::default() };
+        SqliteStorage::open(&self.path(), options, clock).await.expect("a migrated file is opened")
     }
 }

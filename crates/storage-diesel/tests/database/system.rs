@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use pinrail_storage_diesel::SqliteStorage;
+use pinrail_storage_diesel::{SqliteStorage, TimeSource};
 
 use crate::clock::system_time;
 use crate::database::Database;
 
 impl Database {
     pub async fn open(&self) -> SqliteStorage {
-        self.open_with(Arc::new(system_time)).await
+        self.open_with(TimeSource::Database, Arc::new(system_time)).await
     }
 }

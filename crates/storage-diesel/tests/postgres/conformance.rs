@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pinrail_storage::Storage;
 use pinrail_storage_conformance::{Fixture, check_storage};
-use pinrail_storage_diesel::PostgresStorage;
+use pinrail_storage_diesel::{PostgresStorage, TimeSource};
 
 use crate::server::PostgresDatabase;
 
 pub async fn fresh_database() -> Fixture {
     let database = PostgresDatabase::new();
-    let storage = Arc::new(database.open().await);
+    let storage = Arc::new(database.open_with(TimeSource::Caller).await);
     let shared: Arc<dyn Storage> = Arc::<PostgresStorage>::clone(&storage);
     Fixture::keeping(shared, database).locking_rows().recounted_by(move || {
         let storage = Arc::clone(&storage);

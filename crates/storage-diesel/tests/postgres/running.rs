@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use pinrail_domain::Limits;
+use pinrail_domain::{Backend, DagSize, Limits, NodeId, Verdict};
 use pinrail_postgres_fixture::{Server, ServerOptions};
-use pinrail_spec::{Match, NameFilter, PinFilter};
-use pinrail_storage::{Accounts, PinRequests, RootQueue, Storage, StorageError};
+use pinrail_spec::{Match, Multiaddr, NameFilter, PinFilter, Timestamp};
+use pinrail_storage::{Accounts, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
 
 use crate::clock::system_time;
@@ -20,6 +20,40 @@ async fn processes_share_a_database() {
     let (api, worker) = (database.open().await, database.open().await);
     add_while_working(&api, &worker).await;
     assert_eq!(api.check_counters().await.expect("the counters are read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_times_go_by_the_servers_clock_whatever_an_api_shows() {
+    let database = PostgresDatabase::new();
+    let (api, worker) = (database.open().await, database.open().await);
+    let (account, node) = settle_in(&api, Limits::UNLIMITED).await;
+    let silent = NodeRegistration {
+        id: NodeId::new(system_time(), crate::scene::bytes(0)),
+        backend: Backend::Embedded,
+        peer_id: "silent".to_owned(),
+        addresses: vec![
+            Multiaddr::parse("/ip4/203.0.113.9/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN")
+                .expect("a multiaddr"),
+        ],
+    };
+    let hour = Duration::from_hours(1);
+    let begun = worker.now().await.expect("the clock is read");
+    worker.register_node(&silent, Timestamp::from_millis(begun.as_millis() - 600_000)).await.expect("registered");
+    let behind = Timestamp::from_millis(begun.as_millis() - 3_600_000);
+    for (number, shown) in [(1, begun + hour), (2, behind)] {
+        let added = api.add_pin_request(&request(account, number), shown).await.expect("it is added");
+        assert!(!added.root.node_silent && added.delegates != silent.addresses, "{shown}: {added:?}");
+        let now = worker.now().await.expect("the clock is read");
+        assert!(begun <= added.created && added.created <= now, "{shown}: {}", added.created);
+        let found = api.find_pin_request(&account, &added.id, shown).await.expect("it is read").expect("it is there");
+        let page = api.list_pin_requests(&account, &everything(), shown).await.expect("a page");
+        assert!(!found.root.node_silent && !page.requests[0].root.node_silent, "{shown}");
+        let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
+        let wanted: Vec<_> = leases.iter().map(|lease| lease.wanted_since).collect();
+        assert!(wanted.len() == 1 && begun <= wanted[0] && wanted[0] <= now, "{shown}: {wanted:?}");
+        let pinned = Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } };
+        worker.settle(&[Settlement { lease: leases[0].key.clone(), verdict: pinned }], now).await.expect("it is settled");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

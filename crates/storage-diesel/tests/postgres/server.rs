@@ -1,7 +1,7 @@
 //! A migrated PostgreSQL database for one test.
 
 use pinrail_postgres_fixture::{Lent, lend};
-use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
+use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, TimeSource, postgres_schema};
 
 /// A migrated database, which goes when its test ends.
 pub struct PostgresDatabase {
@@ -34,7 +34,12 @@ impl PostgresDatabase {
     }
 
     pub async fn open(&self) -> PostgresStorage {
-        let options = PostgresOptions { connections: 8, ..PostgresOptions::default() };
+        self.open_with(TimeSource::Database).await
+    }
+
+    /// Open it with steps that go by `time`.
+    pub async fn open_with(&self, time: TimeSource) -> PostgresStorage {
+        let options = PostgresOptions { connections: 8, time, ..PostgresOptions::default() };
         PostgresStorage::open(&self.url(), &options).await.expect("a migrated database is opened")
     }
 }

@@ -3,6 +3,7 @@
 mod backend;
 mod cancelling;
 mod fellows;
+mod idle;
 mod outages;
 mod pinning;
 mod running;

@@ -74,8 +74,8 @@ impl<'fixture> Pair<'fixture> {
         if answer != wanted {
             return Err(format!("the answer is not the reference's:\n{answer:?}\n{wanted:?}"));
         }
-        if answer.is_ok() {
-            self.stored = self.stored.max(operation.stores(moments).unwrap_or(self.stored));
+        if let Ok(answer) = &answer {
+            self.stored = self.stored.max(operation.stores(answer, moments).unwrap_or(self.stored));
         }
         self.check_epochs(&answer)
     }

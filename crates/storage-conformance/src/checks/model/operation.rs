@@ -120,14 +120,17 @@ impl Operation {
         }
     }
 
-    /// The moment that it has the database store once it is acknowledged, below which its clock then never is.
-    pub fn stores(&self, moments: Moments) -> Option<pinrail_spec::Timestamp> {
-        match self {
-            Self::Node(NodeOperation::List) => None,
-            Self::Node(_) | Self::Queue(QueueOperation::Lease { .. } | QueueOperation::Settle { .. }) => {
-                Some(moments.stored)
+    /// The moment that it has the database store once it is answered so, below which its clock then never is. One that
+    /// changes nothing stores none.
+    pub fn stores(&self, answer: &Answer, moments: Moments) -> Option<pinrail_spec::Timestamp> {
+        match (self, answer) {
+            (Self::Node(operation), _) => (!matches!(operation, NodeOperation::List)).then_some(moments.stored),
+            (_, Answer::Leases(leases)) => (!leases.is_empty()).then_some(moments.stored),
+            (_, Answer::Settled(settled)) => settled.iter().any(Result::is_ok).then_some(moments.stored),
+            (Self::Request(RequestOperation::Add { .. }), _) => Some(moments.now),
+            (Self::Request(RequestOperation::Remove { .. }), removed) => {
+                (*removed == Answer::Flag(true)).then_some(moments.now)
             }
-            Self::Request(RequestOperation::Add { .. } | RequestOperation::Remove { .. }) => Some(moments.now),
             _ => None,
         }
     }

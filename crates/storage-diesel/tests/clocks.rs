@@ -1,0 +1,176 @@
+//! The clock of a SQLite database: noted with what is written at it, and never below that again.
+
+mod database;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use pinrail_domain::{AccountId, Backend, Limits, NewPinRequest, NodeId, PinRequest, RequestId, Role, TokenId};
+use pinrail_spec::{Cid, Multiaddr, Pin, Timestamp};
+use pinrail_storage::{Accounts, NewAccount, NodeRegistration, Nodes, PinRequests, RootQueue, Storage};
+use pinrail_storage_conformance::TestClock;
+use pinrail_storage_diesel::{SqliteStorage, TimeSource};
+
+use database::Database;
+
+const PEER: &str = "/ip4/203.0.113.1/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
+const START: Timestamp = Timestamp::from_millis(1_795_410_000_000);
+const A_SECOND: Duration = Duration::from_secs(1);
+const AN_HOUR: Duration = Duration::from_hours(1);
+const A_LEASE: Duration = Duration::from_mins(1);
+
+/// A database with an account and a node, as two processes use it.
+struct Scene {
+    database: Database,
+    api_clock: Arc<TestClock>,
+    api: SqliteStorage,
+    worker_clock: Arc<TestClock>,
+    worker: SqliteStorage,
+    account: AccountId,
+    node: NodeId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let database = Database::new();
+        let (api_clock, api) = open(&database).await;
+        let (worker_clock, worker) = open(&database).await;
+        let (account, node) = (AccountId::new(START, [1; 10]), NodeId::new(START, [2; 10]));
+        let limits = Limits::UNLIMITED;
+        let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
+        api.add_account(&new, START).await.expect("the account is added");
+        let addresses = vec![Multiaddr::parse(PEER).expect("a multiaddr")];
+        let registration =
+            NodeRegistration { id: node, backend: Backend::Embedded, peer_id: "peer".to_owned(), addresses };
+        worker.register_node(&registration, START).await.expect("the node is registered");
+        Self { database, api_clock, api, worker_clock, worker, account, node }
+    }
+
+    /// The api adds a request for a root of its own, by its own clock.
+    async fn add(&self, number: u8) -> PinRequest {
+        let cid = Cid::parse(&format!("f01551220{number:064x}")).expect("a CID in base16");
+        let (id, token) = (RequestId::new(START, [number; 10]), TokenId::new(START, [1; 10]));
+        let pin = Pin { cid, name: None, origins: Vec::new(), meta: [].into() };
+        let request = NewPinRequest { id, account: self.account, token, pin };
+        self.api.add_pin_request(&request, self.api_clock.now()).await.expect("it is added")
+    }
+
+    /// The worker takes what is due by the database's clock: when each was wanted.
+    async fn lease(&self) -> Vec<Timestamp> {
+        let now = self.worker.now().await.expect("the clock is read");
+        let leases = self.worker.lease_due(&self.node, now, now + A_LEASE, 10, 1_000).await.expect("leases");
+        leases.into_iter().map(|lease| lease.wanted_since).collect()
+    }
+}
+
+async fn open(database: &Database) -> (Arc<TestClock>, SqliteStorage) {
+    let clock = Arc::new(TestClock::at(START));
+    let shown = Arc::clone(&clock);
+    let storage = database.open_with(TimeSource::Database, Arc::new(move || shown.now())).await;
+    (clock, storage)
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = BigInt)]
+    data_version: i64,
+}
+
+/// Counts the commits of others.
+struct Watch {
+    connection: SqliteConnection,
+    seen: i64,
+}
+
+impl Watch {
+    fn of(database: &Database) -> Self {
+        let path = database.path();
+        let connection = SqliteConnection::establish(&path.to_string_lossy()).expect("the file is opened");
+        let mut watch = Self { connection, seen: 0 };
+        watch.has_changed();
+        watch
+    }
+
+    /// Whether anything was committed since the last time.
+    fn has_changed(&mut self) -> bool {
+        let version: Version =
+            diesel::sql_query("PRAGMA data_version").get_result(&mut self.connection).expect("it is read");
+        std::mem::replace(&mut self.seen, version.data_version) != version.data_version
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_and_changes_nothing_writes_nothing() {
+    let scene = Scene::new().await;
+    let mut watch = Watch::of(&scene.database);
+    for second in 1..=60 {
+        scene.worker_clock.advance(A_SECOND);
+        assert_eq!(scene.lease().await, []);
+        scene.worker.expire_holds(scene.worker_clock.now()).await.expect("none");
+        scene.worker.copy_statuses().await.expect("none");
+        assert!(!watch.has_changed(), "after {second} s");
+    }
+    scene.worker.beat(&scene.node, scene.worker_clock.now()).await.expect("it is registered");
+    assert!(watch.has_changed(), "a sign of life is stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_never_below_what_was_stored() {
+    let scene = Scene::new().await;
+    let beat = scene.worker_clock.advance(AN_HOUR);
+    scene.worker.beat(&scene.node, beat).await.expect("it is registered");
+    scene.worker_clock.advance(A_SECOND);
+    assert_eq!(scene.lease().await, [], "this is not noted");
+    scene.worker_clock.put_back(AN_HOUR);
+    for storage in [&scene.worker, &scene.api] {
+        assert_eq!(storage.now().await, Ok(beat));
+    }
+    let added = scene.add(1).await;
+    assert!(!added.root.node_silent);
+    assert_eq!(scene.lease().await, [beat], "wanted when it was due by the database's clock");
+    let until = beat + A_LEASE;
+    scene.worker_clock.advance(AN_HOUR - A_SECOND);
+    assert_eq!(scene.lease().await, [], "the lease stands until {until}");
+    scene.worker_clock.advance(A_LEASE + A_SECOND);
+    assert_eq!(scene.lease().await, [beat], "and runs out then");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_makes_nobody_wait() {
+    let scene = Scene::new().await;
+    let ahead = scene.api_clock.advance(AN_HOUR);
+    scene.add(1).await;
+    assert_eq!(scene.worker.now().await, Ok(ahead), "it is the database's now");
+    assert_eq!(scene.lease().await, [ahead]);
+    let beat = scene.worker.now().await.expect("the clock is read");
+    scene.worker.beat(&scene.node, beat).await.expect("it is registered");
+    assert!(!scene.add(2).await.root.node_silent);
+    assert_eq!(scene.lease().await, [ahead]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_behind_takes_no_silent_node_for_a_live_one() {
+    let scene = Scene::new().await;
+    let now = scene.worker_clock.advance(AN_HOUR);
+    let other = NodeRegistration {
+        id: NodeId::new(START, [3; 10]),
+        backend: Backend::Embedded,
+        peer_id: "other".to_owned(),
+        addresses: vec![Multiaddr::parse(&PEER.replace("4401", "4402")).expect("a multiaddr")],
+    };
+    scene.worker.register_node(&other, now).await.expect("the node is registered");
+    // An hour ago the first one was live.
+    let added = scene.add(1).await;
+    assert_eq!((&added.delegates, added.root.node_silent), (&other.addresses, false));
+    assert_eq!(added.created, now);
+    scene.worker.retire_node(&other.id, now).await.expect("it is registered");
+    let shown = scene.api.find_pin_request(&scene.account, &added.id, scene.api_clock.now()).await;
+    assert!(shown.expect("it is read").expect("it is there").root.node_silent);
+    let unblocked = scene.api.set_blocked(&scene.account, Some("spam"), scene.api_clock.now()).await;
+    unblocked.expect("it is blocked");
+    scene.api.set_blocked(&scene.account, None, scene.api_clock.now()).await.expect("it is unblocked");
+    scene.worker.beat(&scene.node, now).await.expect("it is registered");
+    assert_eq!(scene.lease().await, [now], "its time limit counts from then by the database's clock");
+}
