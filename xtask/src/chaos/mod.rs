@@ -3,7 +3,7 @@
 
 mod account;
 mod book;
-mod clock;
+pub mod clock;
 mod database;
 mod history;
 mod material;

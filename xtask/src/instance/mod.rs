@@ -58,6 +58,13 @@ impl Instance {
         Self { database, ..self }
     }
 
+    /// Another one in a data folder of its own, on the same database.
+    pub fn on_another_machine(&self, data: &Path, ports: Ports) -> Result<Self> {
+        let own = || format!("sqlite:{}", self.data.join("pinrail.db").display());
+        let database = self.database.clone().unwrap_or_else(own);
+        Ok(Self::at(data, self.binaries.clone(), ports)?.on(Some(database)))
+    }
+
     /// The data folder.
     pub fn data(&self) -> &Path {
         &self.data

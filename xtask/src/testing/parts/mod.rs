@@ -12,6 +12,7 @@ mod kubo;
 mod lints;
 mod postgres;
 mod script;
+mod several;
 mod together;
 mod unit;
 

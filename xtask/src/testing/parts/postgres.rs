@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use pinrail_postgres_fixture::{Server, ServerOptions};
 use serde_json::json;
 
+use super::several;
 use super::together::{CHECKS, Check, PATIENCE, ensure_refused_in_a_line, ensure_served, provide_sample};
 use crate::instance::provider::Provider;
 use crate::instance::sample;
@@ -17,7 +18,7 @@ use crate::tools::postgres;
 
 pub const POSTGRES: Part = Part {
     name: "postgres",
-    about: "both binaries on PostgreSQL: the same, and the server restarted under them",
+    about: "both binaries on PostgreSQL: the same, several of each, and the server restarted under them",
     run: on_postgres,
 };
 
@@ -37,6 +38,7 @@ fn on_postgres(context: &Context, step: &Step) -> Result<Tally> {
         step.detail(name);
         tally.check(name, check(&context, step));
     }
+    several::add_to(&mut tally, &context, &server, step);
     let name = "a server that goes and comes back: 503 meanwhile, nothing lost, on by itself";
     step.detail(name);
     tally.check(name, server_restarted(&context, &server, step));

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::command::run;
+use crate::instance::Instance;
+use crate::instance::ports::Ports;
 use crate::instance::provider::Provider;
 use crate::instance::sample;
 use crate::progress::Step;
@@ -27,6 +29,7 @@ pub type Check = fn(&Context, &Step) -> Result<()>;
 /// Every check, each with a Pinrail of its own.
 pub const CHECKS: &[(&str, Check)] = &[
     ("a pin is fetched, kept, served, and gone when deleted", whole_life),
+    ("what one of two workers holds the other fetches from it", two_workers),
     ("replace answers with the new pin alone and keeps the old data until then", replace),
     ("what was answered 202 outlives a kill -9 of both binaries", killed_while_fetching),
     ("what was pinned is whole after a kill -9 of the worker", killed_when_pinned),
@@ -61,13 +64,24 @@ pub fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
 /// Whether a node that has nothing gets the whole folder from the delegates.
 pub fn ensure_served(fixture: &Fixture, cid: &str, delegates: &[String], sample: &Path) -> Result<()> {
     let output = fixture.folder.path().join("fetched");
-    let mut command = fixture.instance.worker();
-    command.args(["fetch", cid]).arg("--output").arg(&output);
+    ensure_served_by(&fixture.instance, &output, cid, delegates, sample)
+}
+
+/// The same, with the data folder and the place to write to.
+pub fn ensure_served_by(
+    instance: &Instance,
+    output: &Path,
+    cid: &str,
+    delegates: &[String],
+    sample: &Path,
+) -> Result<()> {
+    let mut command = instance.worker();
+    command.args(["fetch", cid]).arg("--output").arg(output);
     for delegate in delegates {
         command.args(["--from", delegate]);
     }
     run(command)?.success("pinrail-worker fetch")?;
-    ensure!(sample::same(sample, &output)?, "what is served differs from what was pinned");
+    ensure!(sample::same(sample, output)?, "what is served differs from what was pinned");
     Ok(())
 }
 
@@ -85,6 +99,28 @@ fn whole_life(context: &Context, step: &Step) -> Result<()> {
     fixture.client.get(&place)?.expect(404)?;
     let gone = fixture.client.delete(&place)?.expect(404)?;
     ensure!(gone["error"]["reason"] == "NOT_FOUND", "{gone}");
+    Ok(())
+}
+
+/// On one machine: the second worker has a data folder of its own, and none of the origins.
+fn two_workers(context: &Context, step: &Step) -> Result<()> {
+    let fixture = Fixture::start(context, step)?;
+    let (path, provider) = provide_sample(&fixture)?;
+    let request = fixture.client.add_pin(&provider.cid, "whole", &provider.addresses)?;
+    let first = fixture.client.follow(&request, PATIENCE, |_| ())?;
+    provider.stop()?;
+    let part = Provider::start(&fixture.instance, &path.join(sample::LARGE))?;
+    let cid = part.cid.clone();
+    part.stop()?;
+
+    let second = fixture.instance.on_another_machine(&fixture.folder.path().join("second"), Ports::free()?)?;
+    let worker = second.start_worker()?;
+    // The first has something to do, so the next one is the second's.
+    fixture.client.add_pin("bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi", "nobody has it", &[])?;
+    let request = fixture.client.add_pin(&cid, "a part", &[])?;
+    let pinned = fixture.client.follow(&request, PATIENCE, |_| ())?;
+    ensure!(pinned.delegates != first.delegates, "the first worker was chosen again");
+    ensure!(worker.stop()?.success(), "the second worker did not stop cleanly");
     Ok(())
 }
 

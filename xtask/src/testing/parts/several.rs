@@ -1,0 +1,304 @@
+//! Several api and several worker processes on one PostgreSQL, as on machines of their own: one after another, what one
+//! of each cannot show.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use pinrail_postgres_fixture::Server;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::together::{PATIENCE, ensure_served_by};
+use crate::chaos::clock::Clock;
+use crate::child::Running;
+use crate::instance::Instance;
+use crate::instance::client::{Client, is_ready};
+use crate::instance::pins::Pinned;
+use crate::instance::ports::Ports;
+use crate::instance::provider::Provider;
+use crate::instance::sample;
+use crate::progress::Step;
+use crate::stopwatch::Stopwatch;
+use crate::testing::fixture::ACCOUNT;
+use crate::testing::part::{Context, Tally};
+
+/// What is checked, in this order, on the same machines.
+const CHECKS: &[(&str, fn(&mut Machines) -> Result<()>)] = &[
+    ("an api waits for its schema, and of two that migrate at once one makes it", migrated_at_once),
+    ("a token of one machine counts on all, also after `key rotate`, until it is revoked", tokens),
+    ("the node is chosen at POST, and its addresses are the delegates", node_chosen),
+    ("what one worker holds the other fetches from it", fellows),
+    ("what a dead worker has not finished another one does", dead_worker),
+    ("what a retired node held is fetched from it by others", retired_node),
+    ("an api whose clock is an hour ahead makes nobody wait", clock_ahead),
+    ("today's programs run on a schema one step ahead", schema_ahead),
+];
+
+/// Leases that run out soon after their worker died.
+const SETTINGS: &str = "[worker]\nlease = '3s'\nfirst-retry = '500ms'\nrotation = '1s'\n";
+
+/// Run all checks.
+pub fn add_to(tally: &mut Tally, context: &Context, server: &Server, step: &Step) {
+    let mut machines = match Machines::set_up(context, server, step) {
+        Ok(machines) => machines,
+        Err(error) => return tally.check("several machines are set up", Err(error)),
+    };
+    for (name, check) in CHECKS {
+        step.detail(name);
+        tally.check(name, check(&mut machines));
+    }
+}
+
+/// Two machines that have the database in common.
+struct Machines<'a> {
+    context: &'a Context,
+    step: &'a Step,
+    server: &'a Server,
+    database: String,
+    homes: [Instance; 2],
+    clients: Vec<Client>,
+    apis: Vec<Running>,
+    workers: [Option<Running>; 2],
+    /// Their ids, in the order of the machines.
+    nodes: Vec<String>,
+    /// The sample as the first worker has pinned it, and the request for what nobody has.
+    pinned: String,
+    unfinished: String,
+    /// Last, so that the programs are gone before it goes.
+    folder: TempDir,
+}
+
+impl<'a> Machines<'a> {
+    fn set_up(context: &'a Context, server: &'a Server, step: &'a Step) -> Result<Self> {
+        let (folder, database) = (tempfile::tempdir()?, server.create()?);
+        let machine = |name: &str| -> Result<Instance> {
+            let home = Instance::at(&folder.path().join(name), context.binaries(step)?, Ports::free()?)?;
+            fs::write(home.data().join("pinrail.toml"), SETTINGS)?;
+            Ok(home.on(Some(server.url(&database))))
+        };
+        let homes = [machine("first")?, machine("second")?];
+        Ok(Self {
+            context,
+            step,
+            server,
+            database,
+            homes,
+            clients: Vec::new(),
+            apis: Vec::new(),
+            workers: [None, None],
+            nodes: Vec::new(),
+            pinned: String::new(),
+            unfinished: String::new(),
+            folder,
+        })
+    }
+
+    /// What the operator is told of the nodes, in the order in which they were made.
+    fn list_nodes(&self) -> Result<Vec<Value>> {
+        let listed = self.homes[0].command(&["node", "list", "--json"])?;
+        serde_json::from_str(&listed).with_context(|| format!("`node list --json` printed {listed}"))
+    }
+
+    /// Which of the nodes a request was given to: the one whose addresses are its delegates.
+    fn node_of(&self, status: &Value) -> Result<usize> {
+        let nodes = self.list_nodes()?;
+        let place = nodes.iter().position(|node| node["addresses"] == status["delegates"]);
+        place.with_context(|| format!("the delegates are no node's addresses: {status}, {nodes:?}"))
+    }
+
+    /// Add a pin through one of the apis; its request and the place of its node.
+    fn add(&self, api: usize, cid: &str, origins: &[String]) -> Result<(String, usize)> {
+        let pin = json!({ "cid": cid, "origins": origins });
+        let status = self.clients[api].post("/pins", &pin)?.expect(202)?;
+        let request = status["requestid"].as_str().context("no requestid")?.to_owned();
+        Ok((request, self.node_of(&status)?))
+    }
+
+    /// Ask for a request until it is so.
+    fn until(&self, request: &str, what: &str, is_so: impl Fn(&Value) -> Result<bool>) -> Result<()> {
+        let watch = Stopwatch::start();
+        loop {
+            let status = self.clients[0].get(&format!("/pins/{request}"))?.expect(200)?;
+            if is_so(&status)? {
+                return Ok(());
+            }
+            ensure!(!watch.passed(PATIENCE), "never {what}: {status}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn follow(&self, request: &str) -> Result<Pinned> {
+        self.clients[0].follow(request, PATIENCE, |_| ())
+    }
+
+    fn sql(&self, sql: &str) -> Result<String> {
+        Ok(self.server.sql(&self.database, sql)?)
+    }
+
+    fn sample(&self) -> std::path::PathBuf {
+        self.folder.path().join("sample")
+    }
+
+    /// The CID of a file or folder that nobody provides any more.
+    fn cid_of(&self, path: &Path) -> Result<String> {
+        let provider = Provider::start(&self.homes[0], path)?;
+        let cid = provider.cid.clone();
+        provider.stop()?;
+        Ok(cid)
+    }
+}
+
+fn migrated_at_once(machines: &mut Machines) -> Result<()> {
+    let [first, second] = &machines.homes;
+    let mut command = first.api();
+    command.args(["serve", "--listen", &format!("127.0.0.1:{}", first.ports.api)]);
+    let mut early = Running::start("pinrail-api", command, &first.logs().join("early.log"))?;
+    let mut text = String::new();
+    let log = first.logs().join("early.log");
+    early.wait_until(PATIENCE, "word about the schema", || {
+        text = fs::read_to_string(&log).unwrap_or_default();
+        text.contains("pinrail-api migrate")
+    })?;
+    let ready = format!("http://127.0.0.1:{}/health/ready", first.ports.api);
+    ensure!(!is_ready(&ready), "it is ready without a schema");
+    let printed = thread::scope(|scope| {
+        let migrating = [first, second].map(|home| scope.spawn(|| home.command(&["migrate"])));
+        migrating.map(|thread| thread.join().expect("it only runs a program"))
+    });
+    let mut ran = Vec::new();
+    for printed in printed {
+        ran.extend(printed?.lines().filter(|line| line.starts_with("ran ")).map(str::to_owned));
+    }
+    let distinct: std::collections::BTreeSet<&String> = ran.iter().collect();
+    ensure!(!ran.is_empty() && distinct.len() == ran.len(), "what the two ran: {ran:?}");
+    early.wait_until(PATIENCE, "readiness", || is_ready(&ready))?;
+    machines.apis.push(early);
+    Ok(())
+}
+
+fn tokens(machines: &mut Machines) -> Result<()> {
+    let [first, second] = machines.homes.clone();
+    first.ensure_account(ACCOUNT)?;
+    let before = first.mint_token(ACCOUNT, "before")?;
+    machines.apis.push(second.start_api()?);
+    first.command(&["key", "rotate"])?;
+    let doomed = first.json(&["token", "mint", ACCOUNT, "--name", "doomed", "--json"])?;
+    let (id, doomed) = (doomed["id"].as_str().context("no id")?, doomed["token"].as_str().context("no token")?);
+    let ask = |home: &Instance, token: &str, status| Client::new(&home.endpoint(), token).get("/pins")?.expect(status);
+    for home in [&first, &second] {
+        ask(home, &before, 200)?;
+        ask(home, doomed, 200)?;
+    }
+    first.command(&["token", "revoke", id])?;
+    for home in [&second, &first] {
+        let refused = ask(home, doomed, 401)?;
+        ensure!(refused["error"]["reason"] == "UNAUTHORIZED", "{refused}");
+        ask(home, &before, 200)?;
+    }
+    machines.clients = [&first, &second].map(|home| Client::new(&home.endpoint(), &before)).into();
+    Ok(())
+}
+
+fn node_chosen(machines: &mut Machines) -> Result<()> {
+    for place in 0..2 {
+        // One after the other: of two that have nothing to do the older one is chosen.
+        machines.workers[place] = Some(machines.homes[place].start_worker()?);
+    }
+    machines.nodes = machines.list_nodes()?.iter().map(|node| node["id"].as_str().unwrap_or_default().into()).collect();
+    ensure!(machines.nodes.len() == 2, "{:?}", machines.list_nodes()?);
+    let late = machines.folder.path().join("late");
+    fs::write(&late, "late")?;
+    sample::write(&machines.sample())?;
+    let provider = Provider::start(&machines.homes[0], &machines.sample())?;
+    let (pinned, node) = machines.add(1, &provider.cid, &provider.addresses)?;
+    ensure!(node == 0, "the first of two idle nodes is chosen");
+    machines.follow(&pinned)?;
+    provider.stop()?;
+    let (unfinished, node) = machines.add(0, &machines.cid_of(&late)?, &[])?;
+    ensure!(node == 0, "it is idle again");
+    (machines.pinned, machines.unfinished) = (pinned, unfinished);
+    Ok(())
+}
+
+/// The first node is waiting for what nobody has, so a new root goes to the second; only the first has its blocks.
+fn fellows(machines: &mut Machines) -> Result<()> {
+    let part = machines.cid_of(&machines.sample().join(sample::LARGE))?;
+    let (request, node) = machines.add(0, &part, &[])?;
+    ensure!(node == 1, "the first node has more to do");
+    machines.follow(&request).map(drop)
+}
+
+/// The first worker is gone for good, as far as anybody can tell.
+fn dead_worker(machines: &mut Machines) -> Result<()> {
+    machines.workers[0].take().context("it does not run")?.kill()?;
+    machines.sql("UPDATE nodes SET heartbeat = heartbeat - 600000 WHERE key = (SELECT MIN(key) FROM nodes)")?;
+    let states: Vec<Value> = machines.list_nodes()?.iter().map(|node| node["state"].clone()).collect();
+    ensure!(states == ["silent", "live"], "{states:?}");
+    let says_silent = |status: &Value| -> Result<bool> {
+        ensure!(status["status"] == "pinned", "{status}");
+        Ok(status["info"]["status_details"].as_str().is_some_and(|text| text.contains("not been heard of")))
+    };
+    machines.until(&machines.pinned, "said to be silent", says_silent)?;
+    machines.until(&machines.unfinished, "taken over", |status| Ok(machines.node_of(status)? == 1))?;
+    let provider = Provider::start(&machines.homes[0], &machines.folder.path().join("late"))?;
+    machines.add(1, &provider.cid, &provider.addresses)?;
+    machines.follow(&machines.unfinished)?;
+    provider.stop()?;
+    machines.workers[0] = Some(machines.homes[0].start_worker()?);
+    machines.until(&machines.pinned, "heard of again", |status| Ok(!says_silent(status)?))
+}
+
+/// Only the first worker has the sample. Its operator retires it, and stops it once the sample is elsewhere.
+fn retired_node(machines: &mut Machines) -> Result<()> {
+    machines.homes[1].command(&["node", "retire", &machines.nodes[0]])?;
+    machines.until(&machines.pinned, "fetched by the other", |status| {
+        Ok(status["status"] == "pinned" && machines.node_of(status)? == 1)
+    })?;
+    let pinned = machines.follow(&machines.pinned)?;
+    machines.workers[0].take().context("it does not run")?.stop()?;
+    let states: Vec<Value> = machines.list_nodes()?.iter().map(|node| node["state"].clone()).collect();
+    ensure!(states == ["retired", "live"], "{states:?}");
+    let fetched = machines.folder.path().join("fetched");
+    ensure_served_by(&machines.homes[1], &fetched, &pinned.cid, &pinned.delegates, &machines.sample())
+}
+
+fn clock_ahead(machines: &mut Machines) -> Result<()> {
+    let clock = Clock::start(&machines.context.environment, machines.step)?;
+    clock.advance(1)?;
+    let (home, ports) = (&machines.homes[0], Ports::free()?);
+    let mut command = home.api();
+    command.args(["serve", "--listen", &format!("127.0.0.1:{}", ports.api)]);
+    clock.show(&mut command);
+    let mut ahead = Running::start("pinrail-api", command, &home.logs().join("ahead.log"))?;
+    let endpoint = format!("http://127.0.0.1:{}", ports.api);
+    ahead.wait_until(PATIENCE, "readiness", || is_ready(&format!("{endpoint}/health/ready")))?;
+    let path = machines.folder.path().join("ahead");
+    fs::write(&path, "ahead")?;
+    let provider = Provider::start(home, &path)?;
+    let client = Client::new(&endpoint, &machines.homes[0].mint_token(ACCOUNT, "ahead")?);
+    let request = client.add_pin(&provider.cid, "ahead", &provider.addresses)?;
+    machines.follow(&request)?;
+    let (now, later) = (client.get("/pins?limit=1")?, machines.clients[0].get("/pins?limit=1")?);
+    ensure!(now.body == later.body, "another clock, another answer: {} and {}", now.body, later.body);
+    provider.stop()
+}
+
+fn schema_ahead(machines: &mut Machines) -> Result<()> {
+    machines.sql(
+        "ALTER TABLE roots ADD COLUMN later BIGINT;
+        INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')",
+    )?;
+    machines.apis.remove(0).stop()?;
+    machines.apis.insert(0, machines.homes[0].start_api()?);
+    machines.workers[1].take().context("it does not run")?.stop()?;
+    machines.workers[1] = Some(machines.homes[1].start_worker()?);
+    let path = machines.folder.path().join("newer");
+    fs::write(&path, "newer")?;
+    let provider = Provider::start(&machines.homes[0], &path)?;
+    let (request, _) = machines.add(0, &provider.cid, &provider.addresses)?;
+    machines.follow(&request)?;
+    provider.stop()
+}
