@@ -131,9 +131,9 @@ async fn the_clock_is_never_below_what_was_stored() {
     assert!(!added.root.node_silent);
     assert_eq!(scene.lease().await, [beat], "wanted when it was due by the database's clock");
     let until = beat + A_LEASE;
-    scene.worker_clock.advance(AN_HOUR - A_SECOND);
+    scene.worker_clock.advance(AN_HOUR);
     assert_eq!(scene.lease().await, [], "the lease stands until {until}");
-    scene.worker_clock.advance(A_LEASE + A_SECOND);
+    scene.worker_clock.advance(A_LEASE);
     assert_eq!(scene.lease().await, [beat], "and runs out then");
 }
 

@@ -13,7 +13,7 @@ use crate::columns::moment;
 use crate::error::Step;
 
 /// The server's time in milliseconds since the Unix epoch.
-pub(super) const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+pub(super) const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
 
 /// What the database's clock makes of the time that a caller gives.
 pub(super) struct Clock(Option<Timestamp>);

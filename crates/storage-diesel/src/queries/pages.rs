@@ -32,6 +32,8 @@ const LOOKED_UP: usize = 10;
 
 /// Blocks and bytes received of a root, if any were.
 type Received = Option<(i64, i64)>;
+/// One request with its root and node, how many are ahead of it, when its holds end, and what the clock shows.
+type Found = (RequestRow, Root, Received, NodeRow, Option<i64>, Option<i64>, i64);
 
 /// One request, its status the root's truth, with its place in the queue. One statement, and so one snapshot.
 pub(crate) async fn find_pin_request(
@@ -40,7 +42,7 @@ pub(crate) async fn find_pin_request(
     id: &RequestId,
     now: Timestamp,
 ) -> Step<Option<PinRequest>> {
-    let found: Option<(RequestRow, Root, Received, NodeRow, Option<i64>, Option<i64>, i64)> = pin_requests::table
+    let found: Option<Found> = pin_requests::table
         .inner_join(accounts::table)
         .inner_join(roots::table)
         .inner_join(nodes::table.on(nodes::key.eq(roots::node)))

@@ -52,7 +52,10 @@ async fn due_times_go_by_the_servers_clock_whatever_an_api_shows() {
         let wanted: Vec<_> = leases.iter().map(|lease| lease.wanted_since).collect();
         assert!(wanted.len() == 1 && begun <= wanted[0] && wanted[0] <= now, "{shown}: {wanted:?}");
         let pinned = Verdict::Pinned { size: DagSize { blocks: 1, bytes: 5 } };
-        worker.settle(&[Settlement { lease: leases[0].key.clone(), verdict: pinned }], now).await.expect("it is settled");
+        worker
+            .settle(&[Settlement { lease: leases[0].key.clone(), verdict: pinned }], now)
+            .await
+            .expect("it is settled");
     }
 }
 
@@ -178,7 +181,7 @@ async fn the_clock_is_the_servers() {
     let storage = database.open().await;
     let before = system_time();
     let told = storage.now().await.expect("it has a clock");
-    // The server runs on this machine, so the clocks are one; the database keeps more than milliseconds.
+    // The server runs on this machine, so the clocks are one.
     assert!(before <= told && told <= system_time(), "{told} is not between");
 }
 
