@@ -25,8 +25,10 @@ use crate::stopwatch::Stopwatch;
 use crate::testing::fixture::ACCOUNT;
 use crate::testing::part::{Context, Tally};
 
+type Check = fn(&mut Machines) -> Result<()>;
+
 /// What is checked, in this order, on the same machines.
-const CHECKS: &[(&str, fn(&mut Machines) -> Result<()>)] = &[
+const CHECKS: &[(&str, Check)] = &[
     ("an api waits for its schema, and of two that migrate at once one makes it", migrated_at_once),
     ("a token of one machine counts on all, also after `key rotate`, until it is revoked", tokens),
     ("the node is chosen at POST, and its addresses are the delegates", node_chosen),
