@@ -64,8 +64,7 @@ impl Node {
     /// what was pinned through them. One that is retired is still a fellow: what it held is wanted afresh elsewhere, and
     /// it may be the only one that has it.
     pub fn fellows(nodes: &[Self], own: NodeId, now: Timestamp) -> Vec<Multiaddr> {
-        let is_fellow =
-            |node: &&Self| node.id != own && node.backend == Backend::Embedded && node.was_heard(now);
+        let is_fellow = |node: &&Self| node.id != own && node.backend == Backend::Embedded && node.was_heard(now);
         nodes.iter().filter(is_fellow).flat_map(|node| node.addresses.iter().cloned()).collect()
     }
 

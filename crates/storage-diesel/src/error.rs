@@ -3,6 +3,15 @@
 use diesel::result::{DatabaseErrorKind, Error};
 use pinrail_storage::StorageError;
 
+/// The unique index through which two transactions find out that both have made the same root.
+const SAME_ROOT: &str = "roots_codec_multihash";
+
+/// Whether a transaction failed because another has made the same root.
+pub(crate) fn is_same_root(error: &Error) -> bool {
+    let Error::DatabaseError(DatabaseErrorKind::UniqueViolation, told) = error else { return false };
+    told.constraint_name() == Some(SAME_ROOT)
+}
+
 /// What a query function answers.
 pub(crate) type Step<T> = Result<T, Failed>;
 
@@ -42,6 +51,15 @@ impl Failed {
                 Self::Refused(StorageError::Conflict(conflict.into()))
             }
             other => Self::Database(other),
+        }
+    }
+
+    /// `conflict` when the database found the value of a unique column taken, in whatever query of a step, unless it
+    /// is another step that has made the same root.
+    pub(crate) fn or_taken(self, conflict: impl Into<String>) -> Self {
+        match self {
+            Self::Database(error) if !is_same_root(&error) => Self::or_conflict(error, conflict),
+            other => other,
         }
     }
 }

@@ -110,7 +110,7 @@ async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> St
     let outcome = requests::add_pin_request(conn, request, now).await;
     match &outcome {
         Ok(_) => conn.batch_execute("RELEASE SAVEPOINT one").await?,
-        Err(_) => conn.batch_execute("ROLLBACK TO SAVEPOINT one").await?,
+        Err(_) => conn.undo("ROLLBACK TO SAVEPOINT one").await?,
     }
     kept(outcome)
 }

@@ -16,7 +16,7 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, PartialRow, RowIndex, RowSealed};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::stream;
 use pinrail_spec::Timestamp;
 use tokio_postgres::SimpleQueryMessage;
@@ -29,11 +29,19 @@ use crate::TimeSource;
 /// Statements kept prepared on one connection at most. Ours are fewer; filters by many pairs of meta could make more.
 const STATEMENTS: usize = 1_000;
 
+/// Writes that are sent with no wait for one another's answers. More than thirty futures are not polled in their order
+/// by `join_all`.
+const SENT_AT_ONCE: usize = 30;
+
 /// A connection that is lent by the pool.
+///
+/// What is written for its effect alone can be put off: it is sent all at once, before anything else is asked, so that
+/// many writes cost one round trip to the server.
 pub(super) struct Connection {
     client: Object,
     time: TimeSource,
     begun: Option<Timestamp>,
+    put_off: Vec<Asked>,
 }
 
 /// A query as the server is told it.
@@ -45,7 +53,7 @@ struct Asked {
 
 impl Connection {
     pub(super) const fn new(client: Object, time: TimeSource) -> Self {
-        Self { client, time, begun: None }
+        Self { client, time, begun: None, put_off: Vec::new() }
     }
 
     /// Begin a transaction with this command, and look at the server's clock with the same message.
@@ -74,8 +82,35 @@ impl Connection {
         drop(Object::take(self.client));
     }
 
-    async fn rows(&self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
+    /// Write something later, at the latest before anything else is asked.
+    pub(super) fn put_off<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> QueryResult<()> {
+        self.put_off.push(Asked::of(query)?);
+        Ok(())
+    }
+
+    /// Write what was put off, in its order; the first error.
+    pub(super) async fn catch_up(&mut self) -> QueryResult<()> {
+        for some in std::mem::take(&mut self.put_off).chunks(SENT_AT_ONCE) {
+            let mut statements = Vec::with_capacity(some.len());
+            for asked in some {
+                statements.push((self.prepare(asked).await?, asked.parameters()));
+            }
+            let written = statements.iter().map(|(statement, binds)| self.client.execute(statement, binds));
+            let written = join_all(written).await;
+            written.into_iter().try_for_each(|written| written.map(drop)).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Undo with this command, and forget what was put off.
+    pub(super) async fn undo(&mut self, command: &str) -> QueryResult<()> {
+        self.put_off.clear();
+        self.batch_execute(command).await
+    }
+
+    async fn rows(&mut self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
         let asked = asked?;
+        self.catch_up().await?;
         let statement = self.prepare(&asked).await?;
         let rows = self.client.query(&statement, &asked.parameters()).await.map_err(told)?;
         let types: Arc<[NonZeroU32]> =
@@ -83,8 +118,9 @@ impl Connection {
         Ok(rows.into_iter().map(|row| Ok(Row { row, types: Arc::clone(&types) })).collect())
     }
 
-    async fn count(&self, asked: QueryResult<Asked>) -> QueryResult<usize> {
+    async fn count(&mut self, asked: QueryResult<Asked>) -> QueryResult<usize> {
         let asked = asked?;
+        self.catch_up().await?;
         let statement = self.prepare(&asked).await?;
         let changed = self.client.execute(&statement, &asked.parameters()).await.map_err(told)?;
         usize::try_from(changed).map_err(|error| Error::DeserializationError(error.into()))
@@ -228,6 +264,7 @@ impl<'a> Field<'a, Pg> for Column<'a> {
 
 impl SimpleAsyncConnection for Connection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.catch_up().await?;
         self.client.batch_execute(query).await.map_err(told)
     }
 }

@@ -1,13 +1,17 @@
 //! What PostgreSQL says differently: row locks, and functions of its own.
 
 use std::collections::BTreeSet;
+use std::future::{Ready, ready};
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::QueryFragment;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
+use super::accept::KnownRoots;
 use crate::rows::{AccountRow, Root, State};
 use crate::schema::{accounts, queue, roots};
 
@@ -45,13 +49,33 @@ pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> Qu
     rows.select(AccountRow::as_select()).for_no_key_update().load(conn).await
 }
 
-/// Lock those of the roots with these codecs and multihashes that are there, in the order of their keys, until the
+/// Those of the roots with these codecs and multihashes that are there, locked in the order of their keys until the
 /// transaction ends.
-pub(super) async fn lock_roots(conn: &mut Conn, wanted: impl Iterator<Item = (i64, Vec<u8>)>) -> QueryResult<()> {
-    let (codecs, multihashes): (Vec<i64>, Vec<Vec<u8>>) = wanted.unzip();
+pub(super) async fn lock_roots(
+    conn: &mut Conn,
+    wanted: impl Iterator<Item = (i64, Vec<u8>)>,
+) -> QueryResult<KnownRoots> {
+    let mut known: KnownRoots = wanted.map(|root| (root, None)).collect();
+    let (codecs, multihashes): (BTreeSet<i64>, Vec<Vec<u8>>) = known.keys().cloned().unzip();
     // Both lists apart may name a few roots more than the pairs do: those that differ in their codec alone.
     let rows = roots::table.filter(roots::multihash.eq_any(multihashes)).filter(roots::codec.eq_any(codecs));
-    rows.order(roots::key).select(roots::key).for_no_key_update().load::<i64>(conn).await.map(|_| ())
+    let rows: Vec<Root> = rows.order(roots::key).select(Root::as_select()).for_no_key_update().load(conn).await?;
+    for root in rows {
+        if let Some(place) = known.get_mut(&(root.codec, root.multihash.clone())) {
+            *place = Some(root);
+        }
+    }
+    Ok(known)
+}
+
+/// Run a query for its effect, later and with others: at the latest before anything else is asked.
+pub(super) fn write_later<Q: QueryFragment<Pg>>(conn: &mut Conn, query: Q) -> Ready<QueryResult<()>> {
+    ready(conn.put_off(&query))
+}
+
+/// Run what was left for later.
+pub(super) async fn catch_up(conn: &mut Conn) -> QueryResult<()> {
+    conn.catch_up().await
 }
 
 /// A root's row, locked until the transaction ends.

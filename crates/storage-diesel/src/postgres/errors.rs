@@ -3,8 +3,7 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use tokio_postgres::error::{DbError, SqlState};
 
-/// The unique index through which two transactions find out that both have made the same root.
-const SAME_ROOT: &str = "roots_codec_multihash";
+use crate::error::is_same_root;
 
 /// An error of the driver as Diesel's. Deadlocks count as serialization failures: both are tried again.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
@@ -87,12 +86,7 @@ impl DatabaseErrorInformation for Told {
 
 /// Whether a transaction failed because of others at the same time, so that another try may do.
 pub(super) fn is_collision(error: &Error) -> bool {
-    let Error::DatabaseError(kind, information) = error else { return false };
-    match kind {
-        DatabaseErrorKind::SerializationFailure => true,
-        DatabaseErrorKind::UniqueViolation => information.constraint_name() == Some(SAME_ROOT),
-        _ => false,
-    }
+    matches!(error, Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) || is_same_root(error)
 }
 
 /// Whether the connection is gone, so that a transaction which was not to be committed yet may be tried on another.

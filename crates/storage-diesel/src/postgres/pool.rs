@@ -113,7 +113,7 @@ impl Pool {
                 Ok(outcome)
             }
             Err(failed) => {
-                lent.is_clean = conn.batch_execute("ROLLBACK").await.is_ok();
+                lent.is_clean = conn.undo("ROLLBACK").await.is_ok();
                 Err(Outcome::Undone(failed))
             }
         }

@@ -1,5 +1,7 @@
 //! Accepting a pin request: judged against the account's limits, its root wanted, its rows written.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
@@ -22,6 +24,34 @@ pub(super) struct Replaced {
     pub(super) is_unfinished: bool,
 }
 
+/// Roots by codec and multihash as they were found and locked, `None` those that are not there. Each is taken out
+/// when it is used, since it changes then.
+pub(super) type KnownRoots = BTreeMap<(i64, Vec<u8>), Option<Root>>;
+
+/// What there is before a request is accepted.
+pub(super) struct Before<'a> {
+    /// Its root, locked.
+    pub(super) root: Option<Root>,
+    /// What it replaces.
+    pub(super) replaced: Option<&'a Replaced>,
+}
+
+impl Before<'_> {
+    /// Find and lock the root of a request that replaces none.
+    pub(super) async fn find(conn: &mut Conn, request: &NewPinRequest, known: &mut KnownRoots) -> Step<Self> {
+        let key = request.pin.cid.root();
+        let root = match known.remove(&(to_column(key.codec), key.multihash.clone())) {
+            Some(root) => root,
+            None => dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?,
+        };
+        if request.pin.cid.is_whole() {
+            // Whatever is held until it is there changes now.
+            known.clear();
+        }
+        Ok(Self { root, replaced: None })
+    }
+}
+
 /// What of an account stands on one root.
 #[derive(Default, Clone, Copy)]
 struct Stake {
@@ -41,12 +71,12 @@ pub(super) async fn accept(
     account: &AccountRow,
     fleet: &Fleet,
     request: &NewPinRequest,
-    replaced: Option<&Replaced>,
+    before: Before<'_>,
     now: Timestamp,
     tally: &mut Tally,
 ) -> Step<Result<Accepted, StorageError>> {
     let key = request.pin.cid.root();
-    let found = dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?;
+    let Before { root: found, replaced } = before;
     let stake = stake(conn, account, found.as_ref()).await?;
     let preferred = replaced.map(|replaced| replaced.node).filter(|node| fleet.is_live(*node, now));
     let node = preferred.or_else(|| fleet.choose(now));
@@ -237,7 +267,7 @@ async fn add_stake(
             queue::rank.eq(rank),
             queue::due.eq(due),
         ));
-    fixed::<Queue, _>(upsert).execute(conn).await?;
+    dialect::write_later(conn, fixed::<Queue, _>(upsert)).await?;
     Ok(())
 }
 
@@ -265,22 +295,16 @@ async fn write(
         token: id_bytes(request.token.as_uuid()),
         status: root.work.state,
     };
-    diesel::insert_into(pin_requests::table)
-        .values(row)
-        .execute(conn)
-        .await
-        .map_err(|error| Failed::or_conflict(error, format!("the pin request {}", request.id)))?;
+    dialect::write_later(conn, diesel::insert_into(pin_requests::table).values(row)).await?;
     for (key, value) in &request.pin.meta {
         let account = pin_meta::account.eq(account.key);
-        diesel::insert_into(pin_meta::table)
-            .values((
-                account,
-                pin_meta::key.eq(look_up_text(key)),
-                pin_meta::value.eq(look_up_text(value)),
-                pin_meta::created.eq(created),
-            ))
-            .execute(conn)
-            .await?;
+        let row = diesel::insert_into(pin_meta::table).values((
+            account,
+            pin_meta::key.eq(look_up_text(key)),
+            pin_meta::value.eq(look_up_text(value)),
+            pin_meta::created.eq(created),
+        ));
+        dialect::write_later(conn, row).await?;
     }
     tally.requests(account.key, 1);
     tally.count(account.key, ordinal, created, root.work.state.0, 1);

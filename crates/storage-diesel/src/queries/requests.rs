@@ -7,7 +7,7 @@ use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState}
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
-use super::accept::{Replaced, accept, delete_request};
+use super::accept::{Before, KnownRoots, Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
 use super::clock::Clock;
@@ -34,7 +34,19 @@ pub(crate) async fn add_pin_requests(
     conn: &mut Conn,
     requests: &[(&NewPinRequest, Timestamp)],
 ) -> Step<Vec<Result<PinRequest, StorageError>>> {
-    let accounts = lock(conn, requests).await?;
+    let added = accept_each(conn, requests).await;
+    added.map_err(|failed| match requests {
+        [(request, _)] => failed.or_taken(taken(request)),
+        // Which of them it is shows when they are added one by one.
+        _ => failed.or_taken("one of several pin requests"),
+    })
+}
+
+async fn accept_each(
+    conn: &mut Conn,
+    requests: &[(&NewPinRequest, Timestamp)],
+) -> Step<Vec<Result<PinRequest, StorageError>>> {
+    let Locked { accounts, mut roots } = lock(conn, requests).await?;
     let clock = Clock::read(conn).await?;
     let mut fleet = Fleet::load(conn).await?;
     let mut tally = Tally::default();
@@ -44,7 +56,8 @@ pub(crate) async fn add_pin_requests(
             answers.push(Err(StorageError::Missing(format!("the account {}", request.account))));
             continue;
         };
-        let accepted = accept(conn, account, &fleet, request, None, clock.moment(*now), &mut tally).await?;
+        let before = Before::find(conn, request, &mut roots).await?;
+        let accepted = accept(conn, account, &fleet, request, before, clock.moment(*now), &mut tally).await?;
         fleet.follow(&tally);
         answers.push(accepted.map(|(shown, _)| shown));
     }
@@ -52,23 +65,41 @@ pub(crate) async fn add_pin_requests(
     Ok(answers)
 }
 
+/// What was locked for requests.
+pub(crate) struct Locked {
+    /// The accounts' rows, by id.
+    accounts: BTreeMap<Vec<u8>, AccountRow>,
+    /// Their roots, where finding them one by one would take longer.
+    roots: KnownRoots,
+}
+
 /// Lock what adding these requests locks, accounts before roots and each in the order of their keys: steps of other
-/// processes that lock the same ones do not wait for one another in a circle. The accounts' rows, by id.
-pub(crate) async fn lock(
-    conn: &mut Conn,
-    requests: &[(&NewPinRequest, Timestamp)],
-) -> Step<BTreeMap<Vec<u8>, AccountRow>> {
+/// processes that lock the same ones do not wait for one another in a circle.
+pub(crate) async fn lock(conn: &mut Conn, requests: &[(&NewPinRequest, Timestamp)]) -> Step<Locked> {
     let ids: BTreeSet<_> = requests.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect();
     let accounts = dialect::lock_accounts(conn, ids).await?;
-    if requests.len() > 1 {
-        let roots = requests.iter().map(|(request, _)| request.pin.cid.root());
-        dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash))).await?;
-    }
-    Ok(accounts.into_iter().map(|account| (account.id.clone(), account)).collect())
+    let accounts = accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
+    let roots = requests.iter().map(|(request, _)| request.pin.cid.root());
+    let roots = dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash))).await?;
+    Ok(Locked { accounts, roots })
+}
+
+/// How the client is told that a request's id is taken.
+fn taken(request: &NewPinRequest) -> String {
+    format!("the pin request {}", request.id)
 }
 
 /// Replace `old` by `request`.
 pub(crate) async fn replace_pin_request(
+    conn: &mut Conn,
+    old: &RequestId,
+    request: &NewPinRequest,
+    now: Timestamp,
+) -> Step<Option<PinRequest>> {
+    replace(conn, old, request, now).await.map_err(|failed| failed.or_taken(taken(request)))
+}
+
+async fn replace(
     conn: &mut Conn,
     old: &RequestId,
     request: &NewPinRequest,
@@ -83,7 +114,9 @@ pub(crate) async fn replace_pin_request(
     let replaced =
         Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
     let fleet = Fleet::load(conn).await?;
-    let (shown, new_root) = accept(conn, &account, &fleet, request, Some(&replaced), now, &mut tally).await??;
+    let before = Before::find(conn, request, &mut KnownRoots::new()).await?;
+    let before = Before { replaced: Some(&replaced), ..before };
+    let (shown, new_root) = accept(conn, &account, &fleet, request, before, now, &mut tally).await??;
     delete_request(conn, &old, &mut tally).await?;
     if shown.root.state == RootState::Pinned {
         let old_root = dialect::lock_root(conn, old.root).await?;

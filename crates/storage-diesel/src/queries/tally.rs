@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use pinrail_domain::{RootState, Usage};
 
-use super::{Conn, RunQueryDsl};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;
@@ -118,13 +118,14 @@ impl Tally {
             enum AddLoad {}
             let row = nodes::table.find(node);
             let update = diesel::update(row).set(nodes::load.eq(nodes::load + change));
-            fixed::<AddLoad, _>(update).execute(conn).await?;
+            dialect::write_later(conn, fixed::<AddLoad, _>(update)).await?;
         }
         if let Some(epoch) = self.released {
             let row = service::table.filter(service::released_epoch.lt(epoch));
-            diesel::update(row).set(service::released_epoch.eq(epoch)).execute(conn).await?;
+            let update = diesel::update(row).set(service::released_epoch.eq(epoch));
+            dialect::write_later(conn, update).await?;
         }
-        Ok(())
+        Ok(dialect::catch_up(conn).await?)
     }
 }
 
@@ -138,10 +139,10 @@ async fn flush_usage(conn: &mut Conn, account: i64, change: UsageChange) -> Step
     if let Some((created, ordinal)) = change.issued {
         enum Issue {}
         let issued = (accounts::last_created.eq(created), accounts::next_ordinal.eq(ordinal + 1));
-        fixed::<Issue, _>(row.set((used, issued))).execute(conn).await?;
+        dialect::write_later(conn, fixed::<Issue, _>(row.set((used, issued)))).await?;
     } else if change.requests != 0 || change.queued_roots != 0 || change.bytes != 0 {
         enum Use {}
-        fixed::<Use, _>(row.set(used)).execute(conn).await?;
+        dialect::write_later(conn, fixed::<Use, _>(row.set(used))).await?;
     }
     Ok(())
 }
@@ -167,7 +168,7 @@ async fn flush_count(
             .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
             .do_update()
             .set((pin_counts::n.eq(pin_counts::n + change.n), pin_counts::since.eq(earlier)));
-        fixed::<CountMore, _>(upsert).execute(conn).await?;
+        dialect::write_later(conn, fixed::<CountMore, _>(upsert)).await?;
         return Ok(());
     }
     let row = pin_counts::table.find((account, level, bucket, status));

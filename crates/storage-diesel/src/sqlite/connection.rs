@@ -88,7 +88,7 @@ impl Connection {
     }
 
     /// Run a query for its effect; how many rows it changed.
-    fn run<Q: QueryFragment<Sqlite> + QueryId>(&mut self, query: &Q) -> QueryResult<usize> {
+    pub(super) fn run<Q: QueryFragment<Sqlite> + QueryId>(&mut self, query: &Q) -> QueryResult<usize> {
         // Diesel is handed a reference, which never passes on what the query itself says of being kept prepared.
         if is_known(&query)? {
             diesel::Connection::execute_returning_count(&mut self.inner, query)
@@ -277,7 +277,7 @@ mod tests {
                 seen.lock().expect("nobody panics").push(sql.to_owned());
             }
         });
-        let mut conn = wrap(inner);
+        let mut conn = wrap(inner, TimeSource::Database);
         assert_eq!((count_one_more(&mut conn), count_one_more(&mut conn)), (1, 1));
         let kept = kept.lock().expect("nobody panics");
         assert!(matches!(kept.as_slice(), [text] if text.contains("ON CONFLICT")), "{kept:?}");

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::future::{Ready, ready};
 
 use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sqlite::Sqlite;
 use pinrail_domain::{NodeId, RootState};
 
+use super::accept::KnownRoots;
 use super::{Conn, RunQueryDsl};
 use crate::rows::{AccountRow, Root, State};
 use crate::schema::{accounts, roots};
@@ -37,8 +40,21 @@ pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> Qu
     Ok(rows)
 }
 
-/// Nothing: the writer holds the lock of the whole database.
-pub(super) fn lock_roots(_conn: &mut Conn, _wanted: impl Iterator<Item = (i64, Vec<u8>)>) -> Ready<QueryResult<()>> {
+/// None of them: the writer holds the lock of the whole database, and each is found when its turn comes.
+pub(super) fn lock_roots(
+    _conn: &mut Conn,
+    _wanted: impl Iterator<Item = (i64, Vec<u8>)>,
+) -> Ready<QueryResult<KnownRoots>> {
+    ready(Ok(KnownRoots::new()))
+}
+
+/// Run a query for its effect: there is no way to the database that could be saved.
+pub(super) fn write_later<Q: QueryFragment<Sqlite> + QueryId>(conn: &mut Conn, query: Q) -> Ready<QueryResult<()>> {
+    ready(conn.run(&query).map(|_| ()))
+}
+
+/// Nothing: nothing was left for later.
+pub(super) fn catch_up(_conn: &mut Conn) -> Ready<QueryResult<()>> {
     ready(Ok(()))
 }
 
