@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
-use crate::postgres::without_password;
+use crate::postgres::{is_same_place, without_password};
 use crate::{
     Difference, OpenError, PostgresError, PostgresOptions, PostgresStorage, SchemaStatus, SqliteOptions, SqliteStorage,
     postgres_schema, sqlite,
@@ -102,6 +102,18 @@ impl Database {
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Postgres(text.to_owned())),
             // It may be a URL whose scheme is misspelt, with a password.
             _ => Err(DatabaseError::Unknown(without_password(text))),
+        }
+    }
+
+    /// Whether both name the same database, as far as their names tell.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(other)) => {
+                let place = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+                place(one) == place(other)
+            }
+            (Self::Postgres(one), Self::Postgres(other)) => is_same_place(one, other),
+            (Self::Sqlite(_), Self::Postgres(_)) | (Self::Postgres(_), Self::Sqlite(_)) => false,
         }
     }
 

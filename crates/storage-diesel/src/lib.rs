@@ -16,6 +16,7 @@ mod schema;
 mod schema_status;
 mod sqlite;
 mod time_source;
+pub mod transfer;
 
 pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
 pub use difference::Difference;

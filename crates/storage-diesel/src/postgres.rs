@@ -11,6 +11,7 @@ mod listener;
 mod migrations;
 mod open;
 mod pool;
+mod session;
 mod storage;
 mod tls;
 
@@ -22,6 +23,8 @@ mod queue_steps;
 mod request_steps;
 #[path = "steps/tokens.rs"]
 mod token_steps;
+#[path = "steps/transfer.rs"]
+mod transfer_steps;
 
 #[path = "queries/accept.rs"]
 mod accept;
@@ -57,20 +60,23 @@ mod settle;
 mod tally;
 #[path = "queries/tokens.rs"]
 mod tokens;
+#[path = "queries/transfer.rs"]
+mod transfer;
 #[path = "queries/turns.rs"]
 mod turns;
 #[path = "queries/upkeep.rs"]
 mod upkeep;
 
-pub(crate) use address::without_password;
+pub(crate) use address::{is_same_place, without_password};
 pub use migrations::{migrate, revert, schema_status};
 pub use open::{PostgresError, PostgresOptions, Problem};
 pub use storage::PostgresStorage;
+pub(crate) use transfer_steps::Session;
 
 /// The database that the queries are written for.
 type Db = diesel::pg::Pg;
 /// The connection that they run on.
-type Conn = connection::Connection;
+pub(crate) type Conn = connection::Connection;
 /// How they run on it.
 use diesel_async::RunQueryDsl;
 /// The storage that does the steps.

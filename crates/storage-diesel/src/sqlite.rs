@@ -8,6 +8,7 @@ mod gathering;
 mod open;
 mod reader;
 mod revision;
+mod session;
 mod storage;
 mod writer;
 
@@ -19,6 +20,8 @@ mod queue_steps;
 mod request_steps;
 #[path = "steps/tokens.rs"]
 mod token_steps;
+#[path = "steps/transfer.rs"]
+mod transfer_steps;
 
 #[path = "queries/accept.rs"]
 mod accept;
@@ -54,6 +57,8 @@ mod settle;
 mod tally;
 #[path = "queries/tokens.rs"]
 mod tokens;
+#[path = "queries/transfer.rs"]
+mod transfer;
 #[path = "queries/turns.rs"]
 mod turns;
 #[path = "queries/upkeep.rs"]
@@ -61,13 +66,14 @@ mod upkeep;
 
 pub use open::{OpenError, SqliteOptions, migrate, revert, schema_status};
 pub use storage::SqliteStorage;
+pub(crate) use transfer_steps::Session;
 
 use diesel::sqlite::Sqlite;
 
 /// The database that the queries are written for.
 type Db = Sqlite;
 /// The connection that they run on.
-type Conn = connection::Connection;
+pub(crate) type Conn = connection::Connection;
 /// How they run on it.
 use connection::RunQueryDsl;
 /// The storage that does the steps.

@@ -75,6 +75,17 @@ pub(crate) fn without_password(url: &str) -> String {
     }
 }
 
+/// Whether two URLs name one database of one server, whoever the user is.
+pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+    let place = |url: &str| {
+        let config = Address::parse(url).ok()?.config;
+        let ports = config.get_ports().iter().map(|port| Some(*port)).collect::<Vec<_>>();
+        let ports = if ports.is_empty() { vec![Some(5432)] } else { ports };
+        Some((config.get_hosts().to_vec(), ports, config.get_dbname()?.to_owned()))
+    };
+    place(one).is_some_and(|one| Some(one) == place(other))
+}
+
 fn wants_tls(mode: Option<&str>, is_near: bool) -> Result<bool, String> {
     match mode {
         None => Ok(!is_near),

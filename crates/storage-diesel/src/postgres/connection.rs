@@ -37,7 +37,7 @@ const SENT_AT_ONCE: usize = 30;
 ///
 /// What is written for its effect alone can be put off: it is sent all at once, before anything else is asked, so that
 /// many writes cost one round trip to the server.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     client: Object,
     time: TimeSource,
     begun: Option<Timestamp>,
@@ -201,13 +201,13 @@ impl<'a> FromSql<'a> for Raw<'a> {
 }
 
 /// A row as the server sent it, with the types of its columns.
-pub(super) struct Row {
+pub(crate) struct Row {
     row: tokio_postgres::Row,
     types: Arc<[NonZeroU32]>,
 }
 
 /// A column of a row.
-pub(super) struct Column<'a> {
+pub(crate) struct Column<'a> {
     row: &'a Row,
     index: usize,
 }

@@ -63,6 +63,11 @@ impl Pool {
         Ok(Self { connections: pool.build().map_err(|error| error.to_string())?, time })
     }
 
+    /// Lend a connection for as long as whoever asks for it likes.
+    pub(super) async fn lend(&self) -> Result<Conn, String> {
+        Ok(Conn::new(self.connections.get().await.map_err(|error| no_connection(&error))?, self.time))
+    }
+
     /// Do a step in one transaction. It is done again, from the beginning, when it collided with another or when its
     /// connection turned out to be gone before anything was to be committed.
     pub(super) async fn run<T>(

@@ -26,7 +26,7 @@ use crate::TimeSource;
 /// Unlike diesel-async's own wrapper it reads each value where SQLite has it, with no copy of the row, and it keeps
 /// every statement prepared, also those that Diesel takes for too various to keep (each UPDATE, each upsert): ours are
 /// a fixed set, and preparing them anew took most of a step's time.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     inner: SqliteConnection,
     /// The texts of queries that Diesel does not keep prepared by their type, where the type says the text all the
     /// same.
@@ -218,6 +218,16 @@ pub(super) fn open_writer(path: &Path) -> ConnectionResult<SqliteConnection> {
 /// Open a connection that only reads.
 pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
     establish(path, &format!("{SETTINGS} PRAGMA query_only = ON;"))
+}
+
+/// Open a connection that may write while nobody else has the database open, and that keeps others from opening it.
+pub(super) fn open_alone(path: &Path) -> ConnectionResult<SqliteConnection> {
+    establish(
+        path,
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 2000; PRAGMA foreign_keys = ON;
+        PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+        PRAGMA journal_mode = WAL;",
+    )
 }
 
 /// Open a connection that only watches, and does not wait for who holds the database.

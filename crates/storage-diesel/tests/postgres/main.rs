@@ -8,3 +8,4 @@ mod running;
 #[path = "../scene/mod.rs"]
 mod scene;
 mod server;
+mod transfer;

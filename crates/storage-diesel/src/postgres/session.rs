@@ -1,0 +1,121 @@
+//! Whole tables of a PostgreSQL database: the snapshot that is read, and the transaction that fills an empty one.
+
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use pinrail_spec::Timestamp;
+
+use super::Conn;
+use super::clock::CLOCK;
+use super::open::{Place, Problem};
+use super::pool::Pool;
+use super::transfer_steps::Session;
+use crate::columns::moment;
+use crate::error::Step;
+use crate::transfer::{Others, TransferError};
+use crate::{DatabaseError, TimeSource};
+
+/// One transaction over everything takes as long as it takes.
+const UNHURRIED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+
+/// Connections of other programs of Pinrail to this database: they name themselves as this one does.
+const OTHERS: &str = "(SELECT string_agg(DISTINCT coalesce(host(client_addr), 'this machine'), ', ')
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend' AND application_name = current_setting('application_name'))";
+
+/// How often others are looked for: the server takes a moment to notice that a connection is closed.
+const LOOKS: u32 = 25;
+/// How long to wait in between.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where the next key of each table comes from.
+const SEQUENCES: &str = "DO $$ DECLARE next record; BEGIN
+    FOR next IN SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND is_identity = 'YES'
+    LOOP
+        EXECUTE format('SELECT setval(pg_get_serial_sequence(%L, %L), coalesce(max(%I), 0) + 1, false) FROM %I',
+            next.table_name, next.column_name, next.column_name, next.table_name);
+    END LOOP;
+END $$; ANALYZE";
+
+/// Add rows in one statement: each would wait for the server.
+macro_rules! insert_all {
+    ($table:expr, $rows:expr, $conn:expr) => {
+        diesel::insert_into($table).values($rows).execute($conn).await?;
+    };
+}
+pub(super) use insert_all;
+
+impl Session {
+    /// Begin to read one snapshot.
+    pub(crate) async fn snapshot(url: &str, others: Others) -> Result<Self, TransferError> {
+        let mut session = Self::connect(url).await?;
+        if others == Others::Refused {
+            session.refuse_others().await?;
+        }
+        session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok(session)
+    }
+
+    /// Begin to fill a migrated database in one transaction, if it is empty.
+    pub(crate) async fn load(url: &str) -> Result<Self, TransferError> {
+        let mut session = Self::connect(url).await?;
+        session.refuse_others().await?;
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+        // Every program reads this row first, so whoever comes now waits for the end.
+        session.run("LOCK TABLE service IN ACCESS EXCLUSIVE MODE").await?;
+        session.make_room().await?;
+        Ok(session)
+    }
+
+    /// Keep what was loaded.
+    pub(crate) async fn commit(mut self) -> Result<(), TransferError> {
+        self.run("COMMIT").await
+    }
+
+    async fn connect(url: &str) -> Result<Self, TransferError> {
+        let place = Place::read(url).map_err(DatabaseError::from)?;
+        let failed = |why: String| DatabaseError::from(place.error(Problem::Failed(why)));
+        let conn = Pool::new(&place, 1, TimeSource::Database).map_err(failed)?.lend().await.map_err(failed)?;
+        Ok(Self { conn, database: place.address.shown.clone() })
+    }
+
+    async fn begin(&mut self, command: &str) -> Result<(), TransferError> {
+        let begun = self.conn.begin(command).await;
+        begun.map_err(|error| self.failed(error))?;
+        self.run(UNHURRIED).await
+    }
+
+    async fn run(&mut self, statements: &str) -> Result<(), TransferError> {
+        let run = self.conn.batch_execute(statements).await;
+        run.map_err(|error| self.failed(error))
+    }
+
+    /// Check that no other program of Pinrail is connected.
+    async fn refuse_others(&mut self) -> Result<(), TransferError> {
+        for look in 1.. {
+            let others = diesel::select(sql::<Nullable<Text>>(OTHERS)).get_result(&mut self.conn).await;
+            let others: Option<String> = others.map_err(|error| self.failed(error))?;
+            match others {
+                None => break,
+                Some(who) if look == LOOKS => {
+                    return Err(TransferError::InUse { database: self.database.clone(), who });
+                }
+                Some(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The database's time.
+pub(super) async fn now(conn: &mut Conn, _system_time: Timestamp) -> Step<Timestamp> {
+    Ok(moment(diesel::select(sql::<BigInt>(CLOCK)).get_result(conn).await?))
+}
+
+/// Let the next keys follow the greatest there are, and let the planner know what came.
+pub(super) async fn loaded(conn: &mut Conn) -> Step<()> {
+    Ok(conn.batch_execute(SEQUENCES).await?)
+}

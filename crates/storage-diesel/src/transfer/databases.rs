@@ -1,0 +1,149 @@
+//! Databases of either kind as what is moved from and to.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use pinrail_domain::ServiceId;
+use pinrail_spec::Timestamp;
+
+use super::moving::{Sink, Source};
+use super::rows::Row;
+use super::{Arrival, Arrived, Others, TransferError};
+use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaStatus, postgres, sqlite};
+
+/// A transaction on a database.
+pub(super) enum Session {
+    Sqlite(sqlite::Session),
+    Postgres(postgres::Session),
+}
+
+impl Session {
+    /// Begin to read a database whose schema is this version's.
+    pub(super) async fn snapshot(database: &Database, others: Others) -> Result<Self, TransferError> {
+        if let Database::Sqlite(path) = database
+            && !path.exists()
+        {
+            return Err(TransferError::NoDatabase(path.clone()));
+        }
+        check_schema(database, database.schema_status().await?)?;
+        Ok(match database {
+            Database::Sqlite(path) => Self::Sqlite(sqlite::Session::snapshot(path, others)?),
+            Database::Postgres(url) => Self::Postgres(postgres::Session::snapshot(url, others).await?),
+        })
+    }
+
+    /// Migrate a database and begin to fill it, if it is empty.
+    pub(super) async fn load(database: &Database) -> Result<Self, TransferError> {
+        if let Database::Sqlite(path) = database {
+            make_private(path);
+        }
+        database.migrate().await?;
+        Ok(match database {
+            Database::Sqlite(path) => Self::Sqlite(sqlite::Session::load(path).await?),
+            Database::Postgres(url) => Self::Postgres(postgres::Session::load(url).await?),
+        })
+    }
+
+    /// The service's id, and the database's time; `system_time` is the machine's.
+    pub(super) async fn describe(&mut self, system_time: Timestamp) -> Result<(ServiceId, Timestamp), TransferError> {
+        match self {
+            Self::Sqlite(session) => session.describe(system_time).await,
+            Self::Postgres(session) => session.describe(system_time).await,
+        }
+    }
+
+    /// Make true of what was loaded what it has to be here, and hold its counters against what they count. The time
+    /// is never before `reached`, that of where it came from.
+    pub(super) async fn arrive(
+        &mut self,
+        arrival: Arrival,
+        reached: Timestamp,
+        system_time: Timestamp,
+    ) -> Result<Arrived, TransferError> {
+        match self {
+            Self::Sqlite(session) => session.arrive(arrival, reached, system_time).await,
+            Self::Postgres(session) => session.arrive(arrival, reached, system_time).await,
+        }
+    }
+
+    /// Keep what was loaded.
+    pub(super) async fn commit(self) -> Result<(), TransferError> {
+        match self {
+            Self::Sqlite(session) => session.commit().await,
+            Self::Postgres(session) => session.commit().await,
+        }
+    }
+
+    fn name_of(&self) -> String {
+        match self {
+            Self::Sqlite(session) => session.name().to_owned(),
+            Self::Postgres(session) => session.name().to_owned(),
+        }
+    }
+
+    async fn count_of<R: Row>(&mut self) -> Result<u64, TransferError> {
+        match self {
+            Self::Sqlite(session) => session.count::<R>().await,
+            Self::Postgres(session) => session.count::<R>().await,
+        }
+    }
+}
+
+impl Source for Session {
+    fn name(&self) -> String {
+        self.name_of()
+    }
+
+    async fn count<R: Row>(&mut self) -> Result<u64, TransferError> {
+        self.count_of::<R>().await
+    }
+
+    async fn page<R: Row>(&mut self, last: Option<&R>) -> Result<Vec<R>, TransferError> {
+        match self {
+            Self::Sqlite(session) => session.page(last).await,
+            Self::Postgres(session) => session.page(last).await,
+        }
+    }
+}
+
+impl Sink for Session {
+    fn name(&self) -> String {
+        self.name_of()
+    }
+
+    async fn put<R: Row>(&mut self, rows: &[R]) -> Result<(), TransferError> {
+        match self {
+            Self::Sqlite(session) => session.put(rows).await,
+            Self::Postgres(session) => session.put(rows).await,
+        }
+    }
+
+    async fn count<R: Row>(&mut self) -> Result<u64, TransferError> {
+        self.count_of::<R>().await
+    }
+}
+
+/// Make an empty file that its owner alone can read, unless something is there. What is wrong with its folder, the
+/// migration says.
+fn make_private(path: &Path) {
+    drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+}
+
+/// Rows are read with every column, so the schema has to be this very version's.
+fn check_schema(database: &Database, status: SchemaStatus) -> Result<(), DatabaseError> {
+    let SchemaStatus { pending, newer, .. } = status;
+    if pending.is_empty() && newer.is_empty() {
+        return Ok(());
+    }
+    Err(match database {
+        Database::Sqlite(path) if newer.is_empty() => {
+            OpenError::Pending { path: path.clone(), migrations: pending }.into()
+        }
+        Database::Sqlite(path) => OpenError::Newer { path: path.clone(), migrations: newer }.into(),
+        Database::Postgres(_) => {
+            let problem = if newer.is_empty() { Problem::Pending(pending) } else { Problem::Newer(newer) };
+            PostgresError { database: database.to_string(), problem }.into()
+        }
+    })
+}
