@@ -18,6 +18,14 @@ pub fn named(common: &Common) -> Result<Database> {
     Ok(Database::parse(&common.database())?)
 }
 
+/// The database that a command names: as the settings do, or by the path of a SQLite file.
+pub fn parse(text: &str) -> Result<Database> {
+    if text.is_empty() || text.contains(':') {
+        return Ok(Database::parse(text)?);
+    }
+    Ok(Database::Sqlite(text.into()))
+}
+
 /// Open the database, whose schema has to be there, or to come within `wait`.
 pub async fn open(common: &Common, wait: Duration) -> Result<Arc<dyn Storage>> {
     Ok(open_to_recount(common, wait).await?)

@@ -1,5 +1,6 @@
 //! The private signing keys: files in the data folder that only their owner can read. Their public halves are rows.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pinrail_domain::{KeyState, PublicKeyRecord, SigningKey};
 use pinrail_storage::Storage;
+use pinrail_storage_diesel::transfer::KeyFile;
 
 use crate::database::make_folder;
 use crate::system::{now, random};
@@ -59,15 +61,53 @@ impl KeyFolder {
 
     /// Write a private key, durably, before anything is signed with it.
     fn save(&self, key: &SigningKey) -> Result<()> {
+        self.write(key.id(), format!("{}\n", key.to_text()).as_bytes())
+    }
+
+    fn write(&self, id: u32, bytes: &[u8]) -> Result<()> {
         make_folder(&self.0)?;
-        let path = self.path(key.id());
+        let path = self.path(id);
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            writeln!(file, "{}", key.to_text())?;
+            file.write_all(bytes)?;
             file.sync_all()?;
             sync_folder(&self.0)
         };
         write().with_context(|| format!("the signing key {} cannot be written", path.display()))
+    }
+
+    /// The private keys that are here, in the order of their ids.
+    pub fn read_all(&self) -> Result<Vec<KeyFile>> {
+        let cannot = || format!("the folder of signing keys {} cannot be read", self.0.display());
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries.collect::<Result<Vec<_>, _>>().with_context(cannot)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(cannot),
+        };
+        let id = |name: &OsStr| name.to_str()?.strip_suffix(".key")?.parse::<u32>().ok();
+        let mut ids = entries.iter().filter_map(|entry| id(&entry.file_name())).collect::<Vec<_>>();
+        ids.sort_unstable();
+        let read = |id| {
+            let path = self.path(id);
+            let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            Ok(KeyFile { id, bytes })
+        };
+        ids.into_iter().map(read).collect()
+    }
+
+    /// Check that there is no other private key here than these.
+    pub fn check_only(&self, keys: &[KeyFile]) -> Result<()> {
+        for here in self.read_all()? {
+            if !keys.contains(&here) {
+                bail!("{} is another key than those in the backup, move it away first", self.path(here.id).display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Write those of the private keys that are not here yet.
+    pub fn save_all(&self, keys: &[KeyFile]) -> Result<()> {
+        keys.iter().filter(|key| !self.has(key.id)).try_for_each(|key| self.write(key.id, &key.bytes))
     }
 
     /// Make a new key and let it sign from now on; the one before goes on verifying what it signed.
@@ -95,6 +135,7 @@ impl KeyFolder {
     }
 }
 
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+/// Make what was renamed or made in a folder durable.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use commands::{access, account, check, key, migrate, node, token};
+use commands::{access, account, backup, check, key, migrate, node, restore, token};
 use keys::KeyFolder;
 use settings::{Cli, Command, Common, TokenCommand};
 
@@ -53,6 +53,9 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Serve(settings) => serve::serve(common, &settings).await,
         Command::Migrate { step } => migrate::run(step, common).await,
         Command::Check { json } => check::run(common, json).await,
+        Command::Database(command) => commands::database::run(command, common).await,
+        Command::Backup { to } => backup::run(&to, common, &keys).await,
+        Command::Restore { from } => restore::run(&from, common, &keys).await,
         Command::Account(command) => account::run(command, open().await?.as_ref()).await,
         Command::Access(command) => access::run(command, open().await?.as_ref()).await,
         Command::Key(command) => key::run(command, open().await?.as_ref(), &keys).await,

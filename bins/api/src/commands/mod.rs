@@ -2,10 +2,14 @@
 
 pub mod access;
 pub mod account;
+pub mod backup;
 pub mod check;
+pub mod database;
 pub mod key;
 pub mod migrate;
 pub mod node;
+mod progress;
+pub mod restore;
 pub mod token;
 
 use anyhow::{Context, Result};

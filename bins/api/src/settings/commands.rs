@@ -1,5 +1,6 @@
 //! The commands as they are typed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -45,6 +46,33 @@ pub enum Command {
     /// List and retire the IPFS nodes that hold roots
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Copy the database to another one
+    #[command(subcommand)]
+    Database(DatabaseCommand),
+    /// Write all that the database holds, and the private signing keys, to one file while everything runs
+    ///
+    /// The file is written beside its place and moved there when it is whole; a backup that is there is replaced. It
+    /// holds neither the blocks nor the settings. Whoever reads it can mint tokens: it is readable by its owner alone.
+    #[command(after_help = "Examples:
+  pinrail-api backup --to /backup/pinrail.tar
+  tar --to-stdout -xf /backup/pinrail.tar manifest.json")]
+    Backup {
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Fill an empty database, SQLite or PostgreSQL, and the folder of signing keys from a backup
+    ///
+    /// Nothing is touched before all of the file was read and found whole. Roots that were pinned are queued: the
+    /// nodes verify what they still have and fetch the rest. No program may run on the database meanwhile.
+    #[command(after_help = "Examples:
+  pinrail-api restore --from /backup/pinrail.tar
+  pinrail-api --data-dir /tmp/trial restore --from /backup/pinrail.tar && pinrail-api --data-dir /tmp/trial check")]
+    Restore {
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
     /// Print the OpenAPI document
     #[command(hide = true, after_help = "Example:\n  pinrail-api openapi > openapi.json")]
     Openapi,
@@ -65,6 +93,28 @@ pub enum MigrateStep {
     Status,
     /// Undo the last one with all that its tables hold, for development
     Revert,
+}
+
+/// Databases.
+#[derive(Debug, Subcommand)]
+pub enum DatabaseCommand {
+    /// Copy everything to another database, which has to be empty, SQLite or PostgreSQL
+    ///
+    /// Stop all programs first: what they wrote meanwhile would be left behind. The new database is filled in one
+    /// transaction, so it has everything or nothing; the old one is only read. Signing keys and blocks stay where they
+    /// are.
+    #[command(after_help = "Examples:
+  pinrail-api database copy --to postgres://pinrail@db.example.net/pinrail
+  pinrail-api database copy --from postgres://pinrail@db.example.net/pinrail --to /var/lib/pinrail/pinrail.db")]
+    Copy {
+        /// The database to copy: the path of a SQLite file, or postgres://<user>@<host>/<database> [default: that of
+        /// the settings]
+        #[arg(long, value_name = "DATABASE")]
+        from: Option<String>,
+        /// The empty database to fill, written the same way
+        #[arg(long, value_name = "DATABASE")]
+        to: String,
+    },
 }
 
 /// Accounts.

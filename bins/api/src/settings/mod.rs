@@ -15,8 +15,8 @@ use anyhow::Result;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 pub use commands::{
-    AccessCommand, AccountCommand, Command, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs, NodeCommand,
-    TokenCommand,
+    AccessCommand, AccountCommand, Command, DatabaseCommand, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs,
+    NodeCommand, TokenCommand,
 };
 pub use serve::ServeArgs;
 

@@ -63,6 +63,21 @@ fn the_document_names_every_setting_with_its_default() {
 }
 
 #[test]
+fn the_documents_commands_can_be_typed() {
+    let lines = DOCUMENT.lines().filter(|line| line.starts_with("pinrail-api "));
+    let mut typed = std::collections::BTreeSet::new();
+    for line in lines {
+        let words = line.trim_end_matches('&').split_whitespace();
+        let read = Cli::command().try_get_matches_from(words);
+        let read = read.unwrap_or_else(|problem| panic!("{line}: {problem}"));
+        typed.extend(read.subcommand_name().map(str::to_owned));
+    }
+    for command in ["migrate", "check", "database", "backup", "restore"] {
+        assert!(typed.contains(command), "{command} is not shown: {typed:?}");
+    }
+}
+
+#[test]
 fn check_knows_every_setting_of_the_worker() {
     let mut known = SETTINGS.map(|(name, _)| format!("--{name}"));
     known.sort_unstable();

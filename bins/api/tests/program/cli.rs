@@ -7,10 +7,13 @@ use serde_json::Value;
 use crate::api::Api;
 
 /// Every command, as the words that lead to it.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 24] = [
     &["serve"],
     &["migrate"],
     &["check"],
+    &["database", "copy"],
+    &["backup"],
+    &["restore"],
     &["openapi"],
     &["completions"],
     &["account", "add"],

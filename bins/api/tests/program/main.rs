@@ -2,5 +2,6 @@
 
 mod api;
 mod cli;
+mod moving;
 mod nobody;
 mod serving;

@@ -18,20 +18,20 @@ use crate::api::Api;
 use crate::nobody::{ReadOnly, Unprivileged};
 
 /// Longer than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_mins(1);
+pub const LONG: Duration = Duration::from_mins(1);
 
-const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+pub const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
 
 /// A service that was started.
-struct Serving {
+pub struct Serving {
     child: Child,
     log: Receiver<Value>,
-    endpoint: String,
+    pub endpoint: String,
 }
 
 impl Serving {
     /// Start it on any free port.
-    fn start(api: &Api) -> Self {
+    pub fn start(api: &Api) -> Self {
         let mut serving = Self::begin(api);
         serving.endpoint =
             format!("http://{}", serving.wait_for("pinrail-api is up")["listen"].as_str().expect("text"));
@@ -63,12 +63,12 @@ impl Serving {
         }
     }
 
-    fn get(&self, path: &str, token: &str) -> (u16, Value) {
+    pub fn get(&self, path: &str, token: &str) -> (u16, Value) {
         let call = agent().get(format!("{}{path}", self.endpoint)).header("authorization", format!("Bearer {token}"));
         answer(call.call())
     }
 
-    fn post(&self, body: &Value, token: &str) -> (u16, Value) {
+    pub fn post(&self, body: &Value, token: &str) -> (u16, Value) {
         let call = agent().post(format!("{}/pins", self.endpoint));
         answer(call.header("authorization", format!("Bearer {token}")).send_json(body))
     }
@@ -104,7 +104,7 @@ fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u
 }
 
 /// A data folder with an account that may pin, its token, and a node to give roots to.
-fn prepared() -> (Api, String) {
+pub fn prepared() -> (Api, String) {
     let api = Api::migrated();
     api.prints(&["account", "add", "ada"]);
     api.prints(&["access", "grant", "ada"]);
@@ -178,7 +178,7 @@ fn what_was_answered_202_is_there_after_kill_9() {
 }
 
 /// The id of a pin that was accepted, unless the service is gone.
-fn try_post(endpoint: &str, token: &str) -> Option<String> {
+pub fn try_post(endpoint: &str, token: &str) -> Option<String> {
     let call = agent().post(format!("{endpoint}/pins")).header("authorization", format!("Bearer {token}"));
     let mut response = call.send_json(json!({ "cid": CID })).ok()?;
     let body: Value = response.body_mut().read_json().ok()?;

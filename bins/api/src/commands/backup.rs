@@ -1,0 +1,55 @@
+//! `backup`: everything that the database holds and the private signing keys, in one file.
+
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use pinrail_storage_diesel::transfer;
+use tempfile::NamedTempFile;
+
+use super::progress::Progress;
+use crate::database::named;
+use crate::keys::{KeyFolder, sync_folder};
+use crate::settings::Common;
+use crate::system::now;
+
+/// What a tar archive of ours begins with.
+const BEGINNING: &[u8] = b"manifest.json\0";
+
+/// Write a backup to `to`, whole or not at all.
+pub async fn run(to: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
+    check_replaceable(to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = || format!("{} cannot be written", to.display());
+    // It is for its owner alone from the beginning, and goes if anything fails.
+    let file = tempfile::Builder::new().prefix(".pinrail-backup-").tempfile_in(folder).with_context(cannot)?;
+    let mut progress = Progress::default();
+    let writer = BufWriter::with_capacity(1 << 20, file.as_file());
+    let written =
+        transfer::back_up(&named(common)?, || keys.read_all(), writer, now(), &mut |moved| progress.tell(moved))
+            .await?;
+    keep(file, folder, to).with_context(cannot)?;
+    let private = written.keys.len();
+    println!("{}: {}, {private} private keys", to.display(), progress.summary());
+    println!(
+        "it holds neither the blocks nor the settings, and whoever reads it can mint tokens: keep it elsewhere, and safe"
+    );
+    Ok(())
+}
+
+/// A backup may be replaced by the next one; anything else was named by mistake.
+fn check_replaceable(to: &Path) -> Result<()> {
+    let mut beginning = [0; BEGINNING.len()];
+    let Ok(mut file) = File::open(to) else { return Ok(()) };
+    if file.read_exact(&mut beginning).is_err() || beginning != BEGINNING {
+        bail!("{} is there and is no backup, name another file", to.display());
+    }
+    Ok(())
+}
+
+fn keep(file: NamedTempFile, folder: &Path, to: &Path) -> std::io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(to)?;
+    sync_folder(folder)
+}
