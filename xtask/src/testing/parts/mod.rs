@@ -10,6 +10,7 @@ mod full_disk;
 mod helia;
 mod kubo;
 mod lints;
+mod moving;
 mod postgres;
 mod script;
 mod several;

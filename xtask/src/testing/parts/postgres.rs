@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use pinrail_postgres_fixture::{Server, ServerOptions};
 use serde_json::json;
 
+use super::moving;
 use super::several;
 use super::together::{CHECKS, Check, PATIENCE, ensure_refused_in_a_line, ensure_served, provide_sample};
 use crate::instance::provider::Provider;
@@ -26,6 +27,9 @@ pub const POSTGRES: Part = Part {
 const ON_A_SERVER: &[(&str, Check)] = &[
     ("what was fetched for a worker that was killed with -9 is fetched on", worker_killed),
     ("a database that cannot be used is refused in one line", refusals),
+    ("what is pinned stays pinned and served from one kind of database to the other and back", moving::copied),
+    ("a backup beside blocks that are younger: all is pinned again", moving::restored_beside_younger_blocks),
+    ("a backup and no blocks: a new node fetches all of it", moving::restored_without_blocks),
 ];
 
 fn on_postgres(context: &Context, step: &Step) -> Result<Tally> {

@@ -63,7 +63,8 @@ pub fn provide_sample(fixture: &Fixture) -> Result<(PathBuf, Provider)> {
 
 /// Whether a node that has nothing gets the whole folder from the delegates.
 pub fn ensure_served(fixture: &Fixture, cid: &str, delegates: &[String], sample: &Path) -> Result<()> {
-    let output = fixture.folder.path().join("fetched");
+    let folder = tempfile::tempdir_in(fixture.folder.path())?;
+    let output = folder.path().join("fetched");
     ensure_served_by(&fixture.instance, &output, cid, delegates, sample)
 }
 
