@@ -1,8 +1,16 @@
 //! The three ports of a Pinrail, and whether they are free.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
+use rand::Rng;
+
+/// Ports that no system gives to a connection or a listener that asks for any: Linux begins at 32,768, others later. A
+/// program that is stopped for a while finds its own still free.
+const NEVER_GIVEN: Range<u16> = 10_000..32_000;
+/// How many of them are looked at.
+const TRIES: usize = 1_000;
 
 /// All of them on loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +35,19 @@ impl Ports {
         }
     }
 
-    /// Three ports that nobody uses now.
+    /// Three ports that nobody uses now, and that the system gives to nobody who asks for any.
+    #[expect(clippy::disallowed_methods, reason = "two runs at once are not to draw the same ports")]
     pub fn free() -> Result<Self> {
-        // Held together, or the system might give the same one again.
-        let listeners = [listen(0)?, listen(0)?, listen(0)?];
-        let [api, health, p2p] = listeners.map(|listener| listener.local_addr());
-        Ok(Self { api: api?.port(), health: health?.port(), p2p: p2p?.port() })
+        let mut held: Vec<TcpListener> = Vec::new();
+        for _ in 0..TRIES {
+            // Held together, or the same one might be drawn again.
+            held.extend(listen(rand::rng().random_range(NEVER_GIVEN)));
+            if let [api, health, p2p] = held.as_slice() {
+                let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+                return Ok(Self { api: port(api)?, health: port(health)?, p2p: port(p2p)? });
+            }
+        }
+        bail!("there are hardly any free ports from {} to {}", NEVER_GIVEN.start, NEVER_GIVEN.end)
     }
 
     /// An error that names the first port that somebody uses.
