@@ -6,7 +6,7 @@ use pinrail_spec::{PinStatus, Status, Timestamp};
 
 use crate::{DagSize, PinRequest, Progress, QueuePosition, RootView};
 
-/// Describe `request` to its owner at `now`.
+/// Describe `request` to its owner, at the moment when it stood so.
 ///
 /// `info` holds strings only, since one value of another type makes a whole page unreadable for Go clients, and tells
 /// nothing of other accounts: no origins, no other requests for the same root. Its keys:
@@ -17,22 +17,22 @@ use crate::{DagSize, PinRequest, Progress, QueuePosition, RootView};
 /// - `queue_position`: the place in the account's own queue, `1000+` beyond what is counted;
 /// - `attempts`: attempts so far, from the first on;
 /// - `failure_reason`: the kind of the last failure, such as `NO_PROVIDER_FOUND`.
-pub fn status_of(request: &PinRequest, now: Timestamp) -> PinStatus {
+pub fn status_of(request: &PinRequest) -> PinStatus {
     PinStatus {
         requestid: request.id.to_string(),
         status: request.status,
         created: request.created,
         pin: request.pin.clone(),
         delegates: request.delegates.iter().map(ToString::to_string).collect(),
-        info: info(request, now),
+        info: info(request),
     }
 }
 
-fn info(request: &PinRequest, now: Timestamp) -> BTreeMap<String, String> {
+fn info(request: &PinRequest) -> BTreeMap<String, String> {
     let root = &request.root;
     let mut info = BTreeMap::new();
     let mut put = |key: &str, value: String| info.insert(key.to_owned(), value);
-    put("status_details", details(request, now));
+    put("status_details", details(request));
     if request.status == Status::Pinned {
         if let Some(size) = root.size {
             put("dag_size", size.bytes.to_string());
@@ -59,11 +59,11 @@ fn info(request: &PinRequest, now: Timestamp) -> BTreeMap<String, String> {
     info
 }
 
-fn details(request: &PinRequest, now: Timestamp) -> String {
+fn details(request: &PinRequest) -> String {
     let root = &request.root;
     match request.status {
         Status::Queued => queued(request),
-        Status::Pinning => pinning(root, now),
+        Status::Pinning => pinning(root, request.as_of),
         Status::Pinned => pinned(root),
         Status::Failed => failed(root) + &kept(request),
     }

@@ -47,6 +47,8 @@ pub struct PinRequest {
     pub queue_position: Option<QueuePosition>,
     /// Until when the root of the request that it replaced is held at most, now that its own has failed.
     pub held_until: Option<Timestamp>,
+    /// When it stood so, by the clock that its root's due time is of.
+    pub as_of: Timestamp,
 }
 
 /// One page of pin requests and how many match in all, from one snapshot.

@@ -37,6 +37,7 @@ fn request(root: RootView) -> PinRequest {
         delegates: vec![Multiaddr::parse(DELEGATE).unwrap()],
         queue_position: None,
         held_until: None,
+        as_of: NOW,
     }
 }
 
@@ -49,7 +50,7 @@ fn failure() -> RootFailure {
 }
 
 fn info(request: &PinRequest) -> Vec<(String, String)> {
-    status_of(request, NOW).info.into_iter().collect()
+    status_of(request).info.into_iter().collect()
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -59,7 +60,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn the_request_is_echoed_and_the_delegates_are_text() {
     let request = request(root(RootState::Queued));
-    let status = status_of(&request, NOW);
+    let status = status_of(&request);
     assert_eq!(status.requestid, request.id.to_string());
     assert_eq!((status.status, status.created), (Status::Queued, NOW));
     assert_eq!(status.pin, request.pin);

@@ -31,7 +31,7 @@ pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) ->
         let filter = PinFilter::parse(asked.query().unwrap_or_default(), state.settings().literal_status_filter)?;
         caller.authorize(&Operation::list(&filter))?;
         let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
-        let results = page.requests.iter().map(|request| status_of(request, caller.now)).collect();
+        let results = page.requests.iter().map(status_of).collect();
         Ok(PinResults { count: page.count, results })
     };
     caller.answer(asked, listing).await
@@ -50,7 +50,7 @@ pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> R
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
     let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await;
     let added = added.map_err(|error| state.not_accepted(error))?;
-    Ok(accepted(status_of(&added, caller.now)))
+    Ok(accepted(status_of(&added)))
 }
 
 /// Get pin object
@@ -71,7 +71,7 @@ pub(crate) async fn find_pin(
         let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
         let found = found.ok_or_else(ApiError::unknown_request)?;
         caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
-        Ok(status_of(&found, caller.now))
+        Ok(status_of(&found))
     };
     caller.answer(request.uri(), finding).await
 }
@@ -98,7 +98,7 @@ pub(crate) async fn replace_pin(
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
     let replaced = state.storage().replace_pin_request(&id, &caller.request(pin), caller.now).await;
     let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
-    Ok(accepted(status_of(&replaced, caller.now)))
+    Ok(accepted(status_of(&replaced)))
 }
 
 /// Remove pin object

@@ -164,7 +164,7 @@ async fn a_clock_that_is_behind_takes_no_silent_node_for_a_live_one() {
     // An hour ago the first one was live.
     let added = scene.add(1).await;
     assert_eq!((&added.delegates, added.root.node_silent), (&other.addresses, false));
-    assert_eq!(added.created, now);
+    assert_eq!((added.created, added.as_of), (now, now));
     scene.worker.retire_node(&other.id, now).await.expect("it is registered");
     let shown = scene.api.find_pin_request(&scene.account, &added.id, scene.api_clock.now()).await;
     assert!(shown.expect("it is read").expect("it is there").root.node_silent);

@@ -160,6 +160,7 @@ impl Tables {
             delegates: self.nodes.get(&root.node).map_or_else(Vec::new, |node| node.delegates().to_vec()),
             queue_position: None,
             held_until: row.holds.iter().filter_map(|held| self.roots[held].holds.get(&row.id).copied()?).max(),
+            as_of: now,
         }
     }
 

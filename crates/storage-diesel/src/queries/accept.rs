@@ -332,6 +332,7 @@ fn show(
         delegates,
         queue_position: None,
         held_until: None,
+        as_of: now,
     })
 }
 

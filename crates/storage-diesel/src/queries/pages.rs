@@ -193,5 +193,6 @@ fn show(
         delegates: holder.delegates.clone(),
         queue_position: None,
         held_until: None,
+        as_of: now,
     })
 }

@@ -48,6 +48,9 @@ async fn due_times_go_by_the_servers_clock_whatever_an_api_shows() {
         let found = api.find_pin_request(&account, &added.id, shown).await.expect("it is read").expect("it is there");
         let page = api.list_pin_requests(&account, &everything(), shown).await.expect("a page");
         assert!(!found.root.node_silent && !page.requests[0].root.node_silent, "{shown}");
+        let read = worker.now().await.expect("the clock is read");
+        let is_of_now = |as_of| now <= as_of && as_of <= read;
+        assert!(is_of_now(found.as_of) && is_of_now(page.requests[0].as_of), "{shown}: {}", found.as_of);
         let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
         let wanted: Vec<_> = leases.iter().map(|lease| lease.wanted_since).collect();
         assert!(wanted.len() == 1 && begun <= wanted[0] && wanted[0] <= now, "{shown}: {wanted:?}");
