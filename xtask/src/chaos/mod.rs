@@ -30,7 +30,7 @@ use crate::environment::Environment;
 use crate::instance::client::Client;
 use crate::progress::Step;
 use account::Account;
-pub use database::Kind;
+pub use database::{Kind, postgres_triggers};
 use history::History;
 use material::Material;
 use pinner::Pinner;

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pinrail_postgres_fixture::{Server, ServerOptions};
@@ -15,6 +16,14 @@ use crate::command::{program, run};
 use crate::environment::{Environment, root};
 use crate::progress::Step;
 use crate::tools::{postgres, system};
+
+/// What a PostgreSQL database is watched by.
+const POSTGRES_TRIGGERS: &str = include_str!("postgres.sql");
+
+/// The same for leases that last so long.
+pub fn postgres_triggers(lease: Duration) -> String {
+    POSTGRES_TRIGGERS.replace(":LEASE_MS", &lease.as_millis().to_string())
+}
 
 /// Which database is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -117,7 +126,7 @@ impl Database {
     pub fn watch(&self, lease_ms: u128) -> Result<()> {
         let triggers = match self {
             Self::Sqlite { .. } => include_str!("sqlite.sql"),
-            Self::Postgres { .. } => include_str!("postgres.sql"),
+            Self::Postgres { .. } => POSTGRES_TRIGGERS,
         };
         self.query(&triggers.replace(":LEASE_MS", &lease_ms.to_string())).map(drop)
     }

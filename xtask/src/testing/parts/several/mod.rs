@@ -1,29 +1,28 @@
 //! Several api and several worker processes on one PostgreSQL, as on machines of their own: one after another, what one
 //! of each cannot show.
 
+mod machines;
+
 use std::fs;
-use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pinrail_postgres_fixture::Server;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::Value;
 
 use super::together::{PATIENCE, ensure_served_by};
 use crate::chaos::clock::Clock;
+use crate::chaos::postgres_triggers;
 use crate::child::Running;
 use crate::instance::Instance;
 use crate::instance::client::{Client, is_ready};
-use crate::instance::pins::Pinned;
 use crate::instance::ports::Ports;
 use crate::instance::provider::Provider;
 use crate::instance::sample;
 use crate::progress::Step;
-use crate::stopwatch::Stopwatch;
 use crate::testing::fixture::ACCOUNT;
 use crate::testing::part::{Context, Tally};
+use machines::{LEASE, Machines};
 
 type Check = fn(&mut Machines) -> Result<()>;
 
@@ -37,10 +36,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("what a retired node held is fetched from it by others", retired_node),
     ("an api whose clock is an hour ahead makes nobody wait", clock_ahead),
     ("today's programs run on a schema one step ahead", schema_ahead),
+    ("no root was done by two at one time", one_at_a_time),
 ];
-
-/// Leases that run out soon after their worker died.
-const SETTINGS: &str = "[worker]\nlease = '3s'\nfirst-retry = '500ms'\nrotation = '1s'\n";
 
 /// Run all checks.
 pub fn add_to(tally: &mut Tally, context: &Context, server: &Server, step: &Step) {
@@ -51,105 +48,6 @@ pub fn add_to(tally: &mut Tally, context: &Context, server: &Server, step: &Step
     for (name, check) in CHECKS {
         step.detail(name);
         tally.check(name, check(&mut machines));
-    }
-}
-
-/// Two machines that have the database in common.
-struct Machines<'a> {
-    context: &'a Context,
-    step: &'a Step,
-    server: &'a Server,
-    database: String,
-    homes: [Instance; 2],
-    clients: Vec<Client>,
-    apis: Vec<Running>,
-    workers: [Option<Running>; 2],
-    /// Their ids, in the order of the machines.
-    nodes: Vec<String>,
-    /// The sample as the first worker has pinned it, and the request for what nobody has.
-    pinned: String,
-    unfinished: String,
-    /// Last, so that the programs are gone before it goes.
-    folder: TempDir,
-}
-
-impl<'a> Machines<'a> {
-    fn set_up(context: &'a Context, server: &'a Server, step: &'a Step) -> Result<Self> {
-        let (folder, database) = (tempfile::tempdir()?, server.create()?);
-        let machine = |name: &str| -> Result<Instance> {
-            let home = Instance::at(&folder.path().join(name), context.binaries(step)?, Ports::free()?)?;
-            fs::write(home.data().join("pinrail.toml"), SETTINGS)?;
-            Ok(home.on(Some(server.url(&database))))
-        };
-        let homes = [machine("first")?, machine("second")?];
-        Ok(Self {
-            context,
-            step,
-            server,
-            database,
-            homes,
-            clients: Vec::new(),
-            apis: Vec::new(),
-            workers: [None, None],
-            nodes: Vec::new(),
-            pinned: String::new(),
-            unfinished: String::new(),
-            folder,
-        })
-    }
-
-    /// What the operator is told of the nodes, in the order in which they were made.
-    fn list_nodes(&self) -> Result<Vec<Value>> {
-        let listed = self.homes[0].command(&["node", "list", "--json"])?;
-        serde_json::from_str(&listed).with_context(|| format!("`node list --json` printed {listed}"))
-    }
-
-    /// Which of the nodes a request was given to: the one whose addresses are its delegates.
-    fn node_of(&self, status: &Value) -> Result<usize> {
-        let nodes = self.list_nodes()?;
-        let place = nodes.iter().position(|node| node["addresses"] == status["delegates"]);
-        place.with_context(|| format!("the delegates are no node's addresses: {status}, {nodes:?}"))
-    }
-
-    /// Add a pin through one of the apis; its request and the place of its node.
-    fn add(&self, api: usize, cid: &str, origins: &[String]) -> Result<(String, usize)> {
-        let pin = json!({ "cid": cid, "origins": origins });
-        let status = self.clients[api].post("/pins", &pin)?.expect(202)?;
-        let request = status["requestid"].as_str().context("no requestid")?.to_owned();
-        Ok((request, self.node_of(&status)?))
-    }
-
-    /// Ask for a request until it is so.
-    fn until(&self, request: &str, what: &str, is_so: impl Fn(&Value) -> Result<bool>) -> Result<()> {
-        let watch = Stopwatch::start();
-        loop {
-            let status = self.clients[0].get(&format!("/pins/{request}"))?.expect(200)?;
-            if is_so(&status)? {
-                return Ok(());
-            }
-            ensure!(!watch.passed(PATIENCE), "never {what}: {status}");
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn follow(&self, request: &str) -> Result<Pinned> {
-        self.clients[0].follow(request, PATIENCE, |_| ())
-    }
-
-    fn sql(&self, sql: &str) -> Result<String> {
-        Ok(self.server.sql(&self.database, sql)?)
-    }
-
-    fn sample(&self) -> std::path::PathBuf {
-        self.folder.path().join("sample")
-    }
-
-    /// The CID of a file or folder that nobody provides any more.
-    fn cid_of(&self, path: &Path) -> Result<String> {
-        let provider = Provider::start(&self.homes[0], path)?;
-        let cid = provider.cid.clone();
-        provider.stop()?;
-        Ok(cid)
     }
 }
 
@@ -178,7 +76,7 @@ fn migrated_at_once(machines: &mut Machines) -> Result<()> {
     ensure!(!ran.is_empty() && distinct.len() == ran.len(), "what the two ran: {ran:?}");
     early.wait_until(PATIENCE, "readiness", || is_ready(&ready))?;
     machines.apis.push(early);
-    Ok(())
+    machines.sql(&postgres_triggers(LEASE)).map(drop)
 }
 
 fn tokens(machines: &mut Machines) -> Result<()> {
@@ -303,4 +201,13 @@ fn schema_ahead(machines: &mut Machines) -> Result<()> {
     let (request, _) = machines.add(0, &provider.cid, &provider.addresses)?;
     machines.follow(&request)?;
     provider.stop()
+}
+
+/// What was watched all the while: leases of one root that overlap, roots that became pinned under none.
+fn one_at_a_time(machines: &mut Machines) -> Result<()> {
+    let breaches = machines.sql("SELECT what FROM chaos_breaches ORDER BY key")?;
+    ensure!(breaches.trim().is_empty(), "{breaches}");
+    let leased = machines.sql("SELECT count(*) FROM roots WHERE state = 'pinned' AND epoch % 65536 > 1")?;
+    ensure!(leased.trim().parse::<u32>()? > 3, "only {leased} roots were leased at all");
+    Ok(())
 }
