@@ -78,6 +78,9 @@ impl From<PostgresError> for DatabaseError {
 pub trait Recount: Storage {
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
     async fn check_counters(&self) -> Result<Vec<Difference>, StorageError>;
+
+    /// What an operator should know of the database though nothing is wrong, a line each.
+    async fn notes(&self) -> Result<Vec<String>, StorageError>;
 }
 
 #[async_trait]
@@ -85,12 +88,20 @@ impl Recount for SqliteStorage {
     async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
         Self::check_counters(self).await
     }
+
+    async fn notes(&self) -> Result<Vec<String>, StorageError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]
 impl Recount for PostgresStorage {
     async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
         Self::check_counters(self).await
+    }
+
+    async fn notes(&self) -> Result<Vec<String>, StorageError> {
+        Self::notes(self).await
     }
 }
 

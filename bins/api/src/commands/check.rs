@@ -96,6 +96,10 @@ async fn check_database(storage: &dyn Recount, keys: &KeyFolder, found: &mut Fin
         }),
         Err(problem) => found.problem(&problem),
     }
+    match storage.notes().await {
+        Ok(notes) => notes.iter().for_each(|note| found.note(note)),
+        Err(problem) => found.problem(&problem),
+    }
     check_keys(storage, keys, found).await;
     check_nodes(storage, found).await;
 }

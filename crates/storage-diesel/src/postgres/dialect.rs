@@ -6,14 +6,16 @@ use std::future::{Ready, ready};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
 use super::accept::KnownRoots;
+use super::matching::Condition;
+use crate::error::Step;
 use crate::rows::{AccountRow, Root, State};
-use crate::schema::{accounts, queue, roots};
+use crate::schema::{accounts, pin_requests, queue, roots};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -23,6 +25,24 @@ extern "SQL" {
 
     /// The greater of two numbers.
     fn greatest(one: BigInt, other: BigInt) -> BigInt;
+}
+
+/// The index for parts of names knows them by three characters in a row, so it finds nothing shorter.
+const FOUND_BY_INDEX: usize = 3;
+
+/// The requests whose names hold a text. What a name holds, its folded form holds folded: the index finds that.
+pub(super) fn name_holds(text: &str, folded: String) -> Condition<'_> {
+    Box::new(folded_name_holds(folded).and(position(pin_requests::name, text).gt(0)))
+}
+
+/// The requests whose folded names hold a folded text: those of a pattern that an index can find, with its wildcards
+/// taken as what they are.
+pub(super) fn folded_name_holds<'a>(folded: String) -> Condition<'a> {
+    if folded.chars().count() < FOUND_BY_INDEX {
+        return Box::new(position(pin_requests::folded_name, folded).gt(0));
+    }
+    let pattern = folded.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    Box::new(pin_requests::folded_name.like(format!("%{pattern}%")))
 }
 
 /// An account's row, locked until the transaction ends.
@@ -132,4 +152,10 @@ pub(super) async fn random_bytes(conn: &mut Conn) -> QueryResult<Vec<u8>> {
 /// The status of a request; PostgreSQL knows how frequent each is and chooses its index itself.
 pub(super) fn status_word() -> diesel::expression::SqlLiteral<Text> {
     diesel::dsl::sql("pin_requests.status")
+}
+
+/// Whether there is an index for parts of names.
+pub(super) async fn finds_parts_of_names(conn: &mut Conn) -> Step<bool> {
+    let is_there = diesel::dsl::sql::<Bool>("to_regclass('pin_requests_name_parts') IS NOT NULL");
+    Ok(diesel::select(is_there).get_result(conn).await?)
 }

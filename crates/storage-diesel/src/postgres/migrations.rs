@@ -17,6 +17,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const LOCK: &str =
     "SET statement_timeout = 0; SET lock_timeout = '60s'; SELECT pg_advisory_lock(x'70696e7261696c'::bigint)";
 
+/// Makes the index for parts of names where it is missing and can be made.
+const NAME_PARTS: &str = include_str!("../../migrations/postgres/2026-11-23-000004_name_parts/up.sql");
+
 /// How often a schema that is not there is looked for.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -36,7 +39,17 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, PostgresError> {
     let before = schema_status(url).await?;
     place.check_known(&before)?;
     change(&place, connection, |harness| harness.run_pending_migrations(MIGRATIONS).map(|_| ())).await?;
+    make_name_parts(&place).await?;
     Ok(before.pending)
+}
+
+/// The extensions that the index needs may have been installed since its migration was run.
+async fn make_name_parts(place: &Place) -> Result<(), PostgresError> {
+    let (client, connection) = place.connect().await?;
+    let driven = tokio::spawn(connection);
+    let made = client.batch_execute(&format!("SET statement_timeout = 0; {NAME_PARTS}")).await;
+    driven.abort();
+    made.map_err(|error| place.error(refusal(&error)))
 }
 
 /// Undo the last migration, with everything that its tables hold; its name, `None` when there is none left.

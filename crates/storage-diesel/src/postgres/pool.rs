@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(4);
 pub(super) enum Access {
     /// It reads, all from one snapshot.
     Read,
+    /// It reads by what a client looks for: each statement is planned for what that is, how common it is and how much
+    /// the account holds. A plan that fits all of them fits none.
+    Search,
     /// It reads with a single statement, which needs no transaction.
     LookUp,
     /// It writes.
@@ -41,6 +44,9 @@ impl Access {
     const fn begin(self) -> Option<&'static str> {
         match self {
             Self::Read => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            Self::Search => {
+                Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
+            }
             Self::LookUp => None,
             Self::Write => Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         }

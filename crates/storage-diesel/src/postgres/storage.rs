@@ -13,10 +13,14 @@ use super::adder::Adder;
 use super::listener::Listener;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
-use super::{Conn, check, clock, service};
+use super::{Conn, check, clock, dialect, service};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
+
+/// What is noted where there is no index for parts of names.
+const NO_INDEX: &str = "parts of names are looked for without an index, which is slow in large accounts: have a \
+    superuser run CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gin; in the database, then run pinrail-api migrate";
 
 /// Pinrail's storage in a PostgreSQL database, which many processes may share.
 pub struct PostgresStorage {
@@ -41,6 +45,12 @@ impl PostgresStorage {
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
     pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
         self.read_long(|conn| Box::pin(check::check_counters(conn))).await
+    }
+
+    /// What an operator should know of the database, a line each.
+    pub async fn notes(&self) -> Result<Vec<String>, StorageError> {
+        let is_there = self.look_up(|conn| Box::pin(dialect::finds_parts_of_names(conn))).await?;
+        Ok(if is_there { Vec::new() } else { vec![NO_INDEX.to_owned()] })
     }
 
     /// Accept a pin request, in one transaction with others that come at the same time.
@@ -86,12 +96,12 @@ impl PostgresStorage {
         self.pool.run(Access::Read, step).await
     }
 
-    /// A read that may walk over an account; the server does the walking, so it is a read like others.
+    /// A read that may walk over an account, unless the server has an index for what is looked for.
     pub(super) async fn read_long<T>(
         &self,
         step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
     ) -> Result<T, StorageError> {
-        self.read(step).await
+        self.pool.run(Access::Search, step).await
     }
 
     /// Wait for a change that may concern workers.

@@ -104,6 +104,15 @@ impl<'a> Matching<'a> {
         self.with_meta(rows)
     }
 
+    /// The pair of meta that is all that is asked for, beside times.
+    fn only_pair(&self) -> Option<(&str, &str)> {
+        let is_alone = self.filter.roots.is_empty() && self.filter.name.is_none();
+        match &self.meta[..] {
+            [(key, value)] if is_alone && self.statuses.len() == Status::ALL.len() => Some((key, value)),
+            _ => None,
+        }
+    }
+
     fn with_meta<'q>(&'q self, mut rows: Rows<'q>) -> Rows<'q> {
         for (index, (key, value)) in self.meta.iter().enumerate() {
             let pairs = pin_meta::table
@@ -130,8 +139,11 @@ const fn state_of(status: Status) -> RootState {
     }
 }
 
-/// Names are compared by position, never by LIKE, whose wildcards they may hold.
-fn named(filter: &NameFilter) -> Box<dyn BoxableExpression<pin_requests::table, Db, SqlType = Nullable<Bool>> + '_> {
+/// A condition on a request.
+pub(super) type Condition<'a> = Box<dyn BoxableExpression<pin_requests::table, Db, SqlType = Nullable<Bool>> + 'a>;
+
+/// The requests whose names match. Wildcards mean themselves.
+fn named(filter: &NameFilter) -> Condition<'_> {
     let folded = fold(&filter.text);
     match filter.matching {
         Match::Exact => {
@@ -139,8 +151,8 @@ fn named(filter: &NameFilter) -> Box<dyn BoxableExpression<pin_requests::table, 
             Box::new(pin_requests::folded_name.eq(folded).and(pin_requests::name.eq(&filter.text)))
         }
         Match::Iexact => Box::new(pin_requests::folded_name.eq(folded)),
-        Match::Partial => Box::new(dialect::position(pin_requests::name, &filter.text).gt(0)),
-        Match::Ipartial => Box::new(dialect::position(pin_requests::folded_name, folded).gt(0)),
+        Match::Partial => dialect::name_holds(&filter.text, folded),
+        Match::Ipartial => dialect::folded_name_holds(folded),
     }
 }
 
@@ -188,9 +200,28 @@ pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, pag
         let (before, after) = (filter.before.map(Timestamp::as_millis), filter.after.map(Timestamp::as_millis));
         return counts::count(conn, matching.account, &matching.statuses, before, after).await;
     }
+    if let Some(pair) = matching.only_pair() {
+        return count_pair(conn, matching, pair).await;
+    }
     let mut count = 0;
     for lead in &matching.leads {
         count += matching.rows(*lead).count().get_result::<i64>(conn).await?;
     }
     Ok(count)
+}
+
+/// How many requests have a pair of meta: as many as there are rows of it.
+async fn count_pair(conn: &mut Conn, matching: &Matching<'_>, (key, value): (&str, &str)) -> Step<i64> {
+    let mut rows = pin_meta::table
+        .filter(pin_meta::account.eq(matching.account))
+        .filter(pin_meta::key.eq(key))
+        .filter(pin_meta::value.eq(value))
+        .into_boxed();
+    if let Some(before) = matching.filter.before {
+        rows = rows.filter(pin_meta::created.lt(before.as_millis()));
+    }
+    if let Some(after) = matching.filter.after {
+        rows = rows.filter(pin_meta::created.gt(after.as_millis()));
+    }
+    Ok(rows.count().get_result(conn).await?)
 }

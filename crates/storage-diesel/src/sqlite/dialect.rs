@@ -10,9 +10,10 @@ use diesel::sqlite::Sqlite;
 use pinrail_domain::{NodeId, RootState};
 
 use super::accept::KnownRoots;
+use super::matching::Condition;
 use super::{Conn, RunQueryDsl};
 use crate::rows::{AccountRow, Root, State};
-use crate::schema::{accounts, roots};
+use crate::schema::{accounts, pin_requests, roots};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -24,6 +25,16 @@ extern "SQL" {
     /// The greater of two numbers.
     #[sql_name = "max"]
     fn greatest(one: BigInt, other: BigInt) -> BigInt;
+}
+
+/// The requests whose names hold a text.
+pub(super) fn name_holds(text: &str, _folded: String) -> Condition<'_> {
+    Box::new(position(pin_requests::name, text).gt(0))
+}
+
+/// The requests whose folded names hold a folded text.
+pub(super) fn folded_name_holds<'a>(folded: String) -> Condition<'a> {
+    Box::new(position(pin_requests::folded_name, folded).gt(0))
 }
 
 /// An account's row. The writer holds the lock of the whole database.

@@ -3,6 +3,7 @@
 #[path = "../clock/mod.rs"]
 mod clock;
 mod conformance;
+mod names;
 mod opening;
 mod running;
 #[path = "../scene/mod.rs"]

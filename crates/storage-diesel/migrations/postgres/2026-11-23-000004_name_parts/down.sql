@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS pin_requests_name_parts;

@@ -1,0 +1,1 @@
+-- PostgreSQL alone has an index that finds parts of names: here they are looked for in all of an account's.
