@@ -1,53 +1,71 @@
-//! Measures the block store alone: `store_bench FOLDER` prints a line for each figure.
+//! Measures the block store alone: `store_bench FOLDER` prints blocks a second as one line of JSON.
 //!
 //! Blocks are put as a fetch puts them, parents first and with a window of blocks under way, and are
-//! durable when they count. Nothing is hashed: digests are made up.
+//! durable when they count. Nothing is hashed: digests are made up. Beside them the same bytes are written to a file in
+//! the batches that the store makes, each synced.
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cid::multihash::Multihash;
 use pinrail_ipfs_embedded::store::{BlockStore, Committed, NodeKey, Put, StoreError, StoreOptions};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 const RAW: u64 = 0x55;
 const DAG_PB: u64 = 0x70;
 /// Links of each inner node, as UnixFS writers make them.
 const FANOUT: usize = 174;
+/// What the store commits at once.
+const BATCH_BYTES: u32 = 16 << 20;
+const BATCH_BLOCKS: u32 = 4_096;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("wanted a folder to write to")?;
     let folder = Path::new(&folder);
-    measure(&folder.join("large"), 4096, 256 << 10, 128)?;
-    measure(&folder.join("small"), 200_000, 1 << 10, 512)?;
+    std::fs::create_dir_all(folder)?;
+    let large = measure(&folder.join("large"), 4096, 256 << 10, 128)?;
+    let small = measure(&folder.join("small"), 200_000, 1 << 10, 512)?;
+    println!("{}", json!({ "large": large, "small": small }));
     Ok(())
 }
 
-/// Pins a DAG of that many leaves, reads it, and deletes it.
-fn measure(folder: &Path, leaves: u32, size: u32, window: usize) -> Result<(), Box<dyn std::error::Error>> {
+/// Pins a DAG of that many leaves, reads it, and deletes it; how many in a second.
+fn measure(folder: &Path, leaves: u32, size: u32, window: usize) -> Result<Value, Box<dyn std::error::Error>> {
+    let plain = time(|| write_plainly(&folder.with_extension("plain"), leaves, size))?;
     let store = BlockStore::open(folder, StoreOptions::default())?;
     let blocks = dag(leaves, size);
     let root = blocks[0].0;
-    println!("{leaves} leaves of {size} bytes, {window} under way");
-    let say = |what: &str, took: Duration| {
-        let blocks = f64::from(leaves) / took.as_secs_f64();
-        let mebibytes = blocks * f64::from(size) / f64::from(1 << 20);
-        println!("{what:>8} {blocks:>10.0} blocks/s {mebibytes:>8.0} MiB/s");
-    };
-
     store.begin(root, 1)?;
-    say("put", time(|| put(&store, root, &blocks, window))?);
-    say("finish", time(|| store.finish(root, 1).map(|_| ()))?);
-    say("read", time(|| read(&store, &blocks))?);
+    let put = time(|| put(&store, root, &blocks, window))?;
+    let finish = time(|| store.finish(root, 1).map(|_| ()))?;
+    let read = time(|| read(&store, &blocks))?;
     store.release(root, 2)?;
-    say("delete", time(|| delete(&store))?);
+    let delete = time(|| delete(&store))?;
     drop(store);
     std::fs::remove_dir_all(folder)?;
-    Ok(())
+    let rate = |took: Duration| f64::from(leaves) / took.as_secs_f64();
+    Ok(json!({
+        "plain": rate(plain), "put": rate(put), "finish": rate(finish), "read": rate(read), "delete": rate(delete),
+    }))
+}
+
+/// Write as many bytes to a file, in batches of 16 MiB or 4,096 blocks.
+fn write_plainly(path: &Path, leaves: u32, size: u32) -> std::io::Result<()> {
+    let batch = (BATCH_BYTES / size).min(BATCH_BLOCKS);
+    let bytes = vec![0x5a; (batch * size) as usize];
+    let mut file = File::create(path)?;
+    for _ in 0..leaves.div_ceil(batch) {
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+    }
+    std::fs::remove_file(path)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn time(run: impl FnOnce() -> Result<(), StoreError>) -> Result<Duration, StoreError> {
+fn time<E>(run: impl FnOnce() -> Result<(), E>) -> Result<Duration, E> {
     let start = Instant::now();
     run()?;
     Ok(start.elapsed())

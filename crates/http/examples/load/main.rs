@@ -3,6 +3,7 @@
 mod bare;
 mod client;
 mod measure;
+mod paths;
 mod walk;
 
 use std::net::SocketAddr;
@@ -24,13 +25,18 @@ enum Load {
         #[command(flatten)]
         target: Target,
     },
-    /// Send the same GET again and again.
+    /// Send GETs.
     Get {
         #[command(flatten)]
         target: Target,
-        /// What to get, such as `/pins?limit=10`; `/pins/{id}` stands for the account's newest pin.
+        /// What to get, such as `/pins?limit=10`. `{queued}` and `{pinned}` stand for ids of pins with that status,
+        /// `{created}` for times at which pins were created, all over the account and another one each time, `{turn}`
+        /// for a number that no other request has.
         #[arg(long)]
         path: String,
+        /// Send the same one again and again.
+        #[arg(long)]
+        repeat: bool,
     },
     /// Walk through the account as Kubo's `ls` does: ten a page, `before` the last, an exact count each time.
     Walk {
@@ -68,7 +74,7 @@ struct Target {
 async fn main() -> anyhow::Result<()> {
     let result = match Options::parse().load {
         Load::Post { target } => measure::post(&target).await?,
-        Load::Get { target, path } => measure::get(&target, &path).await?,
+        Load::Get { target, path, repeat } => measure::get(&target, &path, repeat).await?,
         Load::Walk { target } => walk::walk(&target).await?,
         Load::Bare { listen, body } => return bare::serve(listen, std::fs::read(body)?).await,
     };

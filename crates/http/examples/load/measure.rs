@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::Target;
 use crate::client::Client;
+use crate::paths::Paths;
 
 /// Add pins of distinct CIDs that nobody has.
 pub async fn post(target: &Target) -> anyhow::Result<Value> {
@@ -26,29 +27,18 @@ pub async fn post(target: &Target) -> anyhow::Result<Value> {
     .await
 }
 
-/// Send the same GET again and again.
-pub async fn get(target: &Target, path: &str) -> anyhow::Result<Value> {
-    let path: Arc<str> = newest(target, path).await?.into();
-    run_all(target, move |mut client, _| {
-        let path = Arc::clone(&path);
+/// Send GETs whose places are filled as [`Paths`] does it.
+pub async fn get(target: &Target, pattern: &str, repeat: bool) -> anyhow::Result<Value> {
+    let mut client = Client::connect(target.server, &tokens(target)?[0]).await?;
+    let paths = Arc::new(Paths::find(&mut client, pattern, repeat).await?);
+    run_all(target, move |mut client, turn| {
+        let path = paths.path(turn);
         async move {
             client.get(&path).await?;
             Ok(client)
         }
     })
     .await
-}
-
-/// `path` with `{id}` replaced by the account's newest pin request.
-async fn newest(target: &Target, path: &str) -> anyhow::Result<String> {
-    if !path.contains("{id}") {
-        return Ok(path.to_owned());
-    }
-    let mut client = Client::connect(target.server, &tokens(target)?[0]).await?;
-    let page = client.get("/pins?limit=1&status=queued,pinning,pinned,failed").await?;
-    let page: Value = serde_json::from_slice(&page)?;
-    let id = page["results"][0]["requestid"].as_str().context("the account has no pins")?;
-    Ok(path.replace("{id}", id))
 }
 
 /// The access tokens to load with.

@@ -10,7 +10,8 @@ use crate::Target;
 use crate::client::Client;
 use crate::measure;
 
-/// Read every page; an error if a pin comes twice, or if they are not as many as the first page counted.
+/// Read every page; an error if a pin comes twice, if a page counts another number than are left, or if they are not
+/// as many as the first page counted.
 pub async fn walk(target: &Target) -> anyhow::Result<Value> {
     let mut client = Client::connect(target.server, &measure::tokens(target)?[0]).await?;
     let mut seen = HashSet::new();
@@ -24,7 +25,8 @@ pub async fn walk(target: &Target) -> anyhow::Result<Value> {
         latencies.push(sent.elapsed());
         let page: Value = serde_json::from_slice(&page)?;
         let count = page["count"].as_u64().context("a page without a count")?;
-        counted.get_or_insert(count);
+        let left = counted.get_or_insert(count).saturating_sub(seen.len() as u64);
+        ensure!(count == left, "a page counted {count} pins, {left} were left");
         let results = page["results"].as_array().context("a page without results")?;
         for pin in results {
             let id = pin["requestid"].as_str().context("a pin without an id")?;
