@@ -1,6 +1,7 @@
 //! The two binaries, built by cargo.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Artifact, Message, TargetKind};
@@ -18,35 +19,47 @@ pub struct Binaries {
 
 /// Build the binaries alone: the quickest way to something that runs.
 pub fn binaries(environment: &Environment, step: &Step) -> Result<Binaries> {
-    build(environment, &["--package", "pinrail-api", "--package", "pinrail-worker"], step)
+    build(environment, &["--package", "pinrail-api", "--package", "pinrail-worker"], step, |_| ())
 }
 
 /// Build everything in one go, tests and binaries: features are then resolved once for all, and
 /// nothing is built twice.
 pub fn workspace(environment: &Environment, step: &Step) -> Result<Binaries> {
-    build(environment, &["--workspace", "--all-targets"], step)
+    build(environment, &["--workspace", "--all-targets"], step, |_| ())
 }
 
-/// Build the binaries as they are released, to measure them.
-pub fn released(environment: &Environment, step: &Step) -> Result<Binaries> {
-    build(environment, &["--release", "--package", "pinrail-api", "--package", "pinrail-worker"], step)
+/// What measures, and what is measured, built as it is released.
+#[derive(Clone, Debug)]
+pub struct Measuring {
+    pub binaries: Binaries,
+    examples: BTreeMap<String, PathBuf>,
 }
 
-/// Build an example of a package as it would be released; where it is.
-pub fn example(environment: &Environment, package: &str, name: &str, step: &Step) -> Result<PathBuf> {
-    let what = ["--release", "--package", package, "--example", name];
-    let mut path = None;
-    each_program(environment, &what, step, |artifact| {
-        if artifact.target.name == name && artifact.target.is_kind(TargetKind::Example) {
-            path.clone_from(&artifact.executable);
+/// Build the binaries and the examples that measure in one go, so that nothing is built twice.
+pub fn measuring(environment: &Environment, step: &Step) -> Result<Measuring> {
+    let packages = ["pinrail-api", "pinrail-worker", "pinrail-http", "pinrail-storage-diesel", "pinrail-ipfs-embedded"];
+    let mut what = vec!["--release", "--bins", "--examples"];
+    what.extend(packages.iter().flat_map(|package| ["--package", package]));
+    let mut examples = BTreeMap::new();
+    let binaries = build(environment, &what, step, |artifact| {
+        if let Some(path) = artifact.executable.as_ref().filter(|_| artifact.target.is_kind(TargetKind::Example)) {
+            examples.insert(artifact.target.name.clone(), path.into());
         }
     })?;
-    Ok(path.with_context(|| format!("cargo built no {name}"))?.into())
+    Ok(Measuring { binaries, examples })
 }
 
-fn build(environment: &Environment, what: &[&str], step: &Step) -> Result<Binaries> {
+impl Measuring {
+    /// Where an example is.
+    pub fn example(&self, name: &str) -> Result<&Path> {
+        Ok(self.examples.get(name).with_context(|| format!("cargo built no {name}"))?)
+    }
+}
+
+fn build(environment: &Environment, what: &[&str], step: &Step, mut look: impl FnMut(&Artifact)) -> Result<Binaries> {
     let (mut api, mut worker) = (None, None);
     each_program(environment, what, step, |artifact| {
+        look(artifact);
         let binary = !artifact.profile.test && artifact.target.is_kind(TargetKind::Bin);
         match artifact.target.name.as_str() {
             "pinrail-api" if binary => api.clone_from(&artifact.executable),

@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use super::Bench;
 use super::table::{Figure, at_most};
-use crate::building;
 use crate::child::Running;
-use crate::environment::Environment;
 use crate::instance::Instance;
 use crate::instance::client::Client;
 use crate::instance::ports::Ports;
@@ -23,8 +22,9 @@ const FILES: u8 = 4;
 const MEBIBYTES: u32 = 256;
 const PATIENCE: Duration = Duration::from_mins(5);
 
-pub fn measure(environment: &Environment, step: &Step) -> Result<Vec<Figure>> {
-    let binaries = building::released(environment, step)?;
+pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let step = bench.step;
+    let binaries = bench.programs.binaries.clone();
     let folder = tempfile::tempdir()?;
     let instance = Instance::at(&folder.path().join("data"), binaries, Ports::free()?)?;
     instance.migrate()?;

@@ -1,46 +1,33 @@
-//! The storage on SQLite, held against bare inserts and against its own small accounts.
+//! The storage on each database, held against bare inserts and against its own small accounts.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-use super::table::{Figure, at_least, at_most};
-use super::{example, number};
-use crate::environment::Environment;
-use crate::progress::Step;
+use super::table::Figure;
+use super::{Bench, document};
 
-/// A page of a large account may take this much longer than twice a small one's, in microseconds.
-const GRACE: f64 = 2_000.0;
+pub const TOOL: &str = "storage_bench";
 
-pub fn measure(environment: &Environment, step: &Step) -> Result<Vec<Figure>> {
-    let output = example(environment, step, "pinrail-storage-diesel", "storage_bench", &["--pins", "1000000"])?;
-    let document = output.find('{').map(|start| &output[start..]).context("storage_bench printed no JSON")?;
-    figures(&serde_json::from_str(document)?)
+pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    run(bench, "measure")
 }
 
-fn figures(measured: &Value) -> Result<Vec<Figure>> {
-    let bare = number(measured, "/bare_inserts_per_second")?;
-    let add = |name: &str, key: &str| -> Result<Figure> {
-        let rate = number(measured, &format!("/adds_per_second/{key}"))?;
-        Ok(Figure::new(name, rate, "/s")
-            .against(at_least(bare / 2.0, "half of bare inserts with the same group commit")))
-    };
-    let mut figures = vec![
-        Figure::new("bare inserts, 16 at once", bare, "/s"),
-        add("pin requests added, one account", "one_account")?,
-        add("pin requests added, a hundred accounts", "hundred_accounts")?,
-        add("pin requests added beside 500 settled a second", "while_settling")?,
-    ];
-    for (name, key) in [("find one of a million", "find_micros"), ("first page of a million", "first_page_micros")] {
-        let small = number(measured, &format!("/reads/0/{key}"))?;
-        let large = number(measured, &format!("/reads/1/{key}"))?;
-        let bound = at_most(2.0 * small + GRACE, "twice the time in an account of a thousand, and 2 ms");
-        figures.push(Figure::new(name, large, "us").against(bound));
+/// Ten million pins in one account, beside ten thousand accounts.
+pub fn measure_big(bench: &Bench) -> Result<Vec<Figure>> {
+    run(bench, "big")
+}
+
+/// The tool gives its figures as they are shown: what they are held against, it measures too.
+fn run(bench: &Bench, what: &str) -> Result<Vec<Figure>> {
+    let mut arguments = vec![what];
+    if let Some(server) = bench.server {
+        arguments.extend(["--server", server.url()]);
     }
-    let small = number(measured, "/reads/0/walk_by_ten/micros_per_page")?;
-    let large = number(measured, "/reads/1/walk_by_ten/micros_per_page")?;
-    let bound = at_most(2.0 * small + GRACE, "twice the time in an account of a thousand, and 2 ms");
-    figures.push(Figure::new("a page of a walk through 100,000", large, "us").against(bound));
-    Ok(figures)
+    figures(&document(&bench.example(TOOL, &arguments)?)?)
+}
+
+fn figures(printed: &Value) -> Result<Vec<Figure>> {
+    Ok(serde_json::from_value(printed["figures"].clone())?)
 }
 
 #[cfg(test)]
@@ -50,16 +37,15 @@ mod tests {
     use super::figures;
 
     #[test]
-    fn what_the_example_prints_becomes_figures() {
-        let reads = |micros: u64| json!({ "find_micros": micros, "first_page_micros": micros, "walk_by_ten": { "micros_per_page": micros } });
-        let adds = json!({ "one_account": 4_000, "hundred_accounts": 2_000, "while_settling": 3_000 });
-        let measured = json!({
-            "bare_inserts_per_second": 6_000,
-            "adds_per_second": adds,
-            "reads": [reads(100), reads(2_500)],
-        });
-        let holding: Vec<bool> = figures(&measured).unwrap().iter().map(super::Figure::holds).collect();
-        assert_eq!(holding, [true, true, false, true, false, false, false]);
-        assert!(figures(&json!({})).is_err());
+    fn what_the_tool_prints_is_read() {
+        let yardstick = json!({ "name": "twice", "value": 3.0, "less_is_better": true });
+        let printed = json!({ "figures": [
+            { "name": "find one", "value": 4.0, "unit": "ms", "yardstick": yardstick, "limit": "the disk" },
+            { "name": "bare inserts", "value": 6_000.0, "unit": "/s" },
+        ] });
+        let figures = figures(&printed).unwrap();
+        assert_eq!((figures[0].holds(), figures[0].limit.as_deref()), (false, Some("the disk")));
+        assert_eq!((figures[1].holds(), figures[1].yardstick.as_ref()), (true, None));
+        assert!(super::figures(&json!({})).is_err());
     }
 }

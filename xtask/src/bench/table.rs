@@ -2,20 +2,31 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// The figures of a group.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    pub group: &'static str,
+    /// How long measuring took.
+    pub seconds: f64,
+    pub figures: Vec<Figure>,
+}
 
 /// A measured figure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     pub name: String,
     pub value: f64,
-    pub unit: &'static str,
+    pub unit: String,
     /// What it is held against, measured in the same run where that is possible.
     pub yardstick: Option<Yardstick>,
+    /// What limits it, for the case that it falls short.
+    pub limit: Option<String>,
 }
 
 /// Something that the figure should reach, or stay under.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Yardstick {
     pub name: String,
     pub value: f64,
@@ -25,14 +36,20 @@ pub struct Yardstick {
 
 impl Figure {
     /// A figure that stands alone.
-    pub fn new(name: &str, value: f64, unit: &'static str) -> Self {
-        Self { name: name.to_owned(), value, unit, yardstick: None }
+    pub fn new(name: impl Into<String>, value: f64, unit: &str) -> Self {
+        Self { name: name.into(), value, unit: unit.to_owned(), yardstick: None, limit: None }
     }
 
     /// The same, held against something.
     #[must_use]
     pub fn against(self, yardstick: Yardstick) -> Self {
         Self { yardstick: Some(yardstick), ..self }
+    }
+
+    /// The same, with what limits it.
+    #[must_use]
+    pub fn limited_by(self, limit: &str) -> Self {
+        Self { limit: Some(limit.to_owned()), ..self }
     }
 
     /// Whether it holds its own; a figure without a yardstick always does.
@@ -53,37 +70,60 @@ pub fn at_most(value: f64, name: &str) -> Yardstick {
     Yardstick { name: name.to_owned(), value, less_is_better: true }
 }
 
-/// One line for each figure.
-pub fn render(figures: &[Figure]) -> String {
-    let width = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
+/// One line for each figure, under its group, and one more for what limits it if it falls short.
+pub fn render(measured: &[Measured]) -> String {
+    let figures = || measured.iter().flat_map(|measured| &measured.figures);
+    let width = figures().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for figure in figures {
-        let _ = write!(text, "{:<width$}  {:>10.1} {:<9}", figure.name, figure.value, figure.unit);
-        if let Some(Yardstick { name, value, less_is_better }) = &figure.yardstick {
-            let bound = if *less_is_better { "at most" } else { "at least" };
-            let verdict = if figure.holds() { "ok" } else { "SHORT" };
-            let _ = write!(text, "  {verdict:<5}  {bound} {value:.1}: {name}");
+    for Measured { group, seconds, figures } in measured {
+        let _ = writeln!(text, "{group} ({seconds:.0} s)");
+        for figure in figures {
+            line(&mut text, figure, width);
         }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
     }
+    let short = figures().filter(|figure| !figure.holds()).count();
+    let held = figures().filter(|figure| figure.yardstick.is_some()).count();
+    let _ = writeln!(text, "{} of {held} held figures reach their yardsticks, {short} fall short", held - short);
     text
+}
+
+fn line(text: &mut String, figure: &Figure, width: usize) {
+    let Figure { name, value, unit, yardstick, limit } = figure;
+    let digits = if *value < 10.0 { 2 } else { usize::from(*value < 100.0) };
+    let _ = write!(text, "  {name:<width$}  {value:>10.digits$} {unit:<9}");
+    if let Some(Yardstick { name, value, less_is_better }) = yardstick {
+        let bound = if *less_is_better { "at most" } else { "at least" };
+        let verdict = if figure.holds() { "ok" } else { "SHORT" };
+        let _ = write!(text, "  {verdict:<5}  {bound} {value:.1}: {name}");
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    if let Some(limit) = limit.as_ref().filter(|_| !figure.holds()) {
+        let _ = writeln!(text, "  {:width$}  limited by: {limit}", "");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn figure(value: f64, bound: f64, less_is_better: bool) -> Figure {
-        let yardstick = Yardstick { name: "what peers do".to_owned(), value: bound, less_is_better };
-        Figure { name: "walk".to_owned(), value, unit: "ms", yardstick: Some(yardstick) }
+    fn figure(value: f64, yardstick: Yardstick) -> Figure {
+        Figure::new("walk", value, "ms").against(yardstick).limited_by("the count")
     }
 
     #[test]
     fn a_figure_is_held_against_its_yardstick() {
-        assert!(figure(2.0, 3.0, true).holds() && !figure(4.0, 3.0, true).holds());
-        assert!(figure(4.0, 3.0, false).holds() && !figure(2.0, 3.0, false).holds());
-        let shown = render(&[figure(4.0, 3.0, true)]);
-        assert_eq!(shown, "walk         4.0 ms         SHORT  at most 3.0: what peers do\n");
+        assert!(figure(2.0, at_most(3.0, "peers")).holds() && !figure(4.0, at_most(3.0, "peers")).holds());
+        assert!(figure(4.0, at_least(3.0, "peers")).holds() && !figure(2.0, at_least(3.0, "peers")).holds());
+    }
+
+    #[test]
+    fn what_limits_a_figure_is_shown_when_it_falls_short() {
+        let figures = vec![figure(4.0, at_most(3.0, "peers")), figure(2.0, at_most(3.0, "peers"))];
+        let shown = render(&[Measured { group: "api", seconds: 7.4, figures }]);
+        let wanted = "api (7 s)\n  walk        4.00 ms         SHORT  at most 3.0: peers\n        limited by: the count\n\
+            \x20 walk        2.00 ms         ok     at most 3.0: peers\n\
+            1 of 2 held figures reach their yardsticks, 1 fall short\n";
+        assert_eq!(shown, wanted);
     }
 }

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::example;
+use super::Bench;
 use super::table::{Figure, at_least};
-use crate::environment::Environment;
-use crate::progress::Step;
 
 /// What the example prints.
 #[derive(Deserialize)]
@@ -32,8 +30,8 @@ struct Transfer {
     mib_per_second: f64,
 }
 
-pub fn measure(environment: &Environment, step: &Step) -> Result<Vec<Figure>> {
-    let output = example(environment, step, "pinrail-ipfs-embedded", "transfer_bench", &[])?;
+pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let output = bench.example("transfer_bench", &[])?;
     let line = output.lines().rfind(|line| line.starts_with('{')).context("transfer_bench printed no JSON")?;
     figures(&serde_json::from_str(line)?)
 }

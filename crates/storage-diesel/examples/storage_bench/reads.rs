@@ -15,9 +15,9 @@ use crate::place::Place;
 use crate::scene::{Scene, everything, stopwatch, system_time};
 
 /// A read of a large account may take so much longer than twice a small one's.
-pub const GRACE: Duration = Duration::from_millis(2);
+pub const GRACE: Duration = Duration::from_millis(1);
 pub const SMALL: u64 = 1_000;
-pub const TWICE: &str = "twice the time in an account of a thousand, and 2 ms";
+pub const TWICE: &str = "twice the time in an account of a thousand, and 1 ms";
 /// Tries of one read, as many as fit.
 const TRIES: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(2);
