@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pinrail_http::{State, router};
-use pinrail_storage::Storage;
+use pinrail_storage::{Storage, StorageError};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::database;
@@ -20,13 +20,16 @@ const SCHEMA: Duration = Duration::from_secs(30);
 /// How long the last writes may take at a shutdown.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long to wait before asking a database again that went away.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Answer requests until told to stop.
 pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let told_to_stop = told_to_stop()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let storage: Arc<dyn Storage> = database::open(common, SCHEMA).await?;
-    let service = storage.service_id().await?;
+    let service = patiently(async || storage.service_id().await).await?;
     let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
     info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");
     let shutdown = async {
@@ -41,4 +44,35 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         std::mem::forget(storage);
     }
     Ok(())
+}
+
+/// Ask again while the database is not there: a server that was just opened may be restarting.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StorageError>) -> Result<T, StorageError> {
+    let until = Instant::now() + SCHEMA;
+    loop {
+        match ask().await {
+            Err(StorageError::Unavailable(why)) if Instant::now() < until => {
+                warn!("the database is not available: {why}; asking again");
+                sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_restarts_is_asked_again_for_a_while() {
+        let gone = || StorageError::Unavailable("it is shutting down".to_owned());
+        let mut asked = 0;
+        let answer = patiently(async || {
+            asked += 1;
+            if asked < 3 { Err(gone()) } else { Ok("the service") }
+        });
+        assert_eq!((answer.await.ok(), asked), (Some("the service"), 3));
+        assert_eq!(patiently(async || Err::<(), _>(gone())).await, Err(gone()));
+    }
 }
