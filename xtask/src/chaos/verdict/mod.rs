@@ -146,10 +146,19 @@ impl<'a> Verdict<'a> {
         account.book().added(place.0, &place.1, &answer).map_err(anyhow::Error::msg)
     }
 
+    /// All pins of an account, however many pages that takes.
     fn list(&self, account: &Account) -> Result<Vec<Value>> {
-        let path = "/pins?status=queued,pinning,pinned,failed&limit=1000";
-        let page = self.client(account).get(path)?.expect(200)?;
-        Ok(page["results"].as_array().cloned().unwrap_or_default())
+        let mut items: Vec<Value> = Vec::new();
+        loop {
+            let last = items.last().and_then(|item| item["created"].as_str());
+            let before = last.map_or(String::new(), |created| format!("&before={created}"));
+            let path = format!("/pins?status=queued,pinning,pinned,failed&limit=1000{before}");
+            let page = self.client(account).get(&path)?.expect(200)?;
+            match page["results"].as_array() {
+                Some(more) if !more.is_empty() => items.extend_from_slice(more),
+                _ => return Ok(items),
+            }
+        }
     }
 
     /// The client of an account.
