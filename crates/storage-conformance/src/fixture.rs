@@ -68,7 +68,8 @@ impl Fixture {
 
     /// The same, of a storage that locks rows and not everything. Beside other steps its leases leave out roots that one
     /// of those holds, and nodes are chosen by loads that another is about to change, which no order of whole steps
-    /// explains: of several clients at once none takes leases then, and there is one node.
+    /// explains: of several clients at once none takes leases then, and there is one node. What the answer to a new
+    /// request tells of that node may be what was so when its step began.
     #[must_use]
     pub fn locking_rows(self) -> Self {
         Self { locks_rows: true, ..self }

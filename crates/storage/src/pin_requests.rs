@@ -8,7 +8,8 @@ use crate::StorageError;
 
 /// What is kept of pin requests. All of them belong to an account: a foreign id is as unknown as a made-up one.
 ///
-/// In the answers `delegates` are the addresses of the root's node, `root.due` is set for a `pinning` root that no
+/// In the answers `delegates` are the addresses of the root's node (of a request that is added or replaced while the
+/// node moves, those that it had when the step began), `root.due` is set for a `pinning` root that no
 /// unexpired lease holds, and `root.node_silent` when its node is not live, whatever the state;
 /// `held_until` is the greatest end of the holds that the request owns, if they have one.
 ///
