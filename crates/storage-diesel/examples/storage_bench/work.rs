@@ -107,6 +107,8 @@ pub async fn settle_and_tell(database: Database) -> Result<()> {
     let settling = tokio::spawn(settle_forever(database, node));
     let begun = stopwatch();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    // The first one comes at once, when nothing can have been settled.
+    ticks.tick().await;
     while !settling.is_finished() {
         ticks.tick().await;
         storage.beat(&node, system_time()).await?;
