@@ -47,11 +47,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Renew, report, settle and claim, and the chores. All are asked at once, in this order, so that they share a
-    /// commit: a lease that ran out is renewed before its work is settled.
+    /// Renew, report, settle and claim, and the chores. All are asked at once, so that they share a commit where the
+    /// database has one writer. Where it has many they come in any order, so no lease is renewed and settled at once:
+    /// one that ran out is renewed now, and its work settled with the next step.
     async fn exchange(&mut self, now: Timestamp, claim: bool) -> Result<(), StorageError> {
         let (half, until) = (self.policy.lease / 2, now + self.policy.lease);
-        let old = self.lease_keys(|work| work.lease.until.since(now) <= half);
+        let goes_on = |work: &Work| work.ending.is_none() || work.has_run_out(now);
+        let old = self.lease_keys(|work| work.lease.until.since(now) <= half && goes_on(work));
         let (settlements, reports) = (self.settlements(now).await, self.reports());
         let is_pin = |work: &&Work| work.ending.is_none() && !work.is_release();
         let capacity = self.capacity();
@@ -119,12 +121,12 @@ impl Worker {
         Ok(())
     }
 
-    /// What is to be said of everything that ended.
+    /// What is to be said of everything that ended under a lease that has not run out.
     async fn settlements(&mut self, now: Timestamp) -> Vec<Settlement> {
         let mut settlements = Vec::new();
         let mut stale = Vec::new();
         for (root, work) in &self.works {
-            let Some(ended) = &work.ending else { continue };
+            let Some(ended) = work.ending.as_ref().filter(|_| !work.has_run_out(now)) else { continue };
             match judge_ending(ended, &work.lease, now, (self.die)(), &self.policy) {
                 Some(verdict) => settlements.push(Settlement { lease: work.lease.key.clone(), verdict }),
                 None => stale.push(root.clone()),
@@ -160,6 +162,8 @@ impl Worker {
         let root = settlement.lease.root;
         match result {
             Ok(()) => tell(&root, &settlement.verdict),
+            // The answer to an earlier try may have been lost, and then the root waits, and is to be found.
+            Err(StorageError::LeaseLost) if matches!(settlement.verdict, Verdict::Wait { .. }) => {}
             Err(StorageError::LeaseLost) => return self.lose(&root).await,
             Err(problem) => {
                 warn!(%root, %problem, "could not be settled, its lease is left to run out");

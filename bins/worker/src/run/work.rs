@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pinrail_domain::{Lease, LeaseTask, Progress};
 use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob, Pinned};
-use pinrail_spec::{Multiaddr, RootKey};
+use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
@@ -89,6 +89,11 @@ impl Work {
     /// Whether it unpins.
     pub fn is_release(&self) -> bool {
         self.lease.task == LeaseTask::Release
+    }
+
+    /// Whether its lease ran out, so that another worker may have taken it over.
+    pub fn has_run_out(&self, now: Timestamp) -> bool {
+        self.lease.until <= now
     }
 
     /// Whether it waits for a slot.

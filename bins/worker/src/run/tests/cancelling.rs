@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{LeaseToken, NodeId, RootState};
-use pinrail_ipfs::Pinned;
+use pinrail_domain::{LeaseToken, NodeId, Phase, RootFailure, RootState, Verdict};
+use pinrail_ipfs::{IpfsError, Pinned};
 use pinrail_spec::{Status, Timestamp};
-use pinrail_storage::{NodeRegistration, Nodes, PinRequests, RootQueue};
+use pinrail_storage::{NodeRegistration, Nodes, PinRequests, RootQueue, Settlement};
 
 use super::backend::{Act, Call};
 use super::scene::{PEER, Scene, address, root};
@@ -115,8 +115,46 @@ async fn a_lease_that_ran_out_is_renewed_before_its_work_is_settled() {
     scene.advance(Duration::from_hours(1)).await;
     scene.backend.told.notify_one();
     scene.step().await;
+    assert_eq!(
+        scene.read(&request).await.status,
+        Status::Pinning,
+        "the database may take what a step asks in any order"
+    );
+    scene.step().await;
     assert_eq!(scene.read(&request).await.status, Status::Pinned);
     assert_eq!(scene.backend.calls(), [Call::Pin { root: root(1), previous: None }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_settled_is_not_renewed() {
+    let mut scene = Scene::new().await;
+    let account = scene.any_account().await;
+    scene.backend.script(&root(1), [Act::PinWhenTold(SOME)]);
+    let request = scene.post(account, &root(1)).await;
+    scene.step().await;
+    scene.advance(Duration::from_secs(40)).await;
+    scene.backend.told.notify_one();
+    scene.storage.refuse(&["renew"]);
+    scene.step().await;
+    assert_eq!(scene.read(&request).await.status, Status::Pinned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_that_waits_is_found_although_the_answer_to_its_settling_was_lost() {
+    let mut scene = Scene::new().await;
+    let account = scene.any_account().await;
+    scene.backend.script(&root(1), [Act::Fail(IpfsError::NotProvided { tried: "nobody".to_owned() })]);
+    let request = scene.post(account, &root(1)).await;
+    scene.step().await;
+    let (lease, now) = (scene.worker.works[&root(1)].lease.clone(), scene.clock.now());
+    let failure = RootFailure { phase: Phase::Finding, reason: "NO_PROVIDER_FOUND".to_owned(), details: String::new() };
+    let verdict = Verdict::Wait { due: now + Duration::from_mins(1), failure };
+    let settled = scene.storage.settle(&[Settlement { lease: lease.key, verdict }], now).await;
+    assert_eq!(settled, Ok(vec![Ok(())]));
+    scene.backend.calls();
+    scene.step().await;
+    assert!(scene.root(&request).await.waiting);
+    assert_eq!((scene.worker.works.len(), scene.backend.calls()), (0, vec![]), "it is not forgotten");
 }
 
 #[tokio::test(start_paused = true)]
