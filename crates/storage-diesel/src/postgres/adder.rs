@@ -62,8 +62,12 @@ impl Adder {
 async fn add_groups(pool: Arc<Pool>, mut waiting: mpsc::UnboundedReceiver<Add>) {
     let mut group = Vec::new();
     while waiting.recv_many(&mut group, GROUPED_AT_MOST).await > 0 {
-        let (asked, replies): (Vec<_>, Vec<_>) =
-            group.drain(..).map(|add: Add| ((add.request, add.now), add.reply)).unzip();
+        // Whoever was told meanwhile that it takes too long may ask again: it is not to be added twice.
+        group.retain(|add: &Add| !add.reply.is_closed());
+        let (asked, replies): (Vec<_>, Vec<_>) = group.drain(..).map(|add| ((add.request, add.now), add.reply)).unzip();
+        if replies.is_empty() {
+            continue;
+        }
         let outcomes = add_group(&pool, Arc::from(asked)).await;
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // Nobody waits any more when the caller was cancelled; the request is added all the same.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use pinrail_domain::{Backend, DagSize, Limits, NodeId, Verdict};
 use pinrail_postgres_fixture::{Server, ServerOptions};
 use pinrail_spec::{Match, Multiaddr, NameFilter, PinFilter, Timestamp};
 use pinrail_storage::{Accounts, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
+use tokio_postgres::NoTls;
 
 use crate::clock::system_time;
 use crate::scene::{add_while_working, everything, request, settle_in};
@@ -92,6 +94,33 @@ async fn a_root_that_two_processes_make_at_once_is_one() {
         added.expect("it ends").expect("it is added");
     }
     assert_eq!(storages[0].check_counters().await.expect("the counters are read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_any_more_is_not_added() {
+    let database = PostgresDatabase::new();
+    let storage = Arc::new(database.open().await);
+    let (account, _) = settle_in(&*storage, Limits::UNLIMITED).await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await.expect("the account is locked");
+    let add = |number| {
+        let (storage, request) = (Arc::clone(&storage), request(account, number));
+        async move { storage.add_pin_request(&request, system_time()).await }
+    };
+    let first = tokio::spawn(add(1));
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    while database.sql(waiting).trim() != "1" {
+        tokio::task::yield_now().await;
+    }
+    assert!(add(2).now_or_never().is_none(), "it waits behind the first one");
+    client.batch_execute("COMMIT").await.expect("the account is free");
+    first.await.expect("it ends").expect("it is added");
+    add(3).await.expect("it is added");
+    let page = storage.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+    let names: Vec<_> = page.requests.iter().filter_map(|request| request.pin.name.as_deref()).collect();
+    assert_eq!(names, ["pin 3", "pin 1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
