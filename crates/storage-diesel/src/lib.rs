@@ -17,6 +17,7 @@ mod schema_status;
 mod sqlite;
 mod time_source;
 pub mod transfer;
+mod written;
 
 pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
 pub use difference::Difference;

@@ -3,6 +3,7 @@
 
 mod adder;
 mod address;
+mod batch;
 mod clock;
 mod connection;
 mod dialect;
@@ -40,6 +41,8 @@ mod check;
 mod counts;
 #[path = "queries/holds.rs"]
 mod holds;
+#[path = "queries/known.rs"]
+mod known;
 #[path = "queries/leases.rs"]
 mod leases;
 #[path = "queries/matching.rs"]

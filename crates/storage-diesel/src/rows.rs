@@ -151,6 +151,23 @@ pub(crate) struct Root {
     pub(crate) work: Work,
 }
 
+/// The row of a root that nobody wanted before.
+#[derive(Debug)]
+pub(crate) struct NewRoot {
+    pub(crate) codec: i64,
+    pub(crate) multihash: Vec<u8>,
+    pub(crate) work: Work,
+    /// Its epoch is greater than this one.
+    pub(crate) epoch_before: i64,
+}
+
+impl NewRoot {
+    /// What names the root.
+    pub(crate) fn name(&self) -> (i64, &[u8]) {
+        (self.codec, &self.multihash)
+    }
+}
+
 /// How a root stands: what changes of its row.
 #[derive(Debug, Clone, Queryable, Selectable, AsChangeset, Insertable)]
 #[diesel(table_name = roots, treat_none_as_null = true, treat_none_as_default_value = false)]

@@ -37,6 +37,8 @@ mod check;
 mod counts;
 #[path = "queries/holds.rs"]
 mod holds;
+#[path = "queries/known.rs"]
+mod known;
 #[path = "queries/leases.rs"]
 mod leases;
 #[path = "queries/matching.rs"]

@@ -16,12 +16,13 @@ use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::{Field, PartialRow, RowIndex, RowSealed};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join, join_all, ready};
 use futures::stream;
 use pinrail_spec::Timestamp;
-use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{SimpleQueryMessage, Statement};
 
+use super::batch::Batch;
 use super::clock::CLOCK;
 use super::errors::told;
 use crate::TimeSource;
@@ -41,19 +42,22 @@ pub(crate) struct Connection {
     client: Object,
     time: TimeSource,
     begun: Option<Timestamp>,
+    batch: Batch,
     put_off: Vec<Asked>,
 }
 
+type Answer<T> = Result<T, tokio_postgres::Error>;
+
 /// A query as the server is told it.
-struct Asked {
+pub(super) struct Asked {
     sql: String,
     types: Vec<Type>,
     binds: Vec<Bind>,
 }
 
 impl Connection {
-    pub(super) const fn new(client: Object, time: TimeSource) -> Self {
-        Self { client, time, begun: None, put_off: Vec::new() }
+    pub(super) fn new(client: Object, time: TimeSource) -> Self {
+        Self { client, time, begun: None, batch: Batch::default(), put_off: Vec::new() }
     }
 
     /// Begin a transaction with this command, and look at the server's clock with the same message.
@@ -82,6 +86,11 @@ impl Connection {
         drop(Object::take(self.client));
     }
 
+    /// The rows that are written later, at the latest before anything else is asked, and before what is put off.
+    pub(super) const fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
     /// Write something later, at the latest before anything else is asked.
     pub(super) fn put_off<Q: QueryFragment<Pg>>(&mut self, query: &Q) -> QueryResult<()> {
         self.put_off.push(Asked::of(query)?);
@@ -90,43 +99,64 @@ impl Connection {
 
     /// Write what was put off, in its order; the first error.
     pub(super) async fn catch_up(&mut self) -> QueryResult<()> {
-        for some in std::mem::take(&mut self.put_off).chunks(SENT_AT_ONCE) {
-            let mut statements = Vec::with_capacity(some.len());
-            for asked in some {
-                statements.push((self.prepare(asked).await?, asked.parameters()));
-            }
-            let written = statements.iter().map(|(statement, binds)| self.client.execute(statement, binds));
-            let written = join_all(written).await;
-            written.into_iter().try_for_each(|written| written.map(drop)).map_err(told)?;
+        let writes = self.take_writes()?;
+        self.write_and(&writes, ready(Ok(()))).await
+    }
+
+    /// What was put off and is to be written now.
+    fn take_writes(&mut self) -> QueryResult<Vec<Asked>> {
+        let mut writes = self.batch.take()?;
+        writes.append(&mut self.put_off);
+        Ok(writes)
+    }
+
+    /// Write, and ask something right behind it with no wait in between; the first error.
+    async fn write_and<T>(&self, writes: &[Asked], ask: impl Future<Output = Answer<T>>) -> QueryResult<T> {
+        let mut prepared = Vec::with_capacity(writes.len());
+        for asked in writes {
+            prepared.push((self.prepare(asked).await?, asked.parameters()));
         }
-        Ok(())
+        let mut portions = prepared.chunks(SENT_AT_ONCE);
+        let last = portions.next_back().unwrap_or_default();
+        for some in portions {
+            self.write(some).await.map_err(told)?;
+        }
+        // Each is sent when it is first polled.
+        let (written, answer) = join(self.write(last), ask).await;
+        written.and(answer).map_err(told)
+    }
+
+    async fn write(&self, prepared: &[(Statement, Vec<&(dyn ToSql + Sync)>)]) -> Answer<()> {
+        let written = prepared.iter().map(|(statement, binds)| self.client.execute(statement, binds));
+        join_all(written).await.into_iter().try_for_each(|written| written.map(drop))
     }
 
     /// Undo with this command, and forget what was put off.
     pub(super) async fn undo(&mut self, command: &str) -> QueryResult<()> {
+        self.batch = Batch::default();
         self.put_off.clear();
         self.batch_execute(command).await
     }
 
     async fn rows(&mut self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
-        let asked = asked?;
-        self.catch_up().await?;
+        let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;
-        let rows = self.client.query(&statement, &asked.parameters()).await.map_err(told)?;
+        let binds = asked.parameters();
+        let rows = self.write_and(&writes, self.client.query(&statement, &binds)).await?;
         let types: Arc<[NonZeroU32]> =
             statement.columns().iter().filter_map(|it| NonZeroU32::new(it.type_().oid())).collect();
         Ok(rows.into_iter().map(|row| Ok(Row { row, types: Arc::clone(&types) })).collect())
     }
 
     async fn count(&mut self, asked: QueryResult<Asked>) -> QueryResult<usize> {
-        let asked = asked?;
-        self.catch_up().await?;
+        let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;
-        let changed = self.client.execute(&statement, &asked.parameters()).await.map_err(told)?;
+        let binds = asked.parameters();
+        let changed = self.write_and(&writes, self.client.execute(&statement, &binds)).await?;
         usize::try_from(changed).map_err(|error| Error::DeserializationError(error.into()))
     }
 
-    async fn prepare(&self, asked: &Asked) -> QueryResult<tokio_postgres::Statement> {
+    async fn prepare(&self, asked: &Asked) -> QueryResult<Statement> {
         let prepared = if self.client.statement_cache.size() < STATEMENTS {
             self.client.prepare_typed_cached(&asked.sql, &asked.types).await
         } else {
@@ -137,7 +167,7 @@ impl Connection {
 }
 
 impl Asked {
-    fn of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Self> {
+    pub(super) fn of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Self> {
         let mut collected = RawBytesBindCollector::<Pg>::new();
         query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
         let mut text = PgQueryBuilder::default();
@@ -264,8 +294,8 @@ impl<'a> Field<'a, Pg> for Column<'a> {
 
 impl SimpleAsyncConnection for Connection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.catch_up().await?;
-        self.client.batch_execute(query).await.map_err(told)
+        let writes = self.take_writes()?;
+        self.write_and(&writes, self.client.batch_execute(query)).await
     }
 }
 

@@ -1,21 +1,28 @@
 //! What PostgreSQL says differently: row locks, and functions of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
+use diesel::dsl::case_when;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
-use super::accept::KnownRoots;
+use super::batch::in_portions;
 use super::matching::Condition;
 use crate::error::Step;
-use crate::rows::{AccountRow, Root, State};
-use crate::schema::{accounts, pin_requests, queue, roots};
+use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
+use crate::schema::{accounts, pin_counts, pin_requests, queue, roots};
+use crate::transfer::rows::{PinCount, PinMeta, Queued};
+use crate::written::upsert_counts;
+
+/// What names a root: its codec and multihash.
+type Name = (i64, Vec<u8>);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -69,23 +76,77 @@ pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> Qu
     rows.select(AccountRow::as_select()).for_no_key_update().load(conn).await
 }
 
-/// Those of the roots with these codecs and multihashes that are there, locked in the order of their keys until the
+/// Which of the roots with these codecs and multihashes are there, locked in the order of their keys until the
 /// transaction ends.
-pub(super) async fn lock_roots(
-    conn: &mut Conn,
-    wanted: impl Iterator<Item = (i64, Vec<u8>)>,
-) -> QueryResult<KnownRoots> {
-    let mut known: KnownRoots = wanted.map(|root| (root, None)).collect();
-    let (codecs, multihashes): (BTreeSet<i64>, Vec<Vec<u8>>) = known.keys().cloned().unzip();
+pub(super) async fn lock_roots(conn: &mut Conn, wanted: BTreeSet<Name>) -> QueryResult<BTreeMap<Name, Option<Root>>> {
+    let (codecs, multihashes): (BTreeSet<i64>, Vec<Vec<u8>>) = wanted.iter().cloned().unzip();
     // Both lists apart may name a few roots more than the pairs do: those that differ in their codec alone.
     let rows = roots::table.filter(roots::multihash.eq_any(multihashes)).filter(roots::codec.eq_any(codecs));
     let rows: Vec<Root> = rows.order(roots::key).select(Root::as_select()).for_no_key_update().load(conn).await?;
+    let mut known: BTreeMap<Name, Option<Root>> = wanted.into_iter().map(|name| (name, None)).collect();
     for root in rows {
         if let Some(place) = known.get_mut(&(root.codec, root.multihash.clone())) {
             *place = Some(root);
         }
     }
     Ok(known)
+}
+
+/// The rows of those of the roots that are there, locked in the order of their keys until the transaction ends.
+pub(super) async fn lock_each(conn: &mut Conn, keys: Vec<i64>) -> QueryResult<Vec<Root>> {
+    let rows = roots::table.filter(roots::key.eq_any(keys)).order(roots::key);
+    rows.select(Root::as_select()).for_no_key_update().load(conn).await
+}
+
+/// The next root whose state is to be carried to further requests, locked until the transaction ends; those that
+/// another transaction has are left to it.
+pub(super) async fn claim_to_copy(conn: &mut Conn) -> QueryResult<Root> {
+    let behind = roots::table.filter(roots::copied_account.is_not_null()).order(roots::copied_account);
+    behind.select(Root::as_select()).limit(1).for_no_key_update().skip_locked().get_result(conn).await
+}
+
+/// Make a root's row, later and with others; its key.
+pub(super) async fn write_root(conn: &mut Conn, row: NewRoot) -> QueryResult<i64> {
+    if conn.batch().keys.is_empty() {
+        reserve_roots(conn, 1).await?;
+    }
+    conn.batch().make_root(row).ok_or(diesel::result::Error::NotFound)
+}
+
+/// Take keys for as many roots as may be made: each would wait for its own otherwise.
+pub(super) async fn reserve_roots(conn: &mut Conn, roots: usize) -> QueryResult<()> {
+    if roots == 0 {
+        return Ok(());
+    }
+    let keys = i64::try_from(roots).unwrap_or(i64::MAX);
+    let next = diesel::dsl::sql::<BigInt>("nextval('roots_key_seq') FROM generate_series(1, ");
+    let keys: Vec<i64> = diesel::select(next.bind::<BigInt, _>(keys).sql(")")).load(conn).await?;
+    conn.batch().keys.extend(keys);
+    Ok(())
+}
+
+/// Insert a request's row, later and with others.
+pub(super) fn write_request(conn: &mut Conn, row: RequestRow) -> Ready<QueryResult<()>> {
+    conn.batch().requests.push(row);
+    ready(Ok(()))
+}
+
+/// Insert a pair of a request's meta, later and with others.
+pub(super) fn write_meta(conn: &mut Conn, row: PinMeta) -> Ready<QueryResult<()>> {
+    conn.batch().meta.push(row);
+    ready(Ok(()))
+}
+
+/// Count a request in an account's queue, later and with others. A row that the step has counted in is known to it
+/// because it has asked for it since, which wrote it.
+pub(super) fn write_queued(conn: &mut Conn, row: Queued) -> Ready<QueryResult<()>> {
+    conn.batch().queued.push(row);
+    ready(Ok(()))
+}
+
+/// Count more requests, later.
+pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryResult<()>> {
+    ready(in_portions(rows, |rows| conn.put_off(&upsert_counts!(rows))))
 }
 
 /// Run a query for its effect, later and with others: at the latest before anything else is asked.
@@ -143,10 +204,11 @@ pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit
     rows.load(conn).await
 }
 
-/// Ten random bytes for a lease's token: those of a UUID that stand in none of its fixed bits.
-pub(super) async fn random_bytes(conn: &mut Conn) -> QueryResult<Vec<u8>> {
-    let uuid = "substr(uuid_send(gen_random_uuid()), 1, 6) || substr(uuid_send(gen_random_uuid()), 10, 4)";
-    diesel::select(diesel::dsl::sql::<Binary>(uuid)).get_result(conn).await
+/// Ten random bytes for each of so many leases' tokens: those of a UUID that stand in none of its fixed bits.
+pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<Vec<u8>>> {
+    let uuid = "substr(uuid_send(gen_random_uuid()), 1, 6) || substr(uuid_send(gen_random_uuid()), 10, 4) \
+        FROM generate_series(1, ";
+    diesel::select(diesel::dsl::sql::<Binary>(uuid).bind::<BigInt, _>(many).sql(")")).load(conn).await
 }
 
 /// The status of a request; PostgreSQL knows how frequent each is and chooses its index itself.

@@ -1,21 +1,20 @@
 //! Accepting a pin request: judged against the account's limits, its root wanted, its rows written.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
 use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
 
 use super::change::{Change, place, received, want_afresh};
+use super::known::KnownRoots;
 use super::nodes::Fleet;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::{addresses_text, from_column, id_bytes, json_text, look_up_text, moment, to_column};
 use crate::error::{Failed, Step};
-use crate::fixed::fixed;
-use crate::rows::{AccountRow, RequestRow, Root, State, Work};
-use crate::schema::{pin_meta, pin_requests, queue, roots, service};
+use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State, Work};
+use crate::schema::{pin_meta, pin_requests, queue};
+use crate::transfer::rows::{PinMeta, Queued};
 
 /// The root of the request that an accepted one replaces.
 pub(super) struct Replaced {
@@ -23,10 +22,6 @@ pub(super) struct Replaced {
     pub(super) node: i64,
     pub(super) is_unfinished: bool,
 }
-
-/// Roots by codec and multihash as they were found and locked, `None` those that are not there. Each is taken out
-/// when it is used, since it changes then.
-pub(super) type KnownRoots = BTreeMap<(i64, Vec<u8>), Option<Root>>;
 
 /// What there is before a request is accepted.
 pub(super) struct Before<'a> {
@@ -39,14 +34,10 @@ pub(super) struct Before<'a> {
 impl Before<'_> {
     /// Find and lock the root of a request that replaces none.
     pub(super) async fn find(conn: &mut Conn, request: &NewPinRequest, known: &mut KnownRoots) -> Step<Self> {
-        let key = request.pin.cid.root();
-        let root = match known.remove(&(to_column(key.codec), key.multihash.clone())) {
-            Some(root) => root,
-            None => dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?,
-        };
+        let root = known.take(conn, &request.pin.cid.root()).await?;
         if request.pin.cid.is_whole() {
             // Whatever is held until it is there changes now.
-            known.clear();
+            known.forget();
         }
         Ok(Self { root, replaced: None })
     }
@@ -162,7 +153,8 @@ fn whole_bytes(cid: &Cid) -> i64 {
     i64::from(cid.inner().hash().size())
 }
 
-/// Make the row of a root that nobody wanted before; with what is there of it.
+/// Make the row of a root that nobody wanted before; with what is there of it. Its epoch is the database's to choose
+/// and is not told.
 async fn make(
     conn: &mut Conn,
     key: &RootKey,
@@ -171,28 +163,19 @@ async fn make(
     now: Timestamp,
     tally: &mut Tally,
 ) -> Step<(Root, Progress)> {
-    enum Make {}
     let mut work = Work { requests: 1, refs: 1, ..Work::new(node, now.as_millis()) };
     if cid.is_whole() {
         work.be_pinned(1, whole_bytes(cid));
     } else {
         tally.load(node, 1);
     }
-    let (codec, before) = (to_column(key.codec), to_column(LeaseKey::epoch_before(now)));
-    let released = service::table.select(dialect::greatest(service::released_epoch, before)).single_value();
-    let insert = diesel::insert_into(roots::table)
-        .values((
-            roots::codec.eq(codec),
-            roots::multihash.eq(&key.multihash),
-            work.clone(),
-            roots::epoch.eq(released.assume_not_null() + 1),
-        ))
-        .returning((roots::key, roots::epoch));
-    let (made, epoch) = fixed::<Make, _>(insert).get_result(conn).await?;
-    work.epoch = epoch;
     let bytes = from_column(work.dag_bytes.unwrap_or(0));
     let progress = Progress { blocks: from_column(work.dag_blocks.unwrap_or(0)), bytes };
-    Ok((Root { key: made, codec, multihash: key.multihash.clone(), work }, progress))
+    let (codec, multihash) = (to_column(key.codec), key.multihash.clone());
+    let epoch_before = to_column(LeaseKey::epoch_before(now));
+    let row = NewRoot { codec, multihash: multihash.clone(), work: work.clone(), epoch_before };
+    let made = dialect::write_root(conn, row).await?;
+    Ok((Root { key: made, codec, multihash, work }, progress))
 }
 
 /// Want a root once more.
@@ -241,7 +224,6 @@ async fn add_stake(
     progress: Progress,
     tally: &mut Tally,
 ) -> Step<()> {
-    enum Queue {}
     if stake.requests == 0 {
         tally.queued_roots(account.key, i64::from(root.work.is_unfinished()));
     }
@@ -249,26 +231,9 @@ async fn add_stake(
         tally.bytes(account.key, to_column(progress.bytes));
     }
     let (rank, due) = place(&root.work);
-    let upsert = diesel::insert_into(queue::table)
-        .values((
-            queue::root.eq(root.key),
-            queue::account.eq(account.key),
-            queue::requests.eq(1),
-            queue::holds.eq(0),
-            queue::node.eq(root.work.node),
-            queue::rank.eq(rank),
-            queue::due.eq(due),
-        ))
-        .on_conflict((queue::root, queue::account))
-        .do_update()
-        .set((
-            queue::requests.eq(queue::requests + 1),
-            queue::node.eq(root.work.node),
-            queue::rank.eq(rank),
-            queue::due.eq(due),
-        ));
-    dialect::write_later(conn, fixed::<Queue, _>(upsert)).await?;
-    Ok(())
+    let node = root.work.node;
+    let row = Queued { root: root.key, account: account.key, requests: 1, holds: 0, node, rank, due };
+    Ok(dialect::write_queued(conn, row).await?)
 }
 
 /// Write the request's rows; when it was created.
@@ -295,16 +260,10 @@ async fn write(
         token: id_bytes(request.token.as_uuid()),
         status: root.work.state,
     };
-    dialect::write_later(conn, diesel::insert_into(pin_requests::table).values(row)).await?;
+    dialect::write_request(conn, row).await?;
     for (key, value) in &request.pin.meta {
-        let account = pin_meta::account.eq(account.key);
-        let row = diesel::insert_into(pin_meta::table).values((
-            account,
-            pin_meta::key.eq(look_up_text(key)),
-            pin_meta::value.eq(look_up_text(value)),
-            pin_meta::created.eq(created),
-        ));
-        dialect::write_later(conn, row).await?;
+        let (key, value) = (look_up_text(key).into_owned(), look_up_text(value).into_owned());
+        dialect::write_meta(conn, PinMeta { account: account.key, key, value, created }).await?;
     }
     tally.requests(account.key, 1);
     tally.count(account.key, ordinal, created, root.work.state.0, 1);
@@ -344,7 +303,8 @@ pub(super) async fn delete_request(conn: &mut Conn, request: &RequestRow, tally:
         .await?;
     for (key, value) in request.meta()? {
         let (key, value) = (look_up_text(&key), look_up_text(&value));
-        diesel::delete(pin_meta::table.find((request.account, key, value, request.created))).execute(conn).await?;
+        let pair = pin_meta::table.find((request.account, key, value, request.created));
+        dialect::write_later(conn, diesel::delete(pair)).await?;
     }
     tally.requests(request.account, -1);
     tally.count(request.account, request.ordinal, request.created, status.0, -1);

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use pinrail_domain::{Progress, RootState};
 
 use super::tally::Tally;
-use super::{Conn, RunQueryDsl, holds};
+use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;
@@ -53,7 +53,7 @@ impl Change {
     pub(super) async fn clear_progress(&mut self, conn: &mut Conn) -> Step<()> {
         self.was_counted(conn).await?;
         self.is_cleared = true;
-        diesel::delete(root_progress::table.find(self.root.key)).execute(conn).await?;
+        dialect::write_later(conn, diesel::delete(root_progress::table.find(self.root.key))).await?;
         Ok(())
     }
 
@@ -115,8 +115,8 @@ pub(super) async fn want_afresh(conn: &mut Conn, change: &mut Change, now: i64) 
 /// Save how a root stands.
 async fn save(conn: &mut Conn, root: &Root) -> Step<()> {
     enum Save {}
-    fixed::<Save, _>(diesel::update(roots::table.find(root.key)).set(&root.work)).execute(conn).await?;
-    Ok(())
+    let update = diesel::update(roots::table.find(root.key)).set(&root.work);
+    Ok(dialect::write_later(conn, fixed::<Save, _>(update)).await?)
 }
 
 /// A root's place in each queue: what `queue` holds of it.
@@ -138,8 +138,7 @@ async fn line_up(conn: &mut Conn, root: &Root) -> Step<()> {
         queue::rank.eq(rank),
         queue::due.eq(due),
     ));
-    fixed::<LineUp, _>(update).execute(conn).await?;
-    Ok(())
+    Ok(dialect::write_later(conn, fixed::<LineUp, _>(update)).await?)
 }
 
 /// What was received of a root.
@@ -172,8 +171,8 @@ pub(super) async fn copy_state(conn: &mut Conn, root: &mut Root, tally: &mut Tal
         .await?;
     for (account, created, ordinal, shown) in rows.iter().filter(|row| row.3 != state) {
         enum Show {}
-        let row = pin_requests::table.find((*account, *created));
-        fixed::<Show, _>(diesel::update(row).set(pin_requests::status.eq(state))).execute(conn).await?;
+        let update = diesel::update(pin_requests::table.find((*account, *created))).set(pin_requests::status.eq(state));
+        dialect::write_later(conn, fixed::<Show, _>(update)).await?;
         tally.count(*account, *ordinal, *created, shown.0, -1);
         tally.count(*account, *ordinal, *created, state.0, 1);
     }

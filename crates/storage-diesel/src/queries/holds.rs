@@ -21,17 +21,18 @@ type HoldKey = (Vec<u8>, i64, i64);
 
 /// Have holds that wait for `awaited` end at `ends`, or as long as they wait.
 pub(super) async fn end_later(conn: &mut Conn, awaited: i64, ends: Option<i64>) -> Step<()> {
-    diesel::update(holds::table.filter(holds::awaited.eq(awaited))).set(holds::ends.eq(ends)).execute(conn).await?;
-    Ok(())
+    let update = diesel::update(holds::table.filter(holds::awaited.eq(awaited))).set(holds::ends.eq(ends));
+    Ok(dialect::write_later(conn, update).await?)
 }
 
 /// Have the holds of `old` wait for the root of `new`, the request that replaced it.
 pub(super) async fn inherit(conn: &mut Conn, old: &[u8], new: &[u8], awaited: i64) -> Step<()> {
-    diesel::update(holds::table.filter(holds::owner.eq(old)))
-        .set((holds::owner.eq(new), holds::awaited.eq(awaited), holds::ends.eq(None::<i64>)))
-        .execute(conn)
-        .await?;
-    Ok(())
+    let update = diesel::update(holds::table.filter(holds::owner.eq(old))).set((
+        holds::owner.eq(new),
+        holds::awaited.eq(awaited),
+        holds::ends.eq(None::<i64>),
+    ));
+    Ok(dialect::write_later(conn, update).await?)
 }
 
 /// Have `owner` hold a root until `awaited` is pinned; whether it did not hold it already.
@@ -49,7 +50,7 @@ pub(super) async fn hold(conn: &mut Conn, owner: &[u8], root: i64, account: i64,
         .await?;
     if added == 1 {
         let row = queue::table.find((root, account));
-        diesel::update(row).set(queue::holds.eq(queue::holds + 1)).execute(conn).await?;
+        dialect::write_later(conn, diesel::update(row).set(queue::holds.eq(queue::holds + 1))).await?;
     }
     Ok(added == 1)
 }
@@ -84,11 +85,12 @@ pub(super) async fn end_holds_of(conn: &mut Conn, owner: &[u8], now: i64, tally:
     end(conn, &held, now, tally).await
 }
 
-/// End the holds that wait for a root, because it is pinned.
-pub(super) async fn end_holds_awaiting(conn: &mut Conn, awaited: i64, now: i64, tally: &mut Tally) -> Step<()> {
+/// End the holds that wait for a root, because it is pinned; whether there were any.
+pub(super) async fn end_holds_awaiting(conn: &mut Conn, awaited: i64, now: i64, tally: &mut Tally) -> Step<bool> {
     let held = holds::table.filter(holds::awaited.eq(awaited)).order((holds::root, holds::owner));
     let held: Vec<HoldKey> = held.select((holds::owner, holds::root, holds::account)).load(conn).await?;
-    end(conn, &held, now, tally).await
+    end(conn, &held, now, tally).await?;
+    Ok(!held.is_empty())
 }
 
 async fn end(conn: &mut Conn, held: &[HoldKey], now: i64, tally: &mut Tally) -> Step<()> {

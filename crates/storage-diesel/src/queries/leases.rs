@@ -3,21 +3,24 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use pinrail_domain::{AccountId, Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, NodeId, RootState};
+use pinrail_domain::{Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, NodeId, RootState};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 
 use super::change::{Change, place};
+use super::known::KnownRoots;
 use super::nodes::Fleet;
 use super::tally::Tally;
-use super::turns::Turns;
+use super::turns::{Served, Turns};
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{addresses, id, id_bytes, moment, root_key, to_column};
+use crate::columns::{addresses, id_bytes, moment, root_key, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, Root, State};
 use crate::schema::{accounts, holds, pin_requests, queue, root_holders, roots};
 
 /// The most origins that a worker is given for one root.
 const ORIGINS: usize = 60;
+/// Leases that random bytes are asked for at once.
+const RANDOM_AT_ONCE: i64 = 32;
 /// Requests whose origins are read at once.
 const ORIGINS_PAGE: i64 = 64;
 
@@ -26,6 +29,8 @@ struct Taker {
     node: i64,
     now: i64,
     until: i64,
+    /// Random bytes for the tokens of leases to come.
+    random: Vec<Vec<u8>>,
 }
 
 /// Take up to `limit` due roots of a node to pin, and beside them releases.
@@ -40,7 +45,7 @@ pub(crate) async fn lease_due(
     dialect::lock_leases(conn, node).await?;
     let fleet = Fleet::load(conn).await?;
     let Some(node) = fleet.in_service(node) else { return Ok(Vec::new()) };
-    let taker = Taker { node, now: now.as_millis(), until: until.as_millis() };
+    let mut taker = Taker { node, now: now.as_millis(), until: until.as_millis(), random: Vec::new() };
     put_back_expired(conn, taker.now).await?;
     let mut nodes = fleet.not_live(now);
     nodes.retain(|other| *other != node);
@@ -54,14 +59,14 @@ pub(crate) async fn lease_due(
     {
         let claimed = dialect::claim_root(conn, root).await.optional()?;
         if let Some(root) = claimed.filter(|root| is_free(root, taker.now)) {
-            leases.push(take(conn, root, Some(account), &taker, &mut tally).await?);
+            leases.push(take(conn, root, Some(account), &mut taker, &mut tally).await?);
             turns.serve(conn).await?;
         }
     }
     for root in due_releases(conn, &taker, slots).await? {
         let claimed = dialect::claim_root(conn, root).await.optional()?;
         if let Some(root) = claimed.filter(|root| is_to_release(root, taker.now)) {
-            leases.push(take(conn, root, None, &taker, &mut tally).await?);
+            leases.push(take(conn, root, None, &mut taker, &mut tally).await?);
         }
     }
     tally.flush(conn).await?;
@@ -82,10 +87,9 @@ async fn put_back_expired(conn: &mut Conn, now: i64) -> Step<()> {
     for mut root in dialect::claim_expired(conn, now).await? {
         root.work.end_lease();
         let (rank, due) = place(&root.work);
-        diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0)))
-            .set((queue::rank.eq(rank), queue::due.eq(due)))
-            .execute(conn)
-            .await?;
+        let places = queue::table.filter(queue::root.eq(root.key)).filter(queue::requests.gt(0));
+        let update = diesel::update(places).set((queue::rank.eq(rank), queue::due.eq(due)));
+        dialect::write_later(conn, update).await?;
     }
     Ok(())
 }
@@ -109,17 +113,33 @@ async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<
     Ok(due.order((roots::due, roots::key)).limit(room).select(roots::key).load(conn).await?)
 }
 
-async fn take(conn: &mut Conn, root: Root, account: Option<i64>, taker: &Taker, tally: &mut Tally) -> Step<Lease> {
-    let random = dialect::random_bytes(conn).await?;
-    let random = random.try_into().map_err(|_| Failed::corrupt("random bytes of another number than ten"))?;
-    let token = LeaseToken::new(moment(taker.now), random);
+impl Taker {
+    /// A token for another lease.
+    async fn token(&mut self, conn: &mut Conn) -> Step<LeaseToken> {
+        if self.random.is_empty() {
+            self.random = dialect::random_bytes(conn, RANDOM_AT_ONCE).await?;
+        }
+        let random = self.random.pop().and_then(|random| random.try_into().ok());
+        let random = random.ok_or_else(|| Failed::corrupt("random bytes of another number than ten"))?;
+        Ok(LeaseToken::new(moment(self.now), random))
+    }
+}
+
+async fn take(
+    conn: &mut Conn,
+    root: Root,
+    account: Option<Served>,
+    taker: &mut Taker,
+    tally: &mut Tally,
+) -> Step<Lease> {
+    let token = taker.token(conn).await?;
     let mut change = Change::of(root);
     let work = change.work();
     work.node = taker.node;
     work.lease_token = Some(id_bytes(token.as_uuid()));
     work.lease_until = Some(taker.until);
     work.lease_node = Some(taker.node);
-    work.lease_account = account;
+    work.lease_account = account.as_ref().map(|account| account.key);
     work.epoch += 1;
     work.attempts += 1;
     if account.is_some() {
@@ -128,20 +148,21 @@ async fn take(conn: &mut Conn, root: Root, account: Option<i64>, taker: &Taker, 
         work.waiting = false;
         work.paused = false;
         let holder = (root_holders::root.eq(change.root.key), root_holders::node.eq(taker.node));
-        diesel::insert_into(root_holders::table).values(holder).on_conflict_do_nothing().execute(conn).await?;
+        let insert = diesel::insert_into(root_holders::table).values(holder).on_conflict_do_nothing();
+        dialect::write_later(conn, insert).await?;
     }
     let root = change.finish(conn, tally).await?;
     describe(conn, &root, account).await
 }
 
 /// The lease as the worker is told of it.
-async fn describe(conn: &mut Conn, root: &Root, account: Option<i64>) -> Step<Lease> {
+async fn describe(conn: &mut Conn, root: &Root, account: Option<Served>) -> Step<Lease> {
     let (task, account) = match account {
         None => (LeaseTask::Release, None),
         Some(account) => {
             let previous = previous(conn, root).await?;
             let task = LeaseTask::Pin { origins: origins(conn, root.key).await?, previous };
-            (task, Some(account_id(conn, account).await?))
+            (task, Some(account.id))
         }
     };
     Ok(Lease {
@@ -152,11 +173,6 @@ async fn describe(conn: &mut Conn, root: &Root, account: Option<i64>) -> Step<Le
         wanted_since: moment(root.work.wanted_since),
         until: moment(root.work.lease_until.unwrap_or_default()),
     })
-}
-
-async fn account_id(conn: &mut Conn, account: i64) -> Step<AccountId> {
-    let bytes: Vec<u8> = accounts::table.find(account).select(accounts::id).get_result(conn).await?;
-    Ok(AccountId::from_uuid(id(&bytes)?))
 }
 
 /// The youngest root on this root's node that its requests hold and that is whole.
@@ -199,23 +215,22 @@ async fn origins(conn: &mut Conn, root: i64) -> Step<Vec<Multiaddr>> {
 }
 
 /// The root that a lease holds, locked.
-pub(super) async fn held(conn: &mut Conn, lease: &LeaseKey) -> Step<Option<Root>> {
-    let found = dialect::find_root(conn, to_column(lease.root.codec), &lease.root.multihash).await.optional()?;
-    Ok(found.filter(|root| root.is_held_by(lease)))
+pub(super) async fn held(conn: &mut Conn, lease: &LeaseKey, known: &mut KnownRoots) -> Step<Option<Root>> {
+    Ok(known.take(conn, &lease.root).await?.filter(|root| root.is_held_by(lease)))
 }
 
 /// Make leases end at `until`; which of them still stand.
 pub(crate) async fn renew(conn: &mut Conn, leases: &[LeaseKey], until: Timestamp) -> Step<Vec<bool>> {
+    let mut known = KnownRoots::lock(conn, leases.iter().map(|lease| &lease.root)).await?;
     let mut stand = Vec::with_capacity(leases.len());
     for lease in leases {
-        let root = held(conn, lease).await?;
+        let root = held(conn, lease, &mut known).await?;
         stand.push(root.is_some());
         let Some(root) = root else { continue };
-        diesel::update(roots::table.find(root.key)).set(roots::lease_until.eq(until.as_millis())).execute(conn).await?;
-        diesel::update(queue::table.filter(queue::root.eq(root.key)).filter(queue::due.is_not_null()))
-            .set(queue::due.eq(None::<i64>))
-            .execute(conn)
-            .await?;
+        let renewed = diesel::update(roots::table.find(root.key)).set(roots::lease_until.eq(until.as_millis()));
+        dialect::write_later(conn, renewed).await?;
+        let places = queue::table.filter(queue::root.eq(root.key)).filter(queue::due.is_not_null());
+        dialect::write_later(conn, diesel::update(places).set(queue::due.eq(None::<i64>))).await?;
     }
     Ok(stand)
 }

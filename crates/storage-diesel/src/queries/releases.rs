@@ -5,7 +5,7 @@ use pinrail_domain::RootState;
 
 use super::change::Change;
 use super::tally::Tally;
-use super::{Conn, RunQueryDsl};
+use super::{Conn, RunQueryDsl, dialect};
 use crate::error::{Failed, Step};
 use crate::rows::Root;
 use crate::schema::{nodes, queue, root_holders, root_progress, roots};
@@ -60,12 +60,13 @@ pub(super) async fn drop_claim(
     }
     if requests + holds == 0 {
         tally.bytes(account, -change.was_counted(conn).await?);
-        diesel::delete(row).execute(conn).await?;
+        dialect::write_later(conn, diesel::delete(row)).await?;
     } else if requests == 0 {
         let left = (queue::requests.eq(requests), queue::holds.eq(holds), queue::due.eq(None::<i64>));
-        diesel::update(row).set(left).execute(conn).await?;
+        dialect::write_later(conn, diesel::update(row).set(left)).await?;
     } else {
-        diesel::update(row).set((queue::requests.eq(requests), queue::holds.eq(holds))).execute(conn).await?;
+        let left = (queue::requests.eq(requests), queue::holds.eq(holds));
+        dialect::write_later(conn, diesel::update(row).set(left)).await?;
     }
     Ok(())
 }
@@ -86,7 +87,7 @@ pub(super) async fn settle_claims(conn: &mut Conn, change: &mut Change, lost: Cl
 
 /// `node` has unpinned a root: the next node with a copy is to do so too, and without one the row goes.
 pub(super) async fn released(conn: &mut Conn, root: Root, node: i64, now: i64, tally: &mut Tally) -> Step<()> {
-    diesel::delete(root_holders::table.find((root.key, node))).execute(conn).await?;
+    dialect::write_later(conn, diesel::delete(root_holders::table.find((root.key, node)))).await?;
     let further: Option<i64> = root_holders::table
         .inner_join(nodes::table.on(nodes::key.eq(root_holders::node)))
         .filter(root_holders::root.eq(root.key))
@@ -111,8 +112,7 @@ pub(super) async fn released(conn: &mut Conn, root: Root, node: i64, now: i64, t
 }
 
 async fn delete_root(conn: &mut Conn, key: i64) -> Step<()> {
-    diesel::delete(root_holders::table.filter(root_holders::root.eq(key))).execute(conn).await?;
-    diesel::delete(root_progress::table.find(key)).execute(conn).await?;
-    diesel::delete(roots::table.find(key)).execute(conn).await?;
-    Ok(())
+    dialect::write_later(conn, diesel::delete(root_holders::table.filter(root_holders::root.eq(key)))).await?;
+    dialect::write_later(conn, diesel::delete(root_progress::table.find(key))).await?;
+    Ok(dialect::write_later(conn, diesel::delete(roots::table.find(key))).await?)
 }

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
-use pinrail_spec::Timestamp;
+use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::StorageError;
 
-use super::accept::{Before, KnownRoots, Replaced, accept, delete_request};
+use super::accept::{Before, Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
 use super::clock::Clock;
+use super::known::KnownRoots;
 use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
-use crate::columns::{id_bytes, to_column};
+use crate::columns::id_bytes;
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, RequestRow};
 use crate::schema::pin_requests;
@@ -69,7 +70,6 @@ async fn accept_each(
 pub(crate) struct Locked {
     /// The accounts' rows, by id.
     accounts: BTreeMap<Vec<u8>, AccountRow>,
-    /// Their roots, where finding them one by one would take longer.
     roots: KnownRoots,
 }
 
@@ -79,8 +79,9 @@ pub(crate) async fn lock(conn: &mut Conn, requests: &[(&NewPinRequest, Timestamp
     let ids: BTreeSet<_> = requests.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect();
     let accounts = dialect::lock_accounts(conn, ids).await?;
     let accounts = accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
-    let roots = requests.iter().map(|(request, _)| request.pin.cid.root());
-    let roots = dialect::lock_roots(conn, roots.map(|root| (to_column(root.codec), root.multihash))).await?;
+    let roots: Vec<RootKey> = requests.iter().map(|(request, _)| request.pin.cid.root()).collect();
+    let roots = KnownRoots::lock(conn, roots.iter()).await?;
+    dialect::reserve_roots(conn, roots.missing()).await?;
     Ok(Locked { accounts, roots })
 }
 
@@ -114,7 +115,7 @@ async fn replace(
     let replaced =
         Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
     let fleet = Fleet::load(conn).await?;
-    let before = Before::find(conn, request, &mut KnownRoots::new()).await?;
+    let before = Before::find(conn, request, &mut KnownRoots::default()).await?;
     let before = Before { replaced: Some(&replaced), ..before };
     let (shown, new_root) = accept(conn, &account, &fleet, request, before, now, &mut tally).await??;
     delete_request(conn, &old, &mut tally).await?;

@@ -8,6 +8,7 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
 
 use super::change::{Change, received};
+use super::known::KnownRoots;
 use super::leases::held;
 use super::releases::released;
 use super::tally::Tally;
@@ -22,10 +23,10 @@ const HELD_AFTER_FAILURE: Duration = Duration::from_hours(24);
 
 /// Note how far fetches have come.
 pub(crate) async fn report_progress(conn: &mut Conn, reports: &[ProgressReport]) -> Step<()> {
-    lock_accounts(conn, reports.iter().map(|report| &report.lease)).await?;
+    let mut known = lock(conn, reports.iter().map(|report| &report.lease)).await?;
     let mut tally = Tally::default();
     for report in reports {
-        let fetched = held(conn, &report.lease).await?.filter(|root| root.work.is_unfinished());
+        let fetched = held(conn, &report.lease, &mut known).await?.filter(|root| root.work.is_unfinished());
         if let Some(root) = fetched {
             note_progress(conn, &root, report, &mut tally).await?;
         }
@@ -37,13 +38,12 @@ async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, ta
     let before = to_column(received(conn, root).await?.bytes);
     let (blocks, bytes) = (to_column(report.progress.blocks), to_column(report.progress.bytes));
     let columns = (root_progress::blocks.eq(blocks), root_progress::bytes.eq(bytes));
-    diesel::insert_into(root_progress::table)
+    let upsert = diesel::insert_into(root_progress::table)
         .values((root_progress::root.eq(root.key), columns))
         .on_conflict(root_progress::root)
         .do_update()
-        .set(columns)
-        .execute(conn)
-        .await?;
+        .set(columns);
+    dialect::write_later(conn, upsert).await?;
     if bytes != before {
         let accounts: Vec<i64> =
             queue::table.filter(queue::root.eq(root.key)).select(queue::account).load(conn).await?;
@@ -54,9 +54,10 @@ async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, ta
     Ok(())
 }
 
-/// Lock the accounts that what becomes of these leases counts for: accounts before roots, as everywhere.
-async fn lock_accounts(conn: &mut Conn, leases: impl Iterator<Item = &LeaseKey>) -> Step<()> {
-    Ok(dialect::lock_accounts_of(conn, leases.map(|lease| lease.root.multihash.clone()).collect()).await?)
+/// Lock the accounts that what becomes of these leases counts for, and the roots: accounts before roots, as everywhere.
+async fn lock(conn: &mut Conn, leases: impl Iterator<Item = &LeaseKey> + Clone) -> Step<KnownRoots> {
+    dialect::lock_accounts_of(conn, leases.clone().map(|lease| lease.root.multihash.clone()).collect()).await?;
+    KnownRoots::lock(conn, leases.map(|lease| &lease.root)).await
 }
 
 /// Settle leases, each on its own.
@@ -65,11 +66,11 @@ pub(crate) async fn settle(
     settlements: &[Settlement],
     now: Timestamp,
 ) -> Step<Vec<Result<(), StorageError>>> {
-    lock_accounts(conn, settlements.iter().map(|settlement| &settlement.lease)).await?;
+    let mut known = lock(conn, settlements.iter().map(|settlement| &settlement.lease)).await?;
     let mut tally = Tally::default();
     let mut settled = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        settled.push(match settle_one(conn, settlement, now, &mut tally).await {
+        settled.push(match settle_one(conn, settlement, now, &mut known, &mut tally).await {
             Ok(()) => Ok(()),
             Err(Failed::Refused(StorageError::LeaseLost)) => Err(StorageError::LeaseLost),
             Err(failed) => return Err(failed),
@@ -80,11 +81,22 @@ pub(crate) async fn settle(
 }
 
 /// Settle one lease; nothing is written when it is lost.
-async fn settle_one(conn: &mut Conn, settlement: &Settlement, now: Timestamp, tally: &mut Tally) -> Step<()> {
-    let root = held(conn, &settlement.lease).await?.ok_or(StorageError::LeaseLost)?;
+async fn settle_one(
+    conn: &mut Conn,
+    settlement: &Settlement,
+    now: Timestamp,
+    known: &mut KnownRoots,
+    tally: &mut Tally,
+) -> Step<()> {
+    let root = held(conn, &settlement.lease, known).await?.ok_or(StorageError::LeaseLost)?;
     let is_release = root.work.state.0 == RootState::Releasing;
     match (&settlement.verdict, is_release) {
-        (Verdict::Pinned { size }, false) => pinned(conn, root, *size, now, tally).await,
+        (Verdict::Pinned { size }, false) => {
+            if pinned(conn, root, *size, now, tally).await? {
+                known.forget();
+            }
+            Ok(())
+        }
         (Verdict::Failed { failure }, false) => fail(conn, root, failure, now, tally).await,
         (Verdict::Retry { due, failure }, _) => {
             let failure = json_text(failure)?;
@@ -123,7 +135,8 @@ async fn settle_one(conn: &mut Conn, settlement: &Settlement, now: Timestamp, ta
     }
 }
 
-async fn pinned(conn: &mut Conn, root: Root, size: DagSize, now: Timestamp, tally: &mut Tally) -> Step<()> {
+/// Note that a root is pinned; whether that ended holds on others.
+async fn pinned(conn: &mut Conn, root: Root, size: DagSize, now: Timestamp, tally: &mut Tally) -> Step<bool> {
     let mut change = Change::of(root);
     change.clear_progress(conn).await?;
     change.work().be_pinned(to_column(size.blocks), to_column(size.bytes));

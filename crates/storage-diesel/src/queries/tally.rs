@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use pinrail_domain::{RootState, Usage};
 
-use super::{Conn, RunQueryDsl, dialect};
+use super::{Conn, dialect};
 use crate::columns::from_column;
 use crate::error::Step;
 use crate::fixed::fixed;
 use crate::rows::AccountRow;
 use crate::schema::{accounts, nodes, pin_counts, service};
+use crate::transfer::rows::PinCount;
 
 /// Ordinals in a bucket of each level, as shifts: 1,024 and 1,048,576.
 pub(super) const BUCKET_SHIFTS: [u32; 2] = [10, 20];
@@ -27,6 +26,9 @@ struct UsageChange {
     issued: Option<(i64, i64)>,
 }
 
+/// A row of `pin_counts`: account, level, bucket, and status.
+type CountKey = (i64, i16, i64, &'static str);
+
 /// How many requests more or less stand in a bucket, and the oldest of those that came.
 struct CountChange {
     n: i64,
@@ -37,7 +39,7 @@ struct CountChange {
 #[derive(Default)]
 pub(super) struct Tally {
     usage: BTreeMap<i64, UsageChange>,
-    counts: BTreeMap<(i64, i16, i64, &'static str), CountChange>,
+    counts: BTreeMap<CountKey, CountChange>,
     loads: BTreeMap<i64, i64>,
     /// The greatest epoch of a root whose row went.
     released: Option<i64>,
@@ -111,9 +113,7 @@ impl Tally {
         for (account, change) in self.usage {
             flush_usage(conn, account, change).await?;
         }
-        for (key, change) in self.counts {
-            flush_count(conn, key, change).await?;
-        }
+        flush_counts(conn, self.counts).await?;
         for (node, change) in self.loads.into_iter().filter(|(_, change)| *change != 0) {
             enum AddLoad {}
             let row = nodes::table.find(node);
@@ -147,42 +147,35 @@ async fn flush_usage(conn: &mut Conn, account: i64, change: UsageChange) -> Step
     Ok(())
 }
 
-async fn flush_count(
-    conn: &mut Conn,
-    (account, level, bucket, status): (i64, i16, i64, &'static str),
-    change: CountChange,
-) -> Step<()> {
-    if change.n > 0 {
-        enum CountMore {}
-        let new = excluded(pin_counts::since);
-        let earlier = case_when(new.lt(pin_counts::since), new).otherwise(pin_counts::since);
-        let upsert = diesel::insert_into(pin_counts::table)
-            .values((
-                pin_counts::account.eq(account),
-                pin_counts::level.eq(level),
-                pin_counts::bucket.eq(bucket),
-                pin_counts::status.eq(status),
-                pin_counts::n.eq(change.n),
-                pin_counts::since.eq(change.since),
-            ))
-            .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
-            .do_update()
-            .set((pin_counts::n.eq(pin_counts::n + change.n), pin_counts::since.eq(earlier)));
-        dialect::write_later(conn, fixed::<CountMore, _>(upsert)).await?;
-        return Ok(());
+/// Write the counts in the order of their keys, those that grow and follow one another together.
+async fn flush_counts(conn: &mut Conn, counts: BTreeMap<CountKey, CountChange>) -> Step<()> {
+    let mut more = Vec::new();
+    for (key, change) in counts {
+        if change.n > 0 {
+            let (account, level, bucket, status) = key;
+            let status = status.to_owned();
+            more.push(PinCount { account, level, bucket, status, n: change.n, since: change.since });
+        } else {
+            dialect::write_counts(conn, std::mem::take(&mut more)).await?;
+            count_less(conn, key, &change).await?;
+        }
     }
-    let row = pin_counts::table.find((account, level, bucket, status));
+    Ok(dialect::write_counts(conn, more).await?)
+}
+
+/// Count as many requests as before, or fewer.
+async fn count_less(conn: &mut Conn, key: CountKey, change: &CountChange) -> Step<()> {
+    let row = pin_counts::table.find(key);
     if change.since != i64::MAX {
-        let later = pin_counts::table.find((account, level, bucket, status)).filter(pin_counts::since.gt(change.since));
-        diesel::update(later).set(pin_counts::since.eq(change.since)).execute(conn).await?;
+        enum CountSince {}
+        let later = diesel::update(row.filter(pin_counts::since.gt(change.since)));
+        dialect::write_later(conn, fixed::<CountSince, _>(later.set(pin_counts::since.eq(change.since)))).await?;
     }
     if change.n < 0 {
         enum CountLess {}
-        let update = diesel::update(row).set(pin_counts::n.eq(pin_counts::n + change.n)).returning(pin_counts::n);
-        let left: Option<i64> = fixed::<CountLess, _>(update).get_result(conn).await.optional()?;
-        if left == Some(0) {
-            diesel::delete(row).execute(conn).await?;
-        }
+        let fewer = diesel::update(row).set(pin_counts::n.eq(pin_counts::n + change.n));
+        dialect::write_later(conn, fixed::<CountLess, _>(fewer)).await?;
+        dialect::write_later(conn, diesel::delete(row.filter(pin_counts::n.eq(0)))).await?;
     }
     Ok(())
 }

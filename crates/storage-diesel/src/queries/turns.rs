@@ -4,14 +4,22 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use diesel::prelude::*;
+use pinrail_domain::AccountId;
 
-use super::{Conn, RunQueryDsl};
+use super::{Conn, RunQueryDsl, dialect};
+use crate::columns::id;
 use crate::error::Step;
 use crate::fixed::fixed;
 use crate::schema::{accounts, queue, queue_accounts, roots};
 
 /// An account's place among those that wait: fewest running, then longest not served, then the least id.
 type Turn = (usize, Option<i64>, Vec<u8>, i64);
+
+/// An account that gets a root.
+pub(super) struct Served {
+    pub(super) key: i64,
+    pub(super) id: AccountId,
+}
 
 /// The accounts that wait for roots of some nodes, and what each has running.
 pub(super) struct Turns {
@@ -54,11 +62,11 @@ impl Turns {
     }
 
     /// The next root to try, and for whom. `wanted` is how many may follow at most.
-    pub(super) async fn next(&mut self, conn: &mut Conn, wanted: usize) -> Step<Option<(i64, i64)>> {
-        while let Some(Reverse((running, _, _, account))) = self.ready.peek() {
-            let account = *account;
+    pub(super) async fn next(&mut self, conn: &mut Conn, wanted: usize) -> Step<Option<(i64, Served)>> {
+        while let Some(Reverse((running, _, account_id, key))) = self.ready.peek() {
+            let account = Served { key: *key, id: AccountId::from_uuid(id(account_id)?) };
             if *running < self.most
-                && let Some(root) = self.next_of(conn, account, wanted).await?
+                && let Some(root) = self.next_of(conn, account.key, wanted).await?
             {
                 return Ok(Some((root, account)));
             }
@@ -81,8 +89,7 @@ impl Turns {
             .on_conflict((queue_accounts::account, queue_accounts::node))
             .do_update()
             .set(queue_accounts::last_served.eq(self.now));
-        fixed::<Serve, _>(upsert).execute(conn).await?;
-        Ok(())
+        Ok(dialect::write_later(conn, fixed::<Serve, _>(upsert)).await?)
     }
 
     /// The account's next root. What is taken of its queue meanwhile is found out when it is tried; when others have

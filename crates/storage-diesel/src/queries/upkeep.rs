@@ -5,6 +5,7 @@ use pinrail_domain::NodeId;
 use pinrail_spec::{RootKey, Timestamp};
 
 use super::change::{Change, copy_state};
+use super::known::KnownRoots;
 use super::nodes::Fleet;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect};
@@ -14,28 +15,24 @@ use crate::schema::roots;
 
 /// Carry the next root's state to up to 500 more of its requests; whether there is more to do.
 pub(crate) async fn copy_statuses(conn: &mut Conn) -> Step<bool> {
-    let Some(key) = next_to_copy(conn).await? else { return Ok(false) };
-    let Some(mut root) = dialect::lock_root(conn, key).await.optional()? else { return Ok(true) };
+    let Some(mut root) = dialect::claim_to_copy(conn).await.optional()? else { return Ok(false) };
     let mut tally = Tally::default();
     copy_state(conn, &mut root, &mut tally).await?;
     let cursor =
         (roots::copied_account.eq(root.work.copied_account), roots::copied_created.eq(root.work.copied_created));
-    diesel::update(roots::table.find(key)).set(cursor).execute(conn).await?;
+    dialect::write_later(conn, diesel::update(roots::table.find(root.key)).set(cursor)).await?;
     tally.flush(conn).await?;
-    Ok(next_to_copy(conn).await?.is_some())
-}
-
-async fn next_to_copy(conn: &mut Conn) -> Step<Option<i64>> {
-    let behind = roots::table.filter(roots::copied_account.is_not_null()).order(roots::copied_account);
-    Ok(behind.select(roots::key).first(conn).await.optional()?)
+    let left = roots::table.filter(roots::copied_account.is_not_null());
+    Ok(diesel::select(diesel::dsl::exists(left)).get_result(conn).await?)
 }
 
 /// Make waiting roots of a node due at once.
 pub(crate) async fn wake(conn: &mut Conn, node: &NodeId, keys: &[RootKey], now: Timestamp) -> Step<()> {
     let Some(node) = Fleet::load(conn).await?.key_of(*node) else { return Ok(()) };
+    let mut known = KnownRoots::lock(conn, keys.iter()).await?;
     let mut tally = Tally::default();
     for key in keys {
-        let found = dialect::find_root(conn, to_column(key.codec), &key.multihash).await.optional()?;
+        let found = known.take(conn, key).await?;
         let Some(root) = found.filter(|root| root.work.node == node && root.work.waiting) else { continue };
         let mut change = Change::of(root);
         let work = change.work();

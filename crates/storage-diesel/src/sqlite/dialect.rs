@@ -1,19 +1,26 @@
 //! What SQLite says differently: locks that a single writer does not need, and functions of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
+use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
 
-use super::accept::KnownRoots;
 use super::matching::Condition;
 use super::{Conn, RunQueryDsl};
-use crate::rows::{AccountRow, Root, State};
-use crate::schema::{accounts, pin_requests, roots};
+use crate::fixed::fixed;
+use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
+use crate::schema::{accounts, pin_counts, pin_meta, pin_requests, queue, roots, service};
+use crate::transfer::rows::{PinCount, PinMeta, Queued};
+use crate::written::{new_epoch, upsert_counts, upsert_queued};
+
+/// What names a root: its codec and multihash.
+type Name = (i64, Vec<u8>);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -54,9 +61,61 @@ pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> Qu
 /// None of them: the writer holds the lock of the whole database, and each is found when its turn comes.
 pub(super) fn lock_roots(
     _conn: &mut Conn,
-    _wanted: impl Iterator<Item = (i64, Vec<u8>)>,
-) -> Ready<QueryResult<KnownRoots>> {
-    ready(Ok(KnownRoots::new()))
+    _wanted: BTreeSet<Name>,
+) -> Ready<QueryResult<BTreeMap<Name, Option<Root>>>> {
+    ready(Ok(BTreeMap::new()))
+}
+
+/// Nothing: the keys of new roots are chosen where they are made.
+pub(super) fn reserve_roots(_conn: &mut Conn, _roots: usize) -> Ready<QueryResult<()>> {
+    ready(Ok(()))
+}
+
+/// The rows of those of the roots that are there. The writer holds the lock of the whole database.
+pub(super) async fn lock_each(conn: &mut Conn, keys: Vec<i64>) -> QueryResult<Vec<Root>> {
+    let mut rows = Vec::with_capacity(keys.len());
+    for key in keys {
+        rows.extend(lock_root(conn, key).await.optional()?);
+    }
+    Ok(rows)
+}
+
+/// The next root whose state is to be carried to further requests. There is nobody to skip.
+pub(super) async fn claim_to_copy(conn: &mut Conn) -> QueryResult<Root> {
+    let behind = roots::table.filter(roots::copied_account.is_not_null()).order(roots::copied_account);
+    behind.select(Root::as_select()).first(conn).await
+}
+
+/// Make a root's row; its key.
+pub(super) async fn write_root(conn: &mut Conn, row: NewRoot) -> QueryResult<i64> {
+    enum Make {}
+    let NewRoot { codec, multihash, work, epoch_before } = row;
+    let key = (roots::codec.eq(codec), roots::multihash.eq(multihash));
+    let insert = diesel::insert_into(roots::table).values((key, work, roots::epoch.eq(new_epoch!(epoch_before))));
+    fixed::<Make, _>(insert.returning(roots::key)).get_result(conn).await
+}
+
+/// Insert a request's row.
+pub(super) fn write_request(conn: &mut Conn, row: RequestRow) -> Ready<QueryResult<()>> {
+    write_later(conn, diesel::insert_into(pin_requests::table).values(row))
+}
+
+/// Insert a pair of a request's meta.
+pub(super) fn write_meta(conn: &mut Conn, row: PinMeta) -> Ready<QueryResult<()>> {
+    write_later(conn, diesel::insert_into(pin_meta::table).values(row))
+}
+
+/// Count a request in an account's queue.
+pub(super) fn write_queued(conn: &mut Conn, row: Queued) -> Ready<QueryResult<()>> {
+    enum Queue {}
+    write_later(conn, fixed::<Queue, _>(upsert_queued!(row)))
+}
+
+/// Count more requests.
+pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryResult<()>> {
+    enum Count {}
+    let mut written = rows.into_iter().map(|row| conn.run(&fixed::<Count, _>(upsert_counts!(row))));
+    ready(written.try_for_each(|written| written.map(drop)))
 }
 
 /// Run a query for its effect: there is no way to the database that could be saved.
@@ -113,9 +172,13 @@ pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit
     rows.load(conn).await
 }
 
-/// Ten random bytes for a lease's token.
-pub(super) async fn random_bytes(conn: &mut Conn) -> QueryResult<Vec<u8>> {
-    diesel::select(diesel::dsl::sql::<Binary>("randomblob(10)")).get_result(conn).await
+/// Ten random bytes for each of so many leases' tokens.
+pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<Vec<u8>>> {
+    let mut random = Vec::new();
+    for _ in 0..many {
+        random.push(diesel::select(diesel::dsl::sql::<Binary>("randomblob(10)")).get_result(conn).await?);
+    }
+    Ok(random)
 }
 
 /// The status of a request as a plain expression, which no index fits.

@@ -15,7 +15,7 @@ use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaSt
 /// A transaction on a database.
 pub(super) enum Session {
     Sqlite(sqlite::Session),
-    Postgres(postgres::Session),
+    Postgres(Box<postgres::Session>),
 }
 
 impl Session {
@@ -29,7 +29,7 @@ impl Session {
         check_schema(database, database.schema_status().await?)?;
         Ok(match database {
             Database::Sqlite(path) => Self::Sqlite(sqlite::Session::snapshot(path, others)?),
-            Database::Postgres(url) => Self::Postgres(postgres::Session::snapshot(url, others).await?),
+            Database::Postgres(url) => Self::Postgres(Box::new(postgres::Session::snapshot(url, others).await?)),
         })
     }
 
@@ -41,7 +41,7 @@ impl Session {
         database.migrate().await?;
         Ok(match database {
             Database::Sqlite(path) => Self::Sqlite(sqlite::Session::load(path).await?),
-            Database::Postgres(url) => Self::Postgres(postgres::Session::load(url).await?),
+            Database::Postgres(url) => Self::Postgres(Box::new(postgres::Session::load(url).await?)),
         })
     }
 

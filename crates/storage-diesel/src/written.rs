@@ -1,0 +1,39 @@
+//! The inserts of what a new request adds, for one row or for many: SQLite runs one for each row, PostgreSQL one for
+//! all of a group.
+
+/// The epoch of a root's new row: above `before`, and above that of every root whose row went. It is chosen where the
+/// row is inserted, so that no row can go in between.
+macro_rules! new_epoch {
+    ($before:expr) => {
+        service::table.select(greatest(service::released_epoch, $before)).single_value().assume_not_null() + 1
+    };
+}
+
+/// Count requests of accounts for roots, whose places in the accounts' queues are the rows' own.
+macro_rules! upsert_queued {
+    ($rows:expr) => {
+        diesel::insert_into(queue::table).values($rows).on_conflict((queue::root, queue::account)).do_update().set((
+            queue::requests.eq(queue::requests + excluded(queue::requests)),
+            queue::node.eq(excluded(queue::node)),
+            queue::rank.eq(excluded(queue::rank)),
+            queue::due.eq(excluded(queue::due)),
+        ))
+    };
+}
+
+/// Count requests in buckets, since the oldest of them.
+macro_rules! upsert_counts {
+    ($rows:expr) => {{
+        let new = excluded(pin_counts::since);
+        diesel::insert_into(pin_counts::table)
+            .values($rows)
+            .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
+            .do_update()
+            .set((
+                pin_counts::n.eq(pin_counts::n + excluded(pin_counts::n)),
+                pin_counts::since.eq(case_when(new.lt(pin_counts::since), new).otherwise(pin_counts::since)),
+            ))
+    }};
+}
+
+pub(crate) use {new_epoch, upsert_counts, upsert_queued};
