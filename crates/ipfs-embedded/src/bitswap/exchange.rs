@@ -16,10 +16,11 @@ use tokio::time::Instant;
 use super::handler::OpenStream;
 use super::peer::{Peer, lock};
 use super::server::{self, ServeLimits};
+use super::waiting::Waiting;
 use super::{client, server::Parked};
 use crate::store::BlockStore;
 
-/// After this many blocks that nobody asked for a peer is dropped.
+/// After this many blocks within a minute that nobody asked for a peer is dropped.
 const MAX_STRIKES: u32 = 8;
 /// How long a dropped peer stays out.
 const BAN: Duration = Duration::from_mins(10);
@@ -64,7 +65,7 @@ pub struct Exchange {
     pub(super) limits: ServeLimits,
     peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     outboxes: Mutex<HashMap<PeerId, mpsc::UnboundedReceiver<super::wire::WantEntry>>>,
-    waiting: Mutex<HashMap<Multihash<64>, Vec<u64>>>,
+    waiting: Mutex<Waiting>,
     subscribers: Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>,
     next_subscriber: AtomicU64,
     banned: Mutex<HashMap<PeerId, Instant>>,
@@ -174,15 +175,15 @@ impl Exchange {
         }
     }
 
-    /// Give blocks to those who wait for them; count what nobody asked this peer for.
+    /// Give blocks to those who wait for them; count what nobody asked for.
     pub(super) fn receive_blocks(&self, peer: &Arc<Peer>, blocks: Vec<(Multihash<64>, Bytes)>) {
         let mut unrequested = 0;
         {
             let mut waiting = lock(&self.waiting);
             let subscribers = lock(&self.subscribers);
             for (multihash, bytes) in blocks {
-                let Some(waiters) = waiting.remove(&multihash) else {
-                    unrequested += usize::from(!peer.was_asked(&multihash));
+                let Some(waiters) = waiting.take(&multihash) else {
+                    unrequested += usize::from(!waiting.was_wanted(&multihash));
                     continue;
                 };
                 for subscriber in waiters.iter().filter_map(|waiter| subscribers.get(waiter)) {
@@ -201,8 +202,7 @@ impl Exchange {
         let waiting = lock(&self.waiting);
         let subscribers = lock(&self.subscribers);
         for (multihash, have) in presences {
-            let waiters = waiting.get(&multihash).map_or(&[][..], Vec::as_slice);
-            for subscriber in waiters.iter().filter_map(|waiter| subscribers.get(waiter)) {
+            for subscriber in waiting.get(&multihash).iter().filter_map(|waiter| subscribers.get(waiter)) {
                 let _gone = subscriber.send(Event::Presence { from: peer.id, multihash, have });
             }
         }
@@ -239,23 +239,12 @@ pub struct Subscription {
 impl Subscription {
     /// Wait for a block and for words about it.
     pub fn wait_for(&self, multihash: Multihash<64>) {
-        let mut waiting = lock(&self.exchange.waiting);
-        let waiters = waiting.entry(multihash).or_default();
-        if !waiters.contains(&self.id) {
-            waiters.push(self.id);
-        }
+        lock(&self.exchange.waiting).add(multihash, self.id);
     }
 
     /// Wait for a block no longer; whether nobody else does.
     pub fn stop_waiting(&self, multihash: &Multihash<64>) -> bool {
-        let mut waiting = lock(&self.exchange.waiting);
-        let Some(waiters) = waiting.get_mut(multihash) else { return true };
-        waiters.retain(|waiter| *waiter != self.id);
-        let last = waiters.is_empty();
-        if last {
-            waiting.remove(multihash);
-        }
-        last
+        lock(&self.exchange.waiting).remove(multihash, self.id)
     }
 }
 

@@ -10,6 +10,7 @@ mod handler;
 mod inbound;
 mod peer;
 mod server;
+mod waiting;
 pub mod wire;
 
 pub use behaviour::Behaviour;

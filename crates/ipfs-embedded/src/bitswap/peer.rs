@@ -1,15 +1,13 @@
 //! A connected peer: its streams, what we asked of it and what it asks of us.
 
-use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cid::Cid;
 use futures::{AsyncWriteExt, future};
 use libp2p::PeerId;
-use libp2p::multihash::Multihash;
 use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -24,8 +22,9 @@ const MAX_OUTSTANDING: usize = 768;
 const IDLE_LIMIT: Duration = Duration::from_mins(5);
 /// Helia closes streams that were idle for five seconds, so an older one is not trusted.
 const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
-/// How many of the blocks last asked for are remembered, so that a late one is told from one nobody asked for.
-const REMEMBERED: usize = 4_096;
+/// Strikes count together when they come within this time: a peer of many days must not be dropped for a few in all,
+/// and what comes more seldom costs little.
+const STRIKES_WINDOW: Duration = Duration::from_mins(1);
 /// Bytes of messages that one peer can have us read at once.
 const READING_BYTES: usize = 8 << 20;
 /// Inbound streams of one peer that are read at once; some peers open one for each message.
@@ -41,9 +40,8 @@ pub struct Peer {
     pub(super) serve: ServeQueue,
     pub(super) reading_bytes: Arc<Semaphore>,
     pub(super) reading_streams: Arc<Semaphore>,
-    asked: Mutex<Recent>,
     outstanding: AtomicUsize,
-    strikes: AtomicU32,
+    strikes: Mutex<Strikes>,
     started: Instant,
     active_at: AtomicU64,
     heard_at: AtomicU64,
@@ -53,6 +51,7 @@ pub struct Peer {
 impl Peer {
     pub(super) fn new(id: PeerId) -> (Arc<Self>, mpsc::UnboundedReceiver<WantEntry>) {
         let (outbox, receiver) = mpsc::unbounded_channel();
+        let started = Instant::now();
         let peer = Arc::new(Self {
             id,
             openers: Mutex::default(),
@@ -60,10 +59,9 @@ impl Peer {
             serve: ServeQueue::default(),
             reading_bytes: Arc::new(Semaphore::new(READING_BYTES)),
             reading_streams: Arc::new(Semaphore::new(READING_STREAMS)),
-            asked: Mutex::default(),
             outstanding: AtomicUsize::new(0),
-            strikes: AtomicU32::new(0),
-            started: Instant::now(),
+            strikes: Mutex::new(Strikes { count: 0, since: started }),
+            started,
             active_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
             gone: watch::Sender::new(false),
@@ -77,7 +75,6 @@ impl Peer {
             self.outstanding.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
-        lock(&self.asked).remember(*cid.hash());
         self.send(WantEntry::Want { cid, kind: WantKind::Block, send_dont_have: true });
         true
     }
@@ -124,14 +121,9 @@ impl Peer {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether we asked it for this block not long ago.
-    pub(super) fn was_asked(&self, multihash: &Multihash<64>) -> bool {
-        lock(&self.asked).known.contains(multihash)
-    }
-
-    /// Count a block that nobody asked for or that is too large; how many there were.
+    /// Count a block that nobody asked for; how many there were of late.
     pub(super) fn strike(&self) -> u32 {
-        self.strikes.fetch_add(1, Ordering::Relaxed) + 1
+        lock(&self.strikes).add(Instant::now())
     }
 
     pub(super) fn add_connection(&self, connection: ConnectionId, opener: mpsc::UnboundedSender<OpenStream>) {
@@ -221,28 +213,37 @@ impl Outlet {
     }
 }
 
-/// The multihashes last asked for.
-#[derive(Default)]
-struct Recent {
-    known: HashSet<Multihash<64>>,
-    order: VecDeque<Multihash<64>>,
+/// How often a peer did what an honest one does not.
+struct Strikes {
+    count: u32,
+    since: Instant,
 }
 
-impl Recent {
-    fn remember(&mut self, multihash: Multihash<64>) {
-        if !self.known.insert(multihash) {
-            return;
+impl Strikes {
+    fn add(&mut self, now: Instant) -> u32 {
+        if now.duration_since(self.since) >= STRIKES_WINDOW {
+            *self = Self { count: 0, since: now };
         }
-        self.order.push_back(multihash);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
+        self.count += 1;
+        self.count
     }
 }
 
 /// Lock, also after another holder panicked: what is kept under these locks is never left half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn strikes_count_together_within_a_minute() {
+        let start = Instant::now();
+        let mut strikes = Strikes { count: 0, since: start };
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let counts = [0, 59, 100, 119, 159, 1_000].map(|seconds| strikes.add(at(seconds)));
+        assert_eq!(counts, [1, 2, 1, 2, 3, 1]);
+    }
 }

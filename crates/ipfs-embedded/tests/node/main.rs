@@ -5,6 +5,7 @@ mod conformance;
 mod crowd;
 mod fellows;
 mod fetch;
+mod honest;
 mod hostile;
 mod provide;
 mod script;

@@ -87,6 +87,28 @@ impl Script {
         stream.await.expect("a stream")
     }
 
+    /// Ask the node for a block over `stream`, and wait until it comes, whatever else the node says meanwhile.
+    pub async fn get(&self, stream: &mut Stream, (cid, bytes): &Block) {
+        self.while_connected(async {
+            write_message(stream, &wants(&[*cid])).await.expect("it is sent");
+            loop {
+                let said = read_message(&mut self.accept().await).await.expect("an answer");
+                if said.windows(bytes.len()).any(|window| window == &bytes[..]) {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Do something for which the node has to stay connected.
+    pub async fn while_connected(&self, doing: impl Future<Output = ()>) {
+        tokio::select! {
+            () = doing => {}
+            () = self.wait_closed() => panic!("the node closed the connection"),
+        }
+    }
+
     /// Until the node closes the connection.
     pub async fn wait_closed(&self) {
         self.closed.lock().await.recv().await.expect("it runs");
