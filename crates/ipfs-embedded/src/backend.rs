@@ -226,6 +226,7 @@ fn fetch_error(error: FetchError) -> IpfsError {
         FetchError::UnsupportedCodec { .. } => unpinnable("UNSUPPORTED_CODEC"),
         FetchError::Malformed { .. } => unpinnable("MALFORMED_BLOCK"),
         FetchError::LinkDigestTooLong { .. } => unpinnable("DIGEST_TOO_LONG"),
+        FetchError::BlockTooLarge { .. } => unpinnable("BLOCK_TOO_LARGE"),
         FetchError::TooLarge { .. } => unpinnable("TOO_LARGE"),
         FetchError::StorageFull => IpfsError::StorageFull,
         FetchError::StaleEpoch => IpfsError::StaleEpoch,

@@ -34,7 +34,7 @@ pub struct Banned;
 
 /// What a subscriber is told.
 pub enum Event {
-    /// A block that it waited for, held against its multihash.
+    /// A block that it waited for, held against its multihash; it may be larger than a block may be.
     Block {
         /// Who sent it.
         from: PeerId,

@@ -9,7 +9,7 @@ use libp2p::swarm::Stream;
 use super::exchange::Exchange;
 use super::peer::Peer;
 use super::server;
-use super::wire::{self, MAX_BLOCK_BYTES, Message};
+use super::wire::{self, Message};
 use crate::hash::hash;
 
 /// A message that stands still for this long is given up with its stream.
@@ -50,8 +50,7 @@ async fn read_messages(exchange: &Arc<Exchange>, peer: &Arc<Peer>, mut stream: S
 fn handle(exchange: &Arc<Exchange>, peer: &Arc<Peer>, message: Message) {
     let mut blocks = Vec::with_capacity(message.blocks.len());
     for block in message.blocks {
-        let fits = block.bytes.len() <= MAX_BLOCK_BYTES;
-        match hash(block.hash_code, block.digest_size, &block.bytes).filter(|_| fits) {
+        match hash(block.hash_code, block.digest_size, &block.bytes) {
             Some(multihash) => blocks.push((multihash, block.bytes)),
             None => exchange.strike(peer),
         }

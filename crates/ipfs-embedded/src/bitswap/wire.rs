@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The largest message that is read, as other nodes have it.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
-/// The largest block that is read or served, as other nodes have it.
+/// The largest block that a DAG may have, as other nodes have it; a message can hold a larger one.
 pub const MAX_BLOCK_BYTES: usize = 2 << 20;
 /// More entries of one wantlist than this are not looked at: a peer may keep 1,024 wants with us.
 const MAX_ENTRIES: usize = 4_096;

@@ -10,6 +10,7 @@ use libp2p::Multiaddr;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::bitswap::wire::MAX_BLOCK_BYTES;
 use crate::store::{NodeKey, Totals};
 
 pub(crate) use session::fetch;
@@ -99,6 +100,14 @@ pub enum FetchError {
         /// The digest's length.
         size: u64,
     },
+    /// A block that is larger than other nodes send or take.
+    #[error("block {cid} has {size} bytes, wanted at most {MAX_BLOCK_BYTES} (2 MiB)")]
+    BlockTooLarge {
+        /// The block.
+        cid: String,
+        /// Its size.
+        size: usize,
+    },
     /// The DAG is larger than it may be.
     #[error("the DAG has more than {limit} bytes")]
     TooLarge {
@@ -125,6 +134,7 @@ impl FetchError {
             Self::UnsupportedHash { .. }
             | Self::UnsupportedCodec { .. }
             | Self::Malformed { .. }
+            | Self::BlockTooLarge { .. }
             | Self::LinkDigestTooLong { .. } => Phase::Checking,
             Self::StorageFull | Self::StaleEpoch | Self::Unavailable(_) => Phase::Storing,
         }

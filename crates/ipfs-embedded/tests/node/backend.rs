@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::space::SmallDisk;
-use crate::support::{TestNode, block, flat, options};
+use crate::support::{TestNode, block, content, flat, options, put_blocks};
 
 const MIB: u64 = 1 << 20;
 
@@ -92,6 +92,12 @@ async fn what_cannot_be_is_told_apart() {
     answers.recv().await.expect("an answer").result.expect("the provider does not look");
     let refused = backend.pin(job(malformed, 1, &origins)).await.expect_err("it is malformed");
     assert!(matches!(&refused, IpfsError::Unpinnable { reason: "MALFORMED_BLOCK", .. }), "{refused:?}");
+
+    let (large, bytes) = block(0x55, Code::Sha2_256, content((2 << 20) + 1, 102));
+    put_blocks(provider.node.store(), large, &[(large, bytes)]).await;
+    let refused = backend.pin(job(large, 1, &origins)).await.expect_err("a block of it is too large");
+    let details = format!("block {large} has 2097153 bytes, wanted at most 2097152 (2 MiB)");
+    assert_eq!(refused, IpfsError::Unpinnable { reason: "BLOCK_TOO_LARGE", details });
 
     let car = folder.path().join("no.car");
     std::fs::write(&car, "not a CAR").expect("it is written");

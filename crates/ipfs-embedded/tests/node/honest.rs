@@ -1,9 +1,10 @@
 //! Peers that mean well and answer as Kubo and Helia do, which is not always what was asked for.
 
 use libp2p::swarm::Stream;
+use pinrail_ipfs_embedded::FetchError;
 
 use crate::script::{Script, blocks, read_message, write_message};
-use crate::support::{TestNode, flat};
+use crate::support::{TestNode, content, flat, raw};
 
 /// Read what the node says on its stream for wants until it names `name`.
 async fn read_until(peer: &Script, stream: &mut Option<Stream>, name: &[u8]) {
@@ -39,4 +40,27 @@ async fn late_copies_of_small_blocks_that_were_asked_about_are_no_strikes() {
     second.while_connected(answering).await;
     // It is served on as any other.
     second.get(&mut stream, &flat(1, 100, 70)[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_over_2_mib_that_was_asked_for_ends_its_fetch_and_is_no_strike() {
+    let size = (2 << 20) + 1;
+    let big = raw(content(size, 3));
+    let (sink, sender) = (TestNode::start().await, Script::start().await);
+    let sending = async {
+        read_message(&mut sender.accept().await).await.expect("a wantlist");
+        let mut stream = sender.open().await;
+        // More often than strikes are forgiven, as over several attempts.
+        for _ in 0..9 {
+            write_message(&mut stream, &blocks(std::slice::from_ref(&big))).await.expect("it is sent");
+        }
+        stream
+    };
+    let fetching = async { sink.fetch(big.0, std::slice::from_ref(&sender.address)).await };
+    let (ended, mut stream) = tokio::join!(fetching, sending);
+    assert_eq!(ended, Err(FetchError::BlockTooLarge { cid: big.0.to_string(), size }));
+    assert!(!sink.has(&big.0));
+    let small = flat(1, 100, 82);
+    sink.put(small[1].0, &small).await;
+    sender.get(&mut stream, &small[0]).await;
 }

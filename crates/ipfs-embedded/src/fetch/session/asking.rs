@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::bitswap::Peer;
+use crate::bitswap::wire::MAX_BLOCK_BYTES;
 use crate::fetch::sources::Source;
 use crate::fetch::{FetchError, Phase};
 
@@ -44,6 +45,9 @@ impl Session {
         if let Some(peer) = self.exchange.find(&from) {
             self.sources.add(&peer, true);
             self.sources.get_mut(&from).expect("it was just added").silent = false;
+        }
+        if bytes.len() > MAX_BLOCK_BYTES {
+            return Err(FetchError::BlockTooLarge { cid: want.keys[0].to_string(), size: bytes.len() });
         }
         for key in want.keys {
             self.store_block(key, bytes.clone())?;
