@@ -9,6 +9,7 @@ mod hash;
 mod identity;
 mod node;
 pub mod provide;
+mod reach;
 pub mod store;
 mod transport;
 mod watch;

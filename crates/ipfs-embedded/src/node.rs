@@ -5,7 +5,7 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
@@ -19,6 +19,7 @@ use crate::bitswap::{self, Exchange};
 use crate::dial::{Dialer, Dials};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
+use crate::reach::best_first;
 use crate::store::{BlockStore, NodeKey, Totals};
 use crate::transport;
 use crate::watch::{Sighting, WatchList};
@@ -149,9 +150,11 @@ impl Node {
         self.peer_id
     }
 
-    /// Where it can be dialled, each ending in `/p2p/<peer id>`: the announced addresses, else those it listens on.
+    /// Where it can be dialled, each ending in `/p2p/<peer id>`, the best first: the announced addresses as they are,
+    /// else those it listens on.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let own = if self.announce.is_empty() { self.listening.borrow().clone() } else { self.announce.clone() };
+        let announced = !self.announce.is_empty();
+        let own = if announced { self.announce.clone() } else { best_first(self.listening.borrow().clone()) };
         own.into_iter().filter_map(|address| address.with_p2p(self.peer_id).ok()).collect()
     }
 
@@ -268,6 +271,10 @@ async fn listen(swarm: &mut Swarm<Behaviour>, wanted: &[Multiaddr]) -> Result<Ve
             }
             _ => {}
         }
+    }
+    // A wildcard stands for several addresses, and the first of them is that of loopback.
+    while let Some(SwarmEvent::NewListenAddr { address, .. }) = swarm.select_next_some().now_or_never() {
+        addresses.push(address);
     }
     Ok(addresses)
 }

@@ -2,19 +2,19 @@
 //! networks where they are not allowed.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 use futures::{AsyncRead, AsyncWrite};
-use libp2p::core::multiaddr::Protocol;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId, Transport, dns, noise, tcp, tls, yamux};
+
+use crate::reach::is_public;
 
 /// Connecting and securing a connection may take this long together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -75,34 +75,6 @@ impl Transport for Filtered {
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
         Pin::new(&mut self.inner).poll(cx)
-    }
-}
-
-/// Whether an address with its host resolved is publicly routable.
-pub fn is_public(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => is_public_ip(ip.into()),
-        Some(Protocol::Ip6(ip)) => is_public_ip(ip.into()),
-        _ => false,
-    }
-}
-
-fn is_public_ip(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
-            let protocols = a == 192 && b == 0 && c == 0;
-            let benchmarking = a == 198 && b & 0xfe == 18;
-            let special = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
-            // 224 and above are multicast, reserved and broadcast.
-            !(a == 0 || a >= 224 || shared || protocols || benchmarking || special)
-        }
-        IpAddr::V6(ip) => {
-            let [a, b, ..] = ip.segments();
-            // Global unicast, without documentation and the two ranges that carry an IPv4 address within.
-            a & 0xe000 == 0x2000 && a != 0x2002 && !(a == 0x2001 && (b == 0x0db8 || b == 0))
-        }
     }
 }
 
@@ -168,33 +140,5 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
         }
         let upgrade = self.noise.upgrade_outbound(socket, protocol).map_err(io::Error::other);
         upgrade.map_ok(|(peer, stream)| (peer, Either::Right(stream))).boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_publicly_routable_addresses_are_public() {
-        for (text, expected) in [
-            ("/ip4/8.8.8.8/tcp/4001", true),
-            ("/ip6/2a00:1450::1/tcp/4001", true),
-            ("/ip4/127.0.0.1/tcp/22", false),
-            ("/ip4/10.1.2.3/tcp/4001", false),
-            ("/ip4/172.20.0.1/tcp/4001", false),
-            ("/ip4/169.254.169.254/tcp/80", false),
-            ("/ip4/100.64.0.1/tcp/4001", false),
-            ("/ip4/224.0.0.1/tcp/4001", false),
-            ("/ip6/::1/tcp/4001", false),
-            ("/ip6/::ffff:10.0.0.1/tcp/4001", false),
-            ("/ip6/64:ff9b::a00:1/tcp/4001", false),
-            ("/ip6/2002:a00:1::/tcp/4001", false),
-            ("/ip6/fd00::1/tcp/4001", false),
-            ("/ip6/fe80::1/tcp/4001", false),
-            ("/dns4/example.org/tcp/4001", false),
-        ] {
-            assert_eq!(is_public(&text.parse().expect("a multiaddr")), expected, "{text}");
-        }
     }
 }

@@ -7,6 +7,7 @@ mod fellows;
 mod fetch;
 mod honest;
 mod hostile;
+mod listen;
 mod provide;
 mod script;
 mod space;
