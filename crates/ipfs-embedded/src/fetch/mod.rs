@@ -28,7 +28,7 @@ pub struct FetchRequest {
     pub max_bytes: u64,
     /// Told what is durable, as often as it changes.
     pub progress: watch::Sender<Totals>,
-    /// The fetch ends when no block came for this long.
+    /// The fetch ends when blocks are wanted and none came for this long.
     pub stall_timeout: Duration,
     /// The fetch ends when nobody has what is missing for this long.
     pub no_source_timeout: Duration,

@@ -84,7 +84,7 @@ pub async fn fetch(
         average: EXPECTED_BLOCK_BYTES,
         received: 0,
         last_sourced: now,
-        last_block: now,
+        idle_since: now,
         last_probe: now,
         busy: false,
         request,
@@ -170,7 +170,8 @@ struct Session {
     average: usize,
     received: u64,
     last_sourced: Instant,
-    last_block: Instant,
+    /// When a block last came, or was wanted after nothing was.
+    idle_since: Instant,
     last_probe: Instant,
     /// Every peer has as many wants as it keeps.
     busy: bool,

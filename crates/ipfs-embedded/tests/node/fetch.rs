@@ -233,25 +233,6 @@ async fn bad_content_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_that_was_dropped_is_resumed_from_what_is_there() {
-    let blocks = flat(400, 32 << 10, 7);
-    let root = blocks[400].0;
-    let source = TestNode::with(root, &blocks).await;
-    let sink = TestNode::start().await;
-    let mut wanted = request(root, &source.node.addresses());
-    let (progress, mut seen) = watch::channel(Totals::default());
-    wanted.progress = progress;
-    tokio::select! {
-        ended = sink.node.fetch(wanted) => panic!("it was to be dropped before: {ended:?}"),
-        part = seen.wait_for(|totals| totals.blocks >= 5) => assert!(part.is_ok()),
-    }
-    let TestNode { node, keypair, folder } = sink;
-    node.stop().await;
-    let sink = TestNode::resume(keypair, folder).await;
-    assert_eq!(sink.fetch(root, &source.node.addresses()).await, Ok(totals(&blocks)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_origins_may_die() {
     let blocks = flat(600, 64 << 10, 8);
     let root = blocks[600].0;

@@ -31,7 +31,7 @@ impl Session {
         let Some(want) = self.wants.remove(&multihash) else { return Ok(()) };
         self.average = (self.average * 15 + bytes.len()) / 16;
         self.received += 1;
-        self.last_block = Instant::now();
+        self.idle_since = Instant::now();
         self.counted.get_or_insert_with(|| self.exchange.count_fetch());
         for (peer, _) in &want.asked {
             if let Some(source) = self.sources.get_mut(peer) {
@@ -151,7 +151,7 @@ impl Session {
 
     pub(super) fn look_at_the_clock(&mut self) -> Result<(), FetchError> {
         let now = Instant::now();
-        if now - self.last_block > self.request.no_source_timeout {
+        if now - self.idle_since > self.request.no_source_timeout {
             self.counted = None;
         }
         self.ask_again(now);
@@ -168,7 +168,8 @@ impl Session {
             let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
             return Err(FetchError::NotProvided { phase, tried });
         }
-        if now - self.last_block > self.request.stall_timeout && self.uncommitted.is_empty() {
+        let waits = !self.wants.is_empty() && self.uncommitted.is_empty();
+        if waits && now - self.idle_since > self.request.stall_timeout {
             let seconds = self.request.stall_timeout.as_secs();
             return Err(FetchError::Stalled { seconds, received: self.received });
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pinrail_ipfs::{LinksError, links};
+use tokio::time::Instant;
 
 use super::{CODECS, SHARED_BYTES, Session, VISITS, WINDOW_BLOCKS, Want, run_blocking, store_error};
 use crate::fetch::FetchError;
@@ -67,6 +68,9 @@ impl Session {
     }
 
     pub(super) fn want(&mut self, key: NodeKey) {
+        if self.wants.is_empty() {
+            self.idle_since = Instant::now();
+        }
         let want = self.wants.entry(key.multihash).or_insert_with(|| {
             self.subscription.wait_for(key.multihash);
             self.unasked.push_back(key.multihash);
