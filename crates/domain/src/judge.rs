@@ -65,6 +65,8 @@ pub enum Outcome {
     },
     /// No reachable peer has the root.
     NotProvided {
+        /// Whether it was a matter of finding or of reaching a peer.
+        phase: Phase,
         /// What was tried, in numbers and without addresses, such as `the one origin was asked, 14 connected peers were asked`.
         tried: String,
     },
@@ -107,16 +109,16 @@ pub fn judge(lease: &Lease, outcome: Outcome, now: Timestamp, jitter: f64, polic
         Outcome::Released => Verdict::Released,
         Outcome::Interrupted => Verdict::Pause { due: now, storage_full: false },
         Outcome::StorageFull => Verdict::Pause { due: now + policy.pause, storage_full: true },
-        Outcome::NotProvided { tried } => patience.wait(not_provided(&tried)),
+        Outcome::NotProvided { phase, tried } => patience.wait(not_provided(phase, &tried)),
         Outcome::Broken { phase, reason, details } => patience.retry(RootFailure { phase, reason, details }),
         Outcome::Unpinnable { reason, details } => patience.give_up(unpinnable(reason, &details)),
         Outcome::OverQuota => patience.give_up(over_quota()),
     }
 }
 
-fn not_provided(tried: &str) -> RootFailure {
+fn not_provided(phase: Phase, tried: &str) -> RootFailure {
     RootFailure {
-        phase: Phase::Finding,
+        phase,
         reason: "NO_PROVIDER_FOUND".to_owned(),
         details: format!(
             "no peer that has it was found: {tried}; keep a node that has it online and connect it to the \

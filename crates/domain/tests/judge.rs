@@ -32,7 +32,8 @@ fn broken() -> Outcome {
 }
 
 fn not_provided() -> Outcome {
-    Outcome::NotProvided { tried: "the one origin was asked, 14 connected peers were asked".to_owned() }
+    let tried = "the one origin was asked, 14 connected peers were asked".to_owned();
+    Outcome::NotProvided { phase: Phase::Finding, tried }
 }
 
 fn unpinnable() -> Outcome {
@@ -118,6 +119,17 @@ fn a_failure_says_what_happened_and_what_to_do() {
     assert!(searched.contains(wanted), "{searched}");
     assert!(details(unpinnable(), Duration::ZERO).contains("trying again changes nothing"));
     assert!(details(Outcome::OverQuota, Duration::ZERO).contains("ask for a higher limit"));
+}
+
+#[test]
+fn a_search_fails_in_the_phase_where_it_ended() {
+    for phase in [Phase::Finding, Phase::Connecting] {
+        let outcome = Outcome::NotProvided { phase, tried: "the one origin could not be reached".to_owned() };
+        match judge(&pin(1), outcome, WANTED, 0.0, &Policy::default()) {
+            Verdict::Wait { failure, .. } => assert_eq!(failure.phase, phase),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

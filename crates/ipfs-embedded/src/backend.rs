@@ -45,7 +45,7 @@ impl EmbeddedBackend {
     ) -> Result<T, IpfsError> {
         let store = self.node.store().clone();
         let answer = tokio::task::spawn_blocking(move || call(&store)).await;
-        answer.map_err(|error| IpfsError::Unavailable(error.to_string()))?.map_err(store_error)
+        answer.map_err(|error| broken_store(&error))?.map_err(store_error)
     }
 }
 
@@ -122,7 +122,7 @@ impl IpfsBackend for EmbeddedBackend {
     async fn import(&self, car: &Path) -> Result<Vec<RootKey>, IpfsError> {
         let (store, car, now) = (self.node.store().clone(), car.to_owned(), (self.clock)());
         let imported = tokio::task::spawn_blocking(move || provide::import_car(&store, &car, now)).await;
-        let roots = imported.map_err(|error| IpfsError::Unavailable(error.to_string()))?.map_err(import_error)?;
+        let roots = imported.map_err(|error| broken_store(&error))?.map_err(import_error)?;
         Ok(roots.iter().map(RootKey::from).collect())
     }
 
@@ -205,8 +205,12 @@ fn store_error(error: StoreError) -> IpfsError {
     match error {
         StoreError::StorageFull => IpfsError::StorageFull,
         StoreError::StaleEpoch { .. } => IpfsError::StaleEpoch,
-        other => IpfsError::Unavailable(other.to_string()),
+        other => broken_store(&other),
     }
+}
+
+fn broken_store(error: &dyn std::error::Error) -> IpfsError {
+    IpfsError::Unavailable { stage: Stage::Storing, details: error.to_string() }
 }
 
 fn import_error(error: provide::ProvideError) -> IpfsError {
@@ -217,11 +221,11 @@ fn import_error(error: provide::ProvideError) -> IpfsError {
 }
 
 fn fetch_error(error: FetchError) -> IpfsError {
-    let (phase, details) = (error.phase(), error.to_string());
+    let (stage, details) = (stage(error.phase()), error.to_string());
     let unpinnable = |reason| IpfsError::Unpinnable { reason, details: details.clone() };
     match error {
-        FetchError::NotProvided { tried, .. } => IpfsError::NotProvided { tried },
-        FetchError::Stalled { .. } => IpfsError::Interrupted { stage: stage(phase), reason: "STALLED", details },
+        FetchError::NotProvided { tried, .. } => IpfsError::NotProvided { stage, tried },
+        FetchError::Stalled { .. } => IpfsError::Interrupted { stage, reason: "STALLED", details },
         FetchError::UnsupportedHash { .. } => unpinnable("UNSUPPORTED_HASH"),
         FetchError::UnsupportedCodec { .. } => unpinnable("UNSUPPORTED_CODEC"),
         FetchError::Malformed { .. } => unpinnable("MALFORMED_BLOCK"),
@@ -230,7 +234,7 @@ fn fetch_error(error: FetchError) -> IpfsError {
         FetchError::TooLarge { .. } => unpinnable("TOO_LARGE"),
         FetchError::StorageFull => IpfsError::StorageFull,
         FetchError::StaleEpoch => IpfsError::StaleEpoch,
-        FetchError::Unavailable(details) => IpfsError::Unavailable(details),
+        FetchError::Unavailable(details) => IpfsError::Unavailable { stage, details },
     }
 }
 

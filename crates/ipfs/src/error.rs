@@ -23,6 +23,8 @@ pub enum IpfsError {
     /// No reachable peer has the root: ask again later, or when one connects.
     #[error("no peer that has it was found: {tried}")]
     NotProvided {
+        /// Whether it was a matter of finding or of reaching a peer.
+        stage: Stage,
         /// What was tried, without addresses.
         tried: String,
     },
@@ -51,6 +53,11 @@ pub enum IpfsError {
     #[error("a newer lease has this root")]
     StaleEpoch,
     /// The backend itself does not answer or is broken: wait, and tell the operator.
-    #[error("the IPFS backend is not available: {0}")]
-    Unavailable(String),
+    #[error("the IPFS backend is not available: {details}")]
+    Unavailable {
+        /// What it could not do.
+        stage: Stage,
+        /// What happened, for the operator.
+        details: String,
+    },
 }

@@ -24,7 +24,7 @@ fn outcome(ending: &Ending) -> Option<Outcome> {
 
 fn refusal(error: &IpfsError) -> Option<Outcome> {
     Some(match error {
-        IpfsError::NotProvided { tried } => Outcome::NotProvided { tried: tried.clone() },
+        IpfsError::NotProvided { stage, tried } => Outcome::NotProvided { phase: phase(*stage), tried: tried.clone() },
         IpfsError::Interrupted { stage, reason, details } => {
             Outcome::Broken { phase: phase(*stage), reason: (*reason).to_owned(), details: details.clone() }
         }
@@ -32,8 +32,8 @@ fn refusal(error: &IpfsError) -> Option<Outcome> {
             Outcome::Unpinnable { reason: (*reason).to_owned(), details: details.clone() }
         }
         IpfsError::StorageFull => Outcome::StorageFull,
-        IpfsError::Unavailable(_) => Outcome::Broken {
-            phase: Phase::Connecting,
+        IpfsError::Unavailable { stage, .. } => Outcome::Broken {
+            phase: phase(*stage),
             reason: "BACKEND_UNAVAILABLE".to_owned(),
             details: "the IPFS node that was to fetch it does not work, its operator is told".to_owned(),
         },

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pinrail_domain::Node;
-use pinrail_ipfs::{IpfsBackend, IpfsError};
+use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 use tokio::time::Instant;
@@ -75,7 +75,8 @@ impl Worker {
 async fn describe(backend: &dyn IpfsBackend) -> Result<(String, Vec<Multiaddr>), IpfsError> {
     let addresses = backend.delegates().await?;
     if addresses.is_empty() {
-        return Err(IpfsError::Unavailable("it has no address where it can be dialled".to_owned()));
+        let details = "it has no address where it can be dialled".to_owned();
+        return Err(IpfsError::Unavailable { stage: Stage::Connecting, details });
     }
     Ok((backend.peer_id().await?, addresses))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cid::Cid;
 use libp2p::Multiaddr;
 use multihash_codetable::Code;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned, Stage};
 use pinrail_ipfs_embedded::store::{BlockStore, Disk, StoreOptions};
 use pinrail_ipfs_embedded::{EmbeddedBackend, Keypair, Node};
 use pinrail_spec::RootKey;
@@ -103,6 +103,24 @@ async fn what_cannot_be_is_told_apart() {
     std::fs::write(&car, "not a CAR").expect("it is written");
     let refused = backend.import(&car).await.expect_err("it is no CAR");
     assert!(matches!(&refused, IpfsError::Unpinnable { reason: "BAD_CAR", .. }), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_what_was_being_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = backend(small_segments(&folder)).await;
+    let dag = flat(2, 100, 103);
+    let gone = TestNode::start().await;
+    let origins = gone.node.addresses();
+    gone.node.stop().await;
+    let unreached = backend.pin(job(dag[2].0, 1, &origins)).await.expect_err("nobody is there");
+    let tried = "the one origin could not be reached, no other peer is connected".to_owned();
+    assert_eq!(unreached, IpfsError::NotProvided { stage: Stage::Connecting, tried });
+
+    let provider = TestNode::with(dag[2].0, &dag).await;
+    std::fs::remove_dir_all(folder.path()).expect("it is removed");
+    let broken = backend.pin(job(dag[2].0, 2, &provider.node.addresses())).await.expect_err("nothing can be kept");
+    assert!(matches!(&broken, IpfsError::Unavailable { stage: Stage::Storing, .. }), "{broken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned, Stage};
 use pinrail_spec::{Multiaddr, RootKey};
 use tokio::sync::{Notify, mpsc};
 
@@ -164,7 +164,7 @@ impl IpfsBackend for ScriptedBackend {
     }
 
     async fn import(&self, _car: &Path) -> Result<Vec<RootKey>, IpfsError> {
-        Err(IpfsError::Unavailable("not scripted".to_owned()))
+        Err(IpfsError::Unavailable { stage: Stage::Storing, details: "not scripted".to_owned() })
     }
 
     async fn set_fellows(&self, fellows: &[Multiaddr]) {

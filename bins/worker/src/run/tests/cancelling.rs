@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pinrail_domain::{LeaseToken, NodeId, Phase, RootFailure, RootState, Verdict};
-use pinrail_ipfs::{IpfsError, Pinned};
+use pinrail_ipfs::{IpfsError, Pinned, Stage};
 use pinrail_spec::{Status, Timestamp};
 use pinrail_storage::{NodeRegistration, Nodes, PinRequests, RootQueue, Settlement};
 
@@ -143,7 +143,8 @@ async fn a_lease_that_is_settled_is_not_renewed() {
 async fn a_root_that_waits_is_found_although_the_answer_to_its_settling_was_lost() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    scene.backend.script(&root(1), [Act::Fail(IpfsError::NotProvided { tried: "nobody".to_owned() })]);
+    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned() };
+    scene.backend.script(&root(1), [Act::Fail(nobody)]);
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     let (lease, now) = (scene.worker.works[&root(1)].lease.clone(), scene.clock.now());

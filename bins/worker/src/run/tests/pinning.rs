@@ -17,7 +17,7 @@ fn stalled() -> IpfsError {
 }
 
 fn nobody() -> IpfsError {
-    IpfsError::NotProvided { tried: "0 origins and 0 connected peers".to_owned() }
+    IpfsError::NotProvided { stage: Stage::Finding, tried: "0 origins and 0 connected peers".to_owned() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,6 +111,28 @@ async fn a_root_that_nobody_ever_has_fails_when_its_time_is_over() {
     scene.step().await;
     let seen = scene.root(&request).await;
     assert_eq!((seen.state, seen.failure.map(|failure| failure.phase)), (RootState::Failed, Some(Phase::Finding)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_names_the_phase_that_the_backend_names() {
+    let mut scene = Scene::new().await;
+    let account = scene.any_account().await;
+    let unreached =
+        IpfsError::NotProvided { stage: Stage::Connecting, tried: "the one origin could not be reached".to_owned() };
+    let broken = IpfsError::Unavailable { stage: Stage::Storing, details: "no such folder".to_owned() };
+    let cases = [
+        (unreached, Phase::Connecting, "NO_PROVIDER_FOUND"),
+        (nobody(), Phase::Finding, "NO_PROVIDER_FOUND"),
+        (broken, Phase::Storing, "BACKEND_UNAVAILABLE"),
+    ];
+    for (number, (error, phase, reason)) in (1..).zip(cases) {
+        scene.backend.script(&root(number), [Act::Fail(error)]);
+        let request = scene.post(account, &root(number)).await;
+        scene.step().await;
+        scene.step().await;
+        let failure = scene.root(&request).await.failure.expect("a reason");
+        assert_eq!((failure.phase, failure.reason.as_str()), (phase, reason));
+    }
 }
 
 #[tokio::test(start_paused = true)]
