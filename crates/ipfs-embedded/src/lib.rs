@@ -7,6 +7,7 @@ mod fellows;
 mod fetch;
 mod hash;
 mod identity;
+mod listen;
 mod node;
 pub mod provide;
 mod reach;
