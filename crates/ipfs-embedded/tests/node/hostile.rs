@@ -23,10 +23,12 @@ async fn fetch_beside(sink: &TestNode, hostile: &Script, dag: &[Block]) -> Resul
 async fn wrong_bytes_are_nobodys_blocks_and_their_sender_is_dropped() {
     let dag = flat(20, 1000, 1);
     let (sink, liar) = (TestNode::start().await, Script::start().await);
+    // It is connected before the honest one, which could be done before the liar is asked.
+    liar.dial(sink.node.addresses()[0].clone());
+    let mut stream = liar.open().await;
     let lying = async {
         // As soon as the node asks for anything.
         read_message(&mut liar.accept().await).await.expect("a wantlist");
-        let mut stream = liar.open().await;
         let lies = (0..20).map(|index| (dag[index].0, content(1000, 1_000 + index as u64).into())).collect::<Vec<_>>();
         write_message(&mut stream, &blocks(&lies)).await.expect("it is sent");
         liar.wait_closed().await;
