@@ -232,12 +232,12 @@ pub fn authorize(
     }
 }
 
-/// A token that is narrowed to names or CIDs is given the benefit of the doubt: there is no pin to ask about, and the
-/// answer will be 404.
+/// A check that asks for a name or a CID is given the benefit of the doubt: there is no pin to ask about, and the answer
+/// will be 404.
 fn allow_absent(token: &VerifiedToken, operation: Scope, now: Timestamp) -> Result<(), Refusal> {
     let facts = Facts { operation, name: None, cid: None };
     match token.allows(&facts, now) {
-        Err(Denial::Check(_)) if token.asks_for() != (false, false) => Ok(()),
+        Err(Denial::Check { about_pin: true, .. }) => Ok(()),
         answer => answer.map_err(|denial| refuse(token, &facts, denial)),
     }
 }
@@ -276,10 +276,10 @@ fn about<'a>(operation: Scope, pin: &Subject<'a>) -> Facts<'a> {
 
 /// Say which check failed, and which filter a list lacks for the token to allow it.
 fn refuse(token: &VerifiedToken, facts: &Facts<'_>, denial: Denial) -> Refusal {
-    let Denial::Check(failed) = denial else { return Refusal::Unavailable };
+    let Denial::Check { source: failed, about_pin } = denial else { return Refusal::Unavailable };
     let (asks_name, asks_cid) = token.asks_for();
-    let lacks_name = asks_name && facts.name.is_none();
-    let lacks_cid = asks_cid && facts.cid.is_none();
+    let lacks_name = about_pin && asks_name && facts.name.is_none();
+    let lacks_cid = about_pin && asks_cid && facts.cid.is_none();
     let way_out = match (lacks_name, lacks_cid) {
         (true, true) => ", add the filters name=… (exact) and cid=… (a single one)",
         (true, false) => ", add the filter name=… (exact)",

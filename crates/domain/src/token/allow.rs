@@ -39,26 +39,23 @@ const TOO_MANY_OPERATIONS: &str = "a check has more than 32 operations";
 const BAD_OPERATION: &str =
     "an operation is not a comparison, starts_with, contains, and, or, not, or parentheses of these";
 
-/// Which facts the checks of appended blocks ask for, so that a refusal can say what to supply.
+/// Which facts of a pin a check asks for, so that a refusal can say what to supply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Asked {
     pub name: bool,
     pub cid: bool,
 }
 
-/// Hold one appended block against the list.
-pub(super) fn check_block(block: &schema::SnapshotBlock, symbols: &SymbolTable) -> Result<Asked, &'static str> {
+/// Hold one appended block against the list; returns what each of its checks asks for.
+pub(super) fn check_block(block: &schema::SnapshotBlock, symbols: &SymbolTable) -> Result<Vec<Asked>, &'static str> {
     let only_checks = block.facts.is_empty() && block.rules.is_empty() && block.scope.is_empty();
     hold(only_checks && block.external_key.is_none(), BAD_BLOCK)?;
     hold(block.checks.len() <= MAX_CHECKS, TOO_MANY_CHECKS)?;
-    let mut asked = Asked::default();
-    for check in &block.checks {
-        check_check(check, symbols, &mut asked)?;
-    }
-    Ok(asked)
+    block.checks.iter().map(|check| check_check(check, symbols)).collect()
 }
 
-fn check_check(check: &schema::Check, symbols: &SymbolTable, asked: &mut Asked) -> Result<(), &'static str> {
+fn check_check(check: &schema::Check, symbols: &SymbolTable) -> Result<Asked, &'static str> {
+    let mut asked = Asked::default();
     let kind = check.kind.map_or(Some(check::Kind::One), check::Kind::from_i32);
     hold(kind == Some(check::Kind::One), BAD_KIND)?;
     hold((1..=MAX_ALTERNATIVES).contains(&check.queries.len()), BAD_ALTERNATIVES)?;
@@ -67,13 +64,13 @@ fn check_check(check: &schema::Check, symbols: &SymbolTable, asked: &mut Asked) 
         hold(query.scope.is_empty() && query.head.terms.is_empty(), BAD_ALTERNATIVES)?;
         hold((1..=MAX_PREDICATES).contains(&query.body.len()), BAD_PREDICATES)?;
         for predicate in &query.body {
-            check_predicate(predicate, symbols, asked)?;
+            check_predicate(predicate, symbols, &mut asked)?;
         }
         for expression in &query.expressions {
             check_operations(&expression.ops, &mut budget)?;
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 fn check_predicate(

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use biscuit_auth::builder::{Fact, Term, fact, string};
+use biscuit_auth::error::{FailedBlockCheck, FailedCheck};
 use biscuit_auth::macros::policy;
 use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, error};
 
@@ -35,10 +36,19 @@ pub(crate) struct Facts<'a> {
 /// Why a narrowed token does not allow an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// A check failed or could not be evaluated; with its source as the holder wrote it, if known.
-    Check(Option<String>),
+    /// A check failed or could not be evaluated.
+    Check {
+        /// It as the holder wrote it, if known; of several one that no pin could meet, if there is such a one.
+        source: Option<String>,
+        /// Whether all that failed ask for the pin's name or CID.
+        about_pin: bool,
+    },
     /// The run took too long.
     Timeout,
+}
+
+impl Denial {
+    const UNKNOWN: Self = Self::Check { source: None, about_pin: false };
 }
 
 impl VerifiedToken {
@@ -50,20 +60,36 @@ impl VerifiedToken {
         let mut builder = ALLOW.clone();
         let account = fact("account", &[string(&self.account().to_string())]);
         for fact in facts.to_biscuit(now).into_iter().chain([account]) {
-            builder = builder.fact(fact).map_err(|_| Denial::Check(None))?;
+            builder = builder.fact(fact).map_err(|_| Denial::UNKNOWN)?;
         }
-        let mut authorizer = builder.build(self.biscuit()).map_err(|_| Denial::Check(None))?;
-        read_answer(authorizer.authorize())
+        let mut authorizer = builder.build(self.biscuit()).map_err(|_| Denial::UNKNOWN)?;
+        read_answer(authorizer.authorize(), |check| self.is_about_pin(check))
     }
 }
 
-fn read_answer(answer: Result<usize, error::Token>) -> Result<(), Denial> {
+fn read_answer(
+    answer: Result<usize, error::Token>,
+    is_about_pin: impl Fn(&FailedBlockCheck) -> bool,
+) -> Result<(), Denial> {
     match answer {
         Ok(_) => Ok(()),
         Err(error::Token::RunLimit(_)) => Err(Denial::Timeout),
-        Err(error::Token::FailedLogic(logic)) => Err(Denial::Check(first_failed(&logic))),
-        Err(_) => Err(Denial::Check(None)),
+        Err(error::Token::FailedLogic(logic)) => Err(denial(&logic, is_about_pin)),
+        Err(_) => Err(Denial::UNKNOWN),
     }
+}
+
+fn denial(logic: &error::Logic, is_about_pin: impl Fn(&FailedBlockCheck) -> bool) -> Denial {
+    let (error::Logic::Unauthorized { checks, .. } | error::Logic::NoMatchingPolicy { checks }) = logic else {
+        return Denial::UNKNOWN;
+    };
+    let failed = checks.iter().filter_map(|check| match check {
+        FailedCheck::Block(check) => Some(check),
+        FailedCheck::Authorizer(_) => None,
+    });
+    let hopeless = failed.clone().find(|check| !is_about_pin(check));
+    let Some(shown) = hopeless.or_else(|| failed.clone().next()) else { return Denial::UNKNOWN };
+    Denial::Check { source: Some(shown.rule.clone()), about_pin: hopeless.is_none() }
 }
 
 impl Facts<'_> {
@@ -77,17 +103,6 @@ impl Facts<'_> {
     }
 }
 
-fn first_failed(logic: &error::Logic) -> Option<String> {
-    let (error::Logic::Unauthorized { checks, .. } | error::Logic::NoMatchingPolicy { checks }) = logic else {
-        return None;
-    };
-    let failed = checks.first()?;
-    Some(match failed {
-        error::FailedCheck::Block(check) => check.rule.clone(),
-        error::FailedCheck::Authorizer(check) => check.rule.clone(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use biscuit_auth::error::{Expression, RunLimit, Token};
@@ -96,8 +111,9 @@ mod tests {
 
     #[test]
     fn only_a_run_that_took_too_long_is_not_the_token_s_fault() {
-        assert_eq!(read_answer(Ok(0)), Ok(()));
-        assert_eq!(read_answer(Err(Token::RunLimit(RunLimit::Timeout))), Err(Denial::Timeout));
-        assert_eq!(read_answer(Err(Token::Execution(Expression::InvalidType))), Err(Denial::Check(None)));
+        let read = |answer| read_answer(answer, |_| false);
+        assert_eq!(read(Ok(0)), Ok(()));
+        assert_eq!(read(Err(Token::RunLimit(RunLimit::Timeout))), Err(Denial::Timeout));
+        assert_eq!(read(Err(Token::Execution(Expression::InvalidType))), Err(Denial::UNKNOWN));
     }
 }

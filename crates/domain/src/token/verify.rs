@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::error::FailedBlockCheck;
 use biscuit_auth::{AuthorizerBuilder, Biscuit, UnverifiedBiscuit};
 
 use pinrail_spec::Timestamp;
@@ -28,7 +29,8 @@ struct Parts {
     authority: Authority,
     key_id: u32,
     revocation_ids: Vec<RevocationId>,
-    asked: Asked,
+    /// Of each check of each block that was appended.
+    asked: Vec<Vec<Asked>>,
 }
 
 /// Verify `text` as a token of `service`: its size, its signatures, whose it is, and that what holders appended is
@@ -53,17 +55,15 @@ pub fn verify(text: &str, ring: &KeyRing, service: ServiceId) -> Result<Verified
     Ok(VerifiedToken(Arc::new(Parts { biscuit, authority, key_id, revocation_ids, asked })))
 }
 
-fn read_blocks(biscuit: &Biscuit) -> Result<(Authority, Asked), TokenError> {
+fn read_blocks(biscuit: &Biscuit) -> Result<(Authority, Vec<Vec<Asked>>), TokenError> {
     let authorizer = AuthorizerBuilder::new().build(biscuit).map_err(|_| TokenError::UnknownForm)?;
     let world = authorizer.snapshot().map_err(|_| TokenError::UnknownForm)?.world;
     let symbols = SymbolTable::from(world.symbols).map_err(|_| TokenError::UnknownForm)?;
     let [first, appended @ ..] = world.blocks.as_slice() else { return Err(TokenError::UnknownForm) };
-    let mut asked = Asked::default();
-    for (index, block) in appended.iter().enumerate() {
-        let narrowing = |why| TokenError::Narrowing { block: index + 1, why };
-        let by_block = allow::check_block(block, &symbols).map_err(narrowing)?;
-        asked = Asked { name: asked.name || by_block.name, cid: asked.cid || by_block.cid };
-    }
+    let by_block = appended.iter().enumerate().map(|(index, block)| {
+        allow::check_block(block, &symbols).map_err(|why| TokenError::Narrowing { block: index + 1, why })
+    });
+    let asked = by_block.collect::<Result<_, _>>()?;
     Ok((Authority::read(first, &symbols)?, asked))
 }
 
@@ -115,7 +115,16 @@ impl VerifiedToken {
 
     /// Whether a check that was appended asks for the pin's name, and for its CID.
     pub(crate) fn asks_for(&self) -> (bool, bool) {
-        (self.0.asked.name, self.0.asked.cid)
+        let checks = || self.0.asked.iter().flatten();
+        (checks().any(|asked| asked.name), checks().any(|asked| asked.cid))
+    }
+
+    /// Whether this check asks for the pin's name or CID.
+    pub(super) fn is_about_pin(&self, check: &FailedBlockCheck) -> bool {
+        let place = |number: u32| usize::try_from(number).ok();
+        let block = place(check.block_id).and_then(|block| self.0.asked.get(block.checked_sub(1)?));
+        let asked = block.and_then(|block| block.get(place(check.check_id)?));
+        asked.is_some_and(|asked| asked.name || asked.cid)
     }
 }
 

@@ -38,6 +38,8 @@ fn a_narrowed_token_allows_what_is_left() {
     let v0 = Restrictions { cid: Some(other_root.clone()), ..Restrictions::default() };
     let hour = Restrictions { expires: Some(later(60)), ..Restrictions::default() };
     let past = Restrictions { expires: Some(NOW), ..Restrictions::default() };
+    let reads_prefix = Restrictions { name: prefix.name.clone(), ..read_only.clone() };
+    let past_cid = Restrictions { cid: one_cid.cid.clone(), ..past.clone() };
     let cases = [
         (&read_only, Operation::Read(stranger), true),
         (&read_only, list(None, None), true),
@@ -73,6 +75,9 @@ fn a_narrowed_token_allows_what_is_left() {
         (&read_only, Operation::Absent(Act::Replace), false),
         (&prefix, Operation::Absent(Act::Delete), true),
         (&past, Operation::Absent(Act::Read), false),
+        (&reads_prefix, Operation::Absent(Act::Read), true),
+        (&reads_prefix, Operation::Absent(Act::Delete), false),
+        (&past_cid, Operation::Absent(Act::Read), false),
     ];
     for (index, (restrictions, operation, allowed)) in cases.into_iter().enumerate() {
         let found = authorize(&narrowed(restrictions), &standing(), &operation, NOW);
@@ -120,6 +125,16 @@ fn a_list_that_is_too_wide_is_told_which_filter_to_add() {
         assert_eq!(refusal.reason(), Reason::Forbidden);
         assert!(refusal.to_string().contains(wanted), "{refusal}");
     }
+}
+
+#[test]
+fn no_filter_is_named_where_none_would_help() {
+    let name = Some(NameRestriction::Prefix("backup/".to_owned()));
+    let deletes = Some(Scopes::from_iter([Scope::PinsDelete]));
+    let token = narrowed(&Restrictions { operations: deletes, name, ..Restrictions::default() });
+    let list = Operation::List { name: None, root: None };
+    let refusal = authorize(&token, &standing(), &list, NOW).unwrap_err().to_string();
+    assert!(refusal.contains("does not allow this: check if operation("), "{refusal}");
 }
 
 fn filter(name: Option<NameFilter>, roots: Vec<RootKey>) -> PinFilter {
