@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
-use pinrail_domain::{Act, Operation, RequestId, Subject, status_of};
+use pinrail_domain::{Act, Operation, PinRequest, RequestId, Subject, status_of};
 use pinrail_spec::{Pin, PinFilter, PinResults, PinStatus};
 
 use crate::body;
@@ -67,9 +67,7 @@ pub(crate) async fn find_pin(
 ) -> Result<Response, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Polls).await?;
     let finding = async {
-        let id = read_id(path)?;
-        let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
-        let found = found.ok_or_else(ApiError::unknown_request)?;
+        let found = find(&state, &caller, path, Act::Read).await?;
         caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
         Ok(status_of(&found))
     };
@@ -92,11 +90,9 @@ pub(crate) async fn replace_pin(
     let pin = read_pin(request, &state).await?;
     // The new pin is judged before the old one is looked up: the 403 of a narrowed token comes before the 404.
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
-    let id = read_id(path)?;
-    let old = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
-    let old = old.ok_or_else(ApiError::unknown_request)?;
+    let old = find(&state, &caller, path, Act::Replace).await?;
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
-    let replaced = state.storage().replace_pin_request(&id, &caller.request(pin), caller.now).await;
+    let replaced = state.storage().replace_pin_request(&old.id, &caller.request(pin), caller.now).await;
     let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
     Ok(accepted(status_of(&replaced)))
 }
@@ -114,11 +110,9 @@ pub(crate) async fn remove_pin(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let caller = Caller::admit(&state, request.headers(), Act::Delete, Bucket::Writes).await?;
-    let id = read_id(path)?;
-    let found = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?;
-    let found = found.ok_or_else(ApiError::unknown_request)?;
+    let found = find(&state, &caller, path, Act::Delete).await?;
     caller.authorize(&Operation::Delete(Subject::from(&found.pin)))?;
-    let removed = state.storage().remove_pin_request(&caller.account(), &id, caller.now).await?;
+    let removed = state.storage().remove_pin_request(&caller.account(), &found.id, caller.now).await?;
     if removed { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::unknown_request()) }
 }
 
@@ -127,11 +121,28 @@ async fn read_pin(request: Request, state: &State) -> Result<Pin, ApiError> {
     Ok(Pin::parse(&body, state.settings().allow_private_origins)?)
 }
 
+/// The caller's request with the id in the path. Where there is none, a narrowed token that does not allow `act` at all
+/// is told that (403), and only then that there is none (404).
+async fn find(
+    state: &State,
+    caller: &Caller,
+    path: Result<Path<String>, PathRejection>,
+    act: Act,
+) -> Result<PinRequest, ApiError> {
+    if let Some(id) = read_id(path)
+        && let Some(found) = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?
+    {
+        return Ok(found);
+    }
+    caller.authorize(&Operation::Absent(act))?;
+    Err(ApiError::unknown_request())
+}
+
 /// The id in the path. What is not written as this service writes its ids is the id of nothing.
-fn read_id(path: Result<Path<String>, PathRejection>) -> Result<RequestId, ApiError> {
-    let Path(text) = path.map_err(|_| ApiError::unknown_request())?;
-    let id = text.parse::<RequestId>().map_err(|_| ApiError::unknown_request())?;
-    if id.to_string() == text { Ok(id) } else { Err(ApiError::unknown_request()) }
+fn read_id(path: Result<Path<String>, PathRejection>) -> Option<RequestId> {
+    let Path(text) = path.ok()?;
+    let id = text.parse::<RequestId>().ok()?;
+    (id.to_string() == text).then_some(id)
 }
 
 fn accepted(status: PinStatus) -> Accepted {

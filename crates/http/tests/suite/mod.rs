@@ -7,6 +7,7 @@ mod checklist;
 mod filters;
 mod limits;
 mod listing;
+mod narrowed;
 mod processes;
 mod races;
 mod removing;
