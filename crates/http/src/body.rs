@@ -1,5 +1,7 @@
 //! Reading the body of a request: in time, and no more than its limit.
 
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header;
@@ -13,39 +15,50 @@ use crate::settings::{BODY_LIMIT, Settings};
 /// the answer rather than a connection that is reset.
 const THROWN_AWAY: usize = 16 * BODY_LIMIT;
 
+/// How long that may take: the answer is known by then.
+const THROWN_AWAY_WITHIN: Duration = Duration::from_secs(1);
+
 /// Read a whole body; 413 over the limit, 408 when it does not arrive in time.
 ///
 /// A client that waits for a word before it sends (`Expect: 100-continue`) gets it with the first read, so one that has
 /// announced too much is refused before that.
 pub(crate) async fn read(request: Request, settings: &Settings) -> Result<Vec<u8>, ApiError> {
     let waits = request.headers().contains_key(header::EXPECT);
-    let body = request.into_body();
-    if waits && body.size_hint().lower() > BODY_LIMIT as u64 {
-        return Err(too_large());
+    let mut body = request.into_body();
+    let announced_too_much = body.size_hint().lower() > BODY_LIMIT as u64;
+    if !announced_too_much && let Some(whole) = read_in_time(&mut body, settings.body_timeout).await? {
+        return Ok(whole);
     }
-    let reading = tokio::time::timeout(settings.body_timeout, read_limited(body));
-    reading.await.unwrap_or_else(|_| {
-        let seconds = settings.body_timeout.as_secs();
+    if !(announced_too_much && waits) {
+        throw_away(body).await;
+    }
+    Err(ApiError::new(Reason::BodyTooLarge, format!("the body is too large, wanted at most {BODY_LIMIT} bytes")))
+}
+
+async fn read_in_time(body: &mut Body, limit: Duration) -> Result<Option<Vec<u8>>, ApiError> {
+    tokio::time::timeout(limit, read_limited(body)).await.unwrap_or_else(|_| {
+        let seconds = limit.as_secs();
         Err(ApiError::new(Reason::RequestTimeout, format!("the body did not arrive within {seconds} s")))
     })
 }
 
-async fn read_limited(mut body: Body) -> Result<Vec<u8>, ApiError> {
+/// The whole body, or `None` if it is over the limit.
+async fn read_limited(body: &mut Body) -> Result<Option<Vec<u8>>, ApiError> {
     let mut read = Vec::new();
-    let mut limited = Limited::new(&mut body, BODY_LIMIT);
+    let mut limited = Limited::new(body, BODY_LIMIT);
     loop {
         match limited.frame().await {
-            None => return Ok(read),
+            None => return Ok(Some(read)),
             Some(Ok(frame)) => read.extend(frame.into_data().unwrap_or_default()),
-            Some(Err(error)) if error.is::<LengthLimitError>() => break,
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Ok(None),
             Some(Err(_)) => return Err(ApiError::new(Reason::BadRequest, "the body broke off")),
         }
     }
-    let mut rest = Limited::new(body, THROWN_AWAY);
-    while let Some(Ok(_)) = rest.frame().await {}
-    Err(too_large())
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(Reason::BodyTooLarge, format!("the body is too large, wanted at most {BODY_LIMIT} bytes"))
+/// Take what is left of a body that is too large, as far as it comes at once.
+async fn throw_away(body: Body) {
+    let mut rest = Limited::new(body, THROWN_AWAY);
+    let all = async { while let Some(Ok(_)) = rest.frame().await {} };
+    let _ = tokio::time::timeout(THROWN_AWAY_WITHIN, all).await;
 }

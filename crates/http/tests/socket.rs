@@ -144,6 +144,14 @@ async fn a_client_that_asks_before_it_sends_too_much_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_client_that_announces_too_much_is_refused_before_it_has_sent_it() {
+    let server = start(ServerLimits::default()).await;
+    let headers = format!("host: x\r\nauthorization: Bearer {}\r\ncontent-length: 10000000", server.token);
+    let refused = server.exchange(format!("POST /pins HTTP/1.1\r\n{headers}\r\n\r\n{{").as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("BODY_TOO_LARGE"), "{refused}");
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_cut_off() {
     let server = start(ServerLimits::default()).await;
     for noise in [

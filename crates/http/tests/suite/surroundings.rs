@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request};
+use futures::StreamExt;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use pinrail_http::{CorsOrigins, Settings};
+use pinrail_http::{BODY_LIMIT, CorsOrigins, Settings};
 use serde_json::json;
 
 use super::support::{Answer, Api, assert_page, assert_pin_status, cid};
@@ -192,6 +193,17 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
     let request = Request::post("/pins").header("authorization", format!("Bearer {}", person.token));
     let refused = api.call(request.body(Body::new(StreamBody::new(never))).unwrap()).await;
     refused.failure(408, "REQUEST_TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_told_so_though_its_end_does_not_come() {
+    let api = Api::with(Settings { body_timeout: Duration::from_millis(200), ..Settings::default() }).await;
+    let person = api.pinner().await;
+    let sent = Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(vec![b' '; BODY_LIMIT + 1])));
+    let stalled = futures::stream::iter([sent]).chain(futures::stream::pending());
+    let request = Request::post("/pins").header("authorization", format!("Bearer {}", person.token));
+    let refused = api.call(request.body(Body::new(StreamBody::new(stalled))).unwrap()).await;
+    refused.failure(413, "BODY_TOO_LARGE");
 }
 
 #[tokio::test]
