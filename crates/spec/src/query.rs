@@ -18,12 +18,20 @@ impl Parameter<'_> {
 }
 
 /// Split a raw query; only names are decoded, so that a parameter nobody knows can hold anything.
+///
+/// A name that cannot be decoded is none that anybody knows and is left out, but for the key of a `meta[…]`: a list
+/// without that filter would hold more than was asked for.
 pub(crate) fn split(query: &str) -> Result<Vec<Parameter<'_>>, String> {
     let parameters = query.split('&').filter(|part| !part.is_empty());
     parameters
-        .map(|part| {
+        .filter_map(|part| {
             let (name, raw_value) = part.split_once('=').unwrap_or((part, ""));
-            Ok(Parameter { name: decode(name)?, raw_value })
+            let is_meta = ["meta[", "meta%5B", "meta%5b"].iter().any(|start| name.starts_with(start));
+            match decode(name) {
+                Ok(name) => Some(Ok(Parameter { name, raw_value })),
+                Err(error) if is_meta => Some(Err(format!("{}: {error}", shorten(name)))),
+                Err(_) => None,
+            }
         })
         .collect()
 }
