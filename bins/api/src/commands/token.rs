@@ -126,7 +126,7 @@ pub fn narrow(asked: NarrowArgs) -> Result<()> {
     }
     let restrictions = Restrictions {
         operations: asked.read_only.then(|| Scopes::from_iter([Scope::PinsRead])),
-        name: asked.name_prefix.map(NameRestriction::Prefix),
+        name: asked.name.map(NameRestriction::Exact).or(asked.name_prefix.map(NameRestriction::Prefix)),
         cid: cid.map(|cid| cid.root()),
         expires,
     };

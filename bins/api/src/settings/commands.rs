@@ -269,7 +269,8 @@ pub struct MintArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pinrail-api token attenuate \"$TOKEN\" --read-only --expires 1h
-  pinrail-api token attenuate - --name-prefix backup/ < token.txt")]
+  pinrail-api token attenuate - --name-prefix backup/ < token.txt
+  pinrail-api token attenuate - --name backup/monday < token.txt")]
 pub struct NarrowArgs {
     /// The token, or - to read it from the standard input
     #[arg(allow_hyphen_values = true)]
@@ -277,6 +278,9 @@ pub struct NarrowArgs {
     /// Only read pins
     #[arg(long)]
     pub read_only: bool,
+    /// Only pins with this name
+    #[arg(long, conflicts_with = "name_prefix")]
+    pub name: Option<String>,
     /// Only pins whose name begins so
     #[arg(long, value_name = "PREFIX")]
     pub name_prefix: Option<String>,

@@ -104,6 +104,11 @@ fn a_token_is_narrowed_and_inspected_also_from_the_standard_input() {
     assert!(seen["blocks"][1].to_string().contains("backup/"));
     let told = api.prints(&["token", "inspect", narrowed.trim()]);
     assert!(told.contains("nothing of this is verified") && told.contains("backup/"), "{told}");
+    let one_name = api.prints_given(&["token", "attenuate", "-", "--name", "backup/monday"], &minted);
+    let told = api.prints(&["token", "inspect", one_name.trim()]);
+    assert!(told.contains(r#"check if pin_name("backup/monday")"#), "{told}");
+    let both = api.refuses(&["token", "attenuate", minted.trim(), "--name", "a", "--name-prefix", "b"]);
+    assert!(both.contains("cannot be used with"), "{both}");
     assert!(api.fails(&["token", "attenuate", minted.trim()]).contains("no restriction given"));
     assert!(api.fails(&["token", "inspect", "x"]).contains("not a token of Pinrail"));
     assert!(api.fails_given(&["token", "inspect", "-"], "\n").contains("the standard input is empty"));
