@@ -3,6 +3,7 @@
 mod arrows;
 mod confinement;
 mod graph;
+mod reasons;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -28,6 +29,7 @@ pub fn inspect(environment: &Environment) -> Result<Vec<Finding>> {
         finding("no library of the system", confinement::system_libraries(&graph)),
         finding("a sentence opens every file", sources::unopened(root())?),
         finding("the architecture names every crate", sources::unnamed(root(), &graph)?),
+        finding("every reason is explained", reasons::unexplained(root())?),
     ])
 }
 

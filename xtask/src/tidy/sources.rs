@@ -12,13 +12,8 @@ const FOLDERS: &[&str] = &["bins", "crates", "xtask"];
 
 /// Every Rust file whose first line is no `//!` sentence.
 pub fn unopened(root: &Path) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for folder in FOLDERS {
-        collect(&root.join(folder), &mut files)?;
-    }
-    files.sort();
     let mut unopened = Vec::new();
-    for file in files {
+    for file in rust_files(root)? {
         let text = fs::read_to_string(&file)?;
         let opening = text.lines().next().and_then(|line| line.strip_prefix("//! "));
         if opening.is_none_or(|sentence| sentence.trim().is_empty()) {
@@ -27,6 +22,16 @@ pub fn unopened(root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(unopened)
+}
+
+/// Every Rust file, in order.
+pub fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in FOLDERS {
+        collect(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
