@@ -118,15 +118,11 @@ async fn a_flood_of_headers_is_cut_off() {
     let server = start(ServerLimits::default()).await;
     let many = (0..2_000).map(|number| format!("x-{number}: y\r\n")).collect::<Vec<_>>().concat();
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));
-    for headers in [many, long] {
-        let answer = server.exchange(format!("GET /pins HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes()).await;
+    for (path, headers) in [("pins", many), ("pins", long), (&"p".repeat(70_000), String::new())] {
+        let answer = server.exchange(format!("GET /{path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
         server.still_answers().await;
     }
-    let path = "p".repeat(70_000);
-    let answer = server.exchange(format!("GET /{path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
-    server.still_answers().await;
 }
 
 #[tokio::test]
