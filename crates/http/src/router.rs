@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -100,10 +100,9 @@ async fn unknown_method() -> ApiError {
     ApiError::new(Reason::MethodNotAllowed, "this path does not know the method, the header Allow lists those it does")
 }
 
-/// Browsers' preflights are answered on every path, so 405 names their method too.
+/// Browsers' preflights are answered on every path, so where the methods of a path are told, theirs is one.
 fn allow_options(mut response: Response) -> Response {
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && let Some(allow) = response.headers_mut().get_mut(header::ALLOW)
+    if let Some(allow) = response.headers_mut().get_mut(header::ALLOW)
         && let Ok(known) = allow.to_str()
         && let Ok(whole) = HeaderValue::from_str(&format!("{known},OPTIONS"))
     {
