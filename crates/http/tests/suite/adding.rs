@@ -41,6 +41,16 @@ async fn absent_and_null_fields_are_left_out() {
 }
 
 #[tokio::test]
+async fn an_empty_name_is_echoed_too() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let pin = json!({"cid": cid(1), "name": ""});
+    let added = api.add(&person, &pin).await;
+    let found = api.get(&person, &format!("/pins/{}", added["requestid"].as_str().unwrap())).await;
+    assert_eq!((&added["pin"], &found.json()["pin"]), (&pin, &pin));
+}
+
+#[tokio::test]
 async fn every_base_that_kubo_reads_is_echoed_and_found() {
     let api = Api::new().await;
     let person = api.pinner().await;

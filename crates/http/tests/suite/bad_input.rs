@@ -184,6 +184,7 @@ async fn queries_that_are_no_filters() {
         ("before=yesterday", "before is \"yesterday\", wanted an RFC 3339 date-time"),
         ("after=2021-07-01", "after is \"2021-07-01\", wanted an RFC 3339 date-time"),
         ("before=1626290834", "wanted an RFC 3339 date-time"),
+        ("before=10000-01-01T00:00:00Z", "wanted an RFC 3339 date-time"),
         ("meta=[%22invalid%22,%22json%22]", "meta: expected an object, found an array"),
         ("meta=%7B%22app%22:%22a%22,%22n%22:99%7D", "meta[\"n\"]: expected a string, found a number"),
         ("meta=%7B%22a%22:%221%22,%22a%22:%222%22%7D", r#"meta: the key "a" is given twice, wanted it once"#),

@@ -72,6 +72,23 @@ async fn before_and_after_are_exclusive_and_counted() {
 }
 
 #[tokio::test]
+async fn moments_are_read_in_every_form_of_rfc_3339() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    add_many(&api, &person, 1).await;
+    for later in [
+        "2021-07-14t19:27:14.001z",
+        "2021-07-14T21:57:14.001%2B02:30",
+        "2021-07-14T19:27:14.000000001Z",
+        "2021-07-14T19:27:60Z",
+        "9999-12-31T23:59:59-23:59",
+    ] {
+        assert_page(&api.list(&person, &format!("{ALL}&before={later}")).await, 1);
+        assert_page(&api.list(&person, &format!("{ALL}&after={later}")).await, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_page_has_as_many_as_were_asked_for() {
     let api = Api::new().await;
     let person = api.pinner().await;
