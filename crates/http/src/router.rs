@@ -27,7 +27,7 @@ use crate::error::ApiError;
 use crate::openapi::{About, as_json_in_query};
 use crate::settings::CorsOrigins;
 use crate::state::State;
-use crate::{docs, health, path, pins};
+use crate::{body, docs, health, path, pins};
 
 /// How long browsers may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
@@ -116,14 +116,20 @@ fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
 }
 
-/// Bodies have a time limit of their own, so both together bound what a request may take.
+/// Bodies have a time limit of their own, so both together bound what a request may take. The answer waits until the
+/// body is whole or too late, also where it was not read.
 async fn answer_in_time(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
     let limit = state.settings().body_timeout + state.settings().answer_timeout;
     let late = |_| {
         tracing::warn!("an answer took longer than {limit:?}");
         ApiError::new(Reason::Unavailable, "the answer took too long, try again").into_response()
     };
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(late)
+    let (request, lent) = body::lend(request);
+    let answer = tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(late);
+    if let Some(lent) = lent {
+        body::throw_away(lent).await;
+    }
+    answer
 }
 
 /// The panic is in the log, with its message; the client learns only that it happened.

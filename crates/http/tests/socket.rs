@@ -148,6 +148,19 @@ async fn a_client_that_announces_too_much_is_refused_before_it_has_sent_it() {
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_overtake_the_body() {
+    let server = start(ServerLimits::default()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"POST /pins HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    let answered = tokio::time::timeout(SHORT, stream.peek(&mut [0])).await;
+    assert!(answered.is_err(), "it was answered while the body was on its way");
+    stream.write_all(b"{\"cid\":1}GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 401") && answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_cut_off() {
     let server = start(ServerLimits::default()).await;
     for noise in [
