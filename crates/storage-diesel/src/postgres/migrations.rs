@@ -6,9 +6,11 @@ use std::time::Duration;
 use diesel::pg::Pg;
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_postgres::Client;
 
-use super::open::{Place, PostgresError, Problem, refusal};
+use super::open::{ANSWER, Place, PostgresError, Problem, refusal};
 use crate::SchemaStatus;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -26,11 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How the schema of a database stands; an empty one lacks everything. Changes nothing.
 pub async fn schema_status(url: &str) -> Result<SchemaStatus, PostgresError> {
     let place = Place::read(url)?;
-    let (client, connection) = place.connect().await?;
-    let driven = tokio::spawn(connection);
-    let status = status(&place, &client).await;
-    driven.abort();
-    status
+    place.within(ANSWER, place.ask(async |client| status(&place, client).await)).await
 }
 
 /// Bring the schema up to date, one process at a time; the migrations that were run.
@@ -45,11 +43,9 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, PostgresError> {
 
 /// The extensions that the index needs may have been installed since its migration was run.
 async fn make_name_parts(place: &Place) -> Result<(), PostgresError> {
-    let (client, connection) = place.connect().await?;
-    let driven = tokio::spawn(connection);
-    let made = client.batch_execute(&format!("SET statement_timeout = 0; {NAME_PARTS}")).await;
-    driven.abort();
-    made.map_err(|error| place.error(refusal(&error)))
+    let statements = format!("SET statement_timeout = 0; {NAME_PARTS}");
+    let told = |error: tokio_postgres::Error| place.error(refusal(&error));
+    place.ask(async |client| client.batch_execute(&statements).await.map_err(told)).await
 }
 
 /// Undo the last migration, with everything that its tables hold; its name, `None` when there is none left.
@@ -92,15 +88,18 @@ async fn change(
 impl Place {
     /// Wait until the server answers and its schema is one that this program can use, `wait` long at most.
     pub(super) async fn wait_for_schema(&self, wait: Duration) -> Result<(), PostgresError> {
-        let mut waited = Duration::ZERO;
+        let begun = Instant::now();
+        let (last_look, end) = (begun + wait, begun + wait.max(ANSWER));
+        let mut is_told = false;
         loop {
-            match self.check_schema().await {
-                Err(error) if error.problem.may_pass() && waited < wait => {
-                    if waited.is_zero() {
+            let limit = ANSWER.min(end - Instant::now());
+            match self.within(limit, self.ask(async |client| self.check_schema(client).await)).await {
+                Err(error) if error.problem.may_pass() && Instant::now() + LOOK < last_look => {
+                    if !is_told {
                         tracing::warn!("{error}; waiting for {} s", wait.as_secs());
+                        is_told = true;
                     }
                     tokio::time::sleep(LOOK).await;
-                    waited += LOOK;
                 }
                 other => return other,
             }
@@ -108,20 +107,25 @@ impl Place {
     }
 
     /// Check that the schema is one that this program can use.
-    async fn check_schema(&self) -> Result<(), PostgresError> {
+    async fn check_schema(&self, client: &Client) -> Result<(), PostgresError> {
+        self.check_server(client).await?;
+        let status = status(self, client).await?;
+        if !status.newer.is_empty() && status.applied.last() < Some(&needed(self, client).await?) {
+            return Err(self.error(Problem::Newer(status.newer)));
+        }
+        if status.pending.is_empty() { Ok(()) } else { Err(self.error(Problem::Pending(status.pending))) }
+    }
+
+    /// Connect to ask something; the connection ends with it.
+    async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&Client) -> Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
         let (client, connection) = self.connect().await?;
-        let driven = tokio::spawn(connection);
-        let checked = async {
-            self.check_server(&client).await?;
-            let status = status(self, &client).await?;
-            if !status.newer.is_empty() && status.applied.last() < Some(&needed(self, &client).await?) {
-                return Err(self.error(Problem::Newer(status.newer)));
-            }
-            if status.pending.is_empty() { Ok(()) } else { Err(self.error(Problem::Pending(status.pending))) }
-        };
-        let checked = checked.await;
-        driven.abort();
-        checked
+        // Unlike a task that is spawned alone it ends too when the answer is no longer waited for.
+        let mut driven = JoinSet::new();
+        driven.spawn(connection);
+        question(&client).await
     }
 
     fn check_known(&self, status: &SchemaStatus) -> Result<(), PostgresError> {

@@ -6,10 +6,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::Address;
+use super::address::{Address, without_password};
 use super::errors::chain;
 use super::tls::connector;
 use crate::TimeSource;
+
+/// How long a server may take to let a program in, or to say how its schema stands: one that was stopped, or another
+/// service on its port, accepts a connection and then says nothing.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// The oldest server that this is tested with, as `server_version_num` says it.
 const OLDEST: i32 = 15_00_00;
@@ -131,10 +135,8 @@ pub(super) struct Place {
 impl Place {
     /// Read a URL and the certificates that it names.
     pub(super) fn read(url: &str) -> Result<Self, PostgresError> {
-        let address = Address::parse(url).map_err(|why| PostgresError {
-            database: super::address::without_password(url),
-            problem: Problem::Address(why),
-        })?;
+        let address = Address::parse(url)
+            .map_err(|why| PostgresError { database: without_password(url), problem: Problem::Address(why) })?;
         let tls = connector(&address).map_err(|why| address.error(Problem::Address(why)))?;
         Ok(Self { address, tls })
     }
@@ -145,7 +147,19 @@ impl Place {
 
     /// Connect, beside any pool.
     pub(super) async fn connect(&self) -> Result<(Client, Connection<Socket, super::tls::Stream>), PostgresError> {
-        self.address.config.connect(self.tls.clone()).await.map_err(|error| self.error(refusal(&error)))
+        // It is large, and would be a part of all that waits for it.
+        let connecting = Box::pin(self.address.config.connect(self.tls.clone()));
+        self.within(ANSWER, async { connecting.await.map_err(|error| self.error(refusal(&error))) }).await
+    }
+
+    /// What the server says to something, if it says it within `limit`.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, PostgresError>>,
+    ) -> Result<T, PostgresError> {
+        let silent = |_| self.error(Problem::Unreachable("nothing was said in time".to_owned()));
+        tokio::time::timeout(limit, asked).await.map_err(silent)?
     }
 
     /// Check what every use of the server asks of it.

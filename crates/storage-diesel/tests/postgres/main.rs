@@ -9,4 +9,5 @@ mod running;
 #[path = "../scene/mod.rs"]
 mod scene;
 mod server;
+mod strange;
 mod transfer;

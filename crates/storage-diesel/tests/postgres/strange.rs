@@ -1,0 +1,45 @@
+//! Servers that are no PostgreSQL: whoever starts is not held up by them for ever.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use pinrail_storage_diesel::{PostgresError, PostgresOptions, PostgresStorage, Problem, postgres_schema};
+
+/// Something that accepts connections and does this with each; its URL.
+fn listen(answer: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let port = listener.local_addr().expect("it has a port").port();
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer));
+    format!("postgres://ada:s3cret@127.0.0.1:{port}/pinrail")
+}
+
+async fn open(url: &str, wait: Duration) -> Result<(), PostgresError> {
+    PostgresStorage::open(url, &PostgresOptions { wait, ..PostgresOptions::default() }).await.map(drop)
+}
+
+/// Check that nobody answered, and that this is said in one line.
+fn is_silence<T: std::fmt::Debug>(outcome: Result<T, PostgresError>) {
+    let error = outcome.expect_err("nobody answers");
+    let line = error.to_string();
+    assert!(matches!(error.problem, Problem::Unreachable(_)), "{error:?}");
+    assert!(line.contains("nothing was said") && line.lines().count() == 1 && !line.contains("s3cret"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_accepts_and_says_nothing_is_not_waited_for_for_ever() {
+    let url = listen(std::mem::forget);
+    let asked = async {
+        tokio::join!(
+            open(&url, Duration::ZERO),
+            open(&url, Duration::from_secs(12)),
+            postgres_schema::schema_status(&url),
+            postgres_schema::migrate(&url),
+        )
+    };
+    // The second waits for as long as it was told to, and no longer.
+    let answers = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("they end");
+    is_silence(answers.0);
+    is_silence(answers.1);
+    is_silence(answers.2);
+    is_silence(answers.3);
+}
