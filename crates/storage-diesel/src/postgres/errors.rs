@@ -32,7 +32,7 @@ pub(super) fn told(error: tokio_postgres::Error) -> Error {
 }
 
 /// Whether the server ends the connection, or is not ready for one.
-fn is_server_going(code: &SqlState) -> bool {
+pub(super) fn is_server_going(code: &SqlState) -> bool {
     [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
         || code.code().starts_with("08")
 }

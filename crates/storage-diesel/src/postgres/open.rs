@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, without_password};
-use super::errors::chain;
+use super::errors::{chain, is_server_going};
 use super::tls::connector;
 use crate::TimeSource;
 
@@ -200,7 +200,7 @@ pub(super) fn refusal(error: &tokio_postgres::Error) -> Problem {
     match code {
         code if *code == SqlState::INVALID_CATALOG_NAME => Problem::NoSuchDatabase,
         code if *code == SqlState::TOO_MANY_CONNECTIONS => Problem::Crowded,
-        code if *code == SqlState::CANNOT_CONNECT_NOW => Problem::Unreachable(why),
+        code if is_server_going(code) => Problem::Unreachable(why),
         code if code.code().starts_with("28") => Problem::Unwelcome(why),
         code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Problem::ReadOnly,
         _ => Problem::Failed(why),

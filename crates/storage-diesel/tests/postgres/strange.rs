@@ -1,5 +1,7 @@
-//! Servers that are no PostgreSQL: whoever starts is not held up by them for ever.
+//! Servers that are no PostgreSQL, or none at the moment: whoever starts is not held up by them for ever, and not sent
+//! away while it may pass.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -42,4 +44,27 @@ async fn who_accepts_and_says_nothing_is_not_waited_for_for_ever() {
     is_silence(answers.1);
     is_silence(answers.2);
     is_silence(answers.3);
+}
+
+/// Let somebody connect as far as their first words, then refuse with an error of this code, as a server does that stops.
+fn refuse(mut stream: TcpStream, code: &str) {
+    let mut words = [0; 1_024];
+    let _ = stream.read(&mut words).expect("they speak first");
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0Mgoing away\0\0");
+    let length = u32::try_from(fields.len() + 4).expect("it is short");
+    stream.write_all(&[b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat()).expect("they listen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_or_starts_may_be_back_soon() {
+    let urls = [
+        listen(|stream| refuse(stream, "57P01")),
+        listen(|stream| refuse(stream, "57P02")),
+        listen(|stream| refuse(stream, "57P03")),
+        listen(|stream| refuse(stream, "08006")),
+    ];
+    for url in &urls {
+        let error = open(url, Duration::ZERO).await.expect_err("it is going");
+        assert_eq!(error.problem, Problem::Unreachable("going away".to_owned()), "{url}");
+    }
 }
