@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Where a database is. Shown without its password.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Database {
     /// The file of a SQLite database.
     Sqlite(PathBuf),
@@ -179,6 +179,15 @@ impl Database {
     }
 }
 
+impl fmt::Debug for Database {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => to.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(url) => to.debug_tuple("Postgres").field(&without_password(url)).finish(),
+        }
+    }
+}
+
 impl fmt::Display for Database {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -199,6 +208,7 @@ mod tests {
         let database = Database::parse(url).expect("a URL");
         assert_eq!(database, Database::Postgres(url.to_owned()));
         assert_eq!(database.to_string(), "postgresql://ada@db.example/pinrail");
+        assert!(!format!("{database:?}").contains("s3cret"));
     }
 
     #[test]

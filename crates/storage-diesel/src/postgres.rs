@@ -13,6 +13,7 @@ mod migrations;
 mod open;
 mod pool;
 mod session;
+mod shown;
 mod storage;
 mod tls;
 
@@ -70,9 +71,10 @@ mod turns;
 #[path = "queries/upkeep.rs"]
 mod upkeep;
 
-pub(crate) use address::{is_same_place, without_password};
+pub(crate) use address::is_same_place;
 pub use migrations::{migrate, revert, schema_status};
 pub use open::{PostgresError, PostgresOptions, Problem};
+pub(crate) use shown::without_password;
 pub use storage::PostgresStorage;
 pub(crate) use transfer_steps::Session;
 

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use form_urlencoded::Serializer;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+
+use super::errors::chain;
+use super::shown::without_password;
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,6 +23,12 @@ const UNCONFIRMED: Duration = Duration::from_secs(20);
 /// What the server is held to for every connection, in its own words: no statement, no wait for a lock and no
 /// forgotten transaction lasts for ever.
 const LIMITS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=60s";
+
+/// What is said when a password goes on where it should have ended.
+const UNESCAPED: &str = "the password is not told from what follows it, write its special characters as %40 for @, \
+    %3F for ?, %2F for /, %23 for #, %25 for %";
+/// What is said of a parameter that may be a part of a password.
+const UNKNOWN: &str = "one of its parameters is not known";
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -38,16 +46,24 @@ impl Address {
     /// Read a URL; what is wrong with it, if anything is.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (place, parameters) = text.split_once('?').unwrap_or((text, ""));
-        let (mut mode, mut roots, mut further) = (None, None, Serializer::new(String::new()));
-        for (key, value) in form_urlencoded::parse(parameters.as_bytes()) {
-            match &*key {
-                "sslmode" => mode = Some(value.into_owned()),
-                "sslrootcert" => roots = Some(PathBuf::from(value.into_owned())),
-                _ => drop(further.append_pair(&key, &value)),
+        if parameters.contains('@') && !place.contains('@') && rest(place).contains(':') {
+            return Err(UNESCAPED.to_owned());
+        }
+        let (mut mode, mut roots, mut further) = (None, None, Vec::new());
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            // Here a plus is a plus, as it is for the driver.
+            match form_urlencoded::parse(parameter.replace('+', "%2B").as_bytes()).next() {
+                Some((key, value)) if key == "sslmode" => mode = Some(value.into_owned()),
+                Some((key, value)) if key == "sslrootcert" => roots = Some(PathBuf::from(value.into_owned())),
+                // The driver takes everything before the first `@`, wherever that is, for the user.
+                _ => further.push(parameter.replace('@', "%40")),
             }
         }
-        let url = format!("{place}?{}", further.finish());
-        let mut config = Config::from_str(url.trim_end_matches('?')).map_err(|error| super::errors::chain(&error))?;
+        let url = if further.is_empty() { place.to_owned() } else { format!("{place}?{}", further.join("&")) };
+        let mut config = Config::from_str(&url).map_err(|error| misread(&error, text))?;
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            return Err(UNESCAPED.to_owned());
+        }
         if config.get_dbname().is_none() {
             return Err("it names no database, wanted postgres://<user>@<host>/<database>".to_owned());
         }
@@ -61,18 +77,21 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("pinrail");
         }
-        Ok(Self { config, roots, is_tls, shown: without_password(place) })
+        Ok(Self { config, roots, is_tls, shown: without_password(text) })
     }
 }
 
-/// The URL as it may be shown: without its password, and without its parameters, which may hold one too.
-pub(crate) fn without_password(url: &str) -> String {
-    let place = url.split('?').next().unwrap_or_default();
-    let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => place.to_owned(),
-    }
+/// What follows the scheme.
+fn rest(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+/// What the driver says of a URL that it cannot read, without the names of parameters where they may be parts of a
+/// password.
+fn misread(error: &tokio_postgres::Error, url: &str) -> String {
+    let why = chain(error);
+    let may_hold_password = rest(url).contains(':') || url.contains("password");
+    if may_hold_password && why.contains("unknown option") { UNKNOWN.to_owned() } else { why }
 }
 
 /// Whether two URLs name one database of one server, whoever the user is.
@@ -91,7 +110,8 @@ fn wants_tls(mode: Option<&str>, is_near: bool) -> Result<bool, String> {
         None => Ok(!is_near),
         Some("disable") => Ok(false),
         Some("require" | "verify-ca" | "verify-full") => Ok(true),
-        Some(other) => Err(format!("sslmode is {other}, wanted disable, require or verify-full")),
+        // It may be a part of a password, so it is not repeated.
+        Some(_) => Err("sslmode is another, wanted disable, require or verify-full".to_owned()),
     }
 }
 
@@ -129,10 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_shown() {
-        let address = Address::parse("postgres://ada:s3cret@db.example:5433/pinrail?password=s3cret").expect("a URL");
-        assert_eq!(address.shown, "postgres://ada@db.example:5433/pinrail");
-        assert_eq!(address.config.get_password(), Some("s3cret".as_bytes()));
+    fn a_password_is_read_as_it_is_meant() {
+        for (url, password) in [
+            ("postgres://ada:s3%3Fc%40ret%20x@db.example/pinrail", "s3?c@ret x"),
+            ("postgres://ada:s3c/ret#1@db.example/pinrail", "s3c/ret#1"),
+            ("postgres://ada:50%off@db.example/pinrail", "50%off"),
+            ("postgres://ada@db.example/pinrail?password=s3%20c%26ret%25+", "s3 c&ret%+"),
+            ("postgres://ada@db.example/pinrail?password=s3@c&sslmode=require", "s3@c"),
+        ] {
+            let address = Address::parse(url).unwrap_or_else(|why| panic!("{url}: {why}"));
+            assert_eq!(address.config.get_password(), Some(password.as_bytes()), "{url}");
+        }
+        for url in ["postgres://ada:s3c?ret@db.example/pinrail", "postgres://ada:s3c@ret@db.example/pinrail"] {
+            let why = Address::parse(url).expect_err(url);
+            assert!(why.contains("%3F") && why.contains("%40"), "{why}");
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::{Address, without_password};
+use super::address::Address;
 use super::errors::{chain, is_server_going};
+use super::shown::without_password;
 use super::tls::connector;
 use crate::TimeSource;
 
