@@ -1,4 +1,9 @@
-//! Where a counter and what it counts differ.
+//! Counters held against what they count, and where the two differ.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pinrail_domain::RootState;
 
 /// A counter that is not what it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,4 +14,76 @@ pub struct Difference {
     pub stored: i64,
     /// What there is.
     pub counted: i64,
+}
+
+/// Which counter of what; accounts, nodes and roots by the keys of their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Counter {
+    /// An account's requests.
+    Requests(i64),
+    /// The unfinished roots that an account wants.
+    QueuedRoots(i64),
+    /// The bytes of the roots that an account has.
+    Bytes(i64),
+    /// A node's unfinished roots.
+    Load(i64),
+    /// An account's requests with a status among the ordinals of a bucket.
+    Bucket { account: i64, level: i16, bucket: i64, status: &'static str },
+    /// The requests for a root.
+    RootRequests(i64),
+    /// The requests for a root and the holds on it.
+    Claims(i64),
+    /// An account's requests for a root.
+    Wants { account: i64, root: i64 },
+    /// An account's holds on a root.
+    Holds { account: i64, root: i64 },
+}
+
+impl Counter {
+    /// That of a bucket.
+    pub(crate) const fn bucket(account: i64, level: i16, bucket: i64, status: RootState) -> Self {
+        Self::Bucket { account, level, bucket, status: status.as_str() }
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requests(account) => write!(to, "requests of account {account}"),
+            Self::QueuedRoots(account) => write!(to, "queued roots of account {account}"),
+            Self::Bytes(account) => write!(to, "bytes of account {account}"),
+            Self::Load(node) => write!(to, "load of node {node}"),
+            Self::Bucket { account, level, bucket, status } => {
+                write!(to, "{status} requests of account {account}, level {level}, bucket {bucket}")
+            }
+            Self::RootRequests(root) => write!(to, "requests for root {root}"),
+            Self::Claims(root) => write!(to, "claims on root {root}"),
+            Self::Wants { account, root } => write!(to, "requests of account {account} for root {root}"),
+            Self::Holds { account, root } => write!(to, "holds of account {account} on root {root}"),
+        }
+    }
+}
+
+/// What counters say, and what they count.
+#[derive(Debug, Default)]
+pub(crate) struct Counters(BTreeMap<Counter, (i64, i64)>);
+
+impl Counters {
+    /// A counter says `n` more.
+    pub(crate) fn stored(&mut self, counter: Counter, n: i64) {
+        self.0.entry(counter).or_default().0 += n;
+    }
+
+    /// There is `n` more of what it counts.
+    pub(crate) fn counted(&mut self, counter: Counter, n: i64) {
+        self.0.entry(counter).or_default().1 += n;
+    }
+
+    /// Those that differ.
+    pub(crate) fn differences(self) -> impl Iterator<Item = Difference> {
+        let differs = |(counter, (stored, counted)): (Counter, (i64, i64))| {
+            (stored != counted).then(|| Difference { what: counter.to_string(), stored, counted })
+        };
+        self.0.into_iter().filter_map(differs)
+    }
 }

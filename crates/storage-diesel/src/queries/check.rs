@@ -1,87 +1,114 @@
 //! Counters held against what they count, for an operator's check and for tests.
+//!
+//! However much there is, what is read at once stays small: roots come a page at a time with all that refers to them,
+//! accounts a page at a time with their requests, and only sums for each account and each node are kept to the end.
 
 use std::collections::BTreeMap;
 
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use pinrail_domain::RootState;
 
 use super::tally::BUCKET_SHIFTS;
 use super::{Conn, RunQueryDsl};
 use crate::Difference;
+use crate::difference::{Counter, Counters};
 use crate::error::Step;
-use crate::rows::{Root, State, is_unfinished};
+use crate::rows::{State, is_unfinished};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};
 
-/// What a counter says and what it counts, by what it is of.
-#[derive(Default)]
-struct Counters(BTreeMap<String, (i64, i64)>);
+/// Roots of a page.
+const ROOTS: i64 = 5_000;
+/// Accounts of a page.
+const ACCOUNTS: i64 = 1_000;
+/// Requests that one statement counts.
+const REQUESTS: i64 = 10_000;
 
-impl Counters {
-    fn stored(&mut self, what: String, n: i64) {
-        self.0.entry(what).or_default().0 += n;
-    }
+/// Keys after the first and up to the second. Pages leave no gap between them, so that what refers to a row that is
+/// gone is found too.
+#[derive(Clone, Copy)]
+struct Keys(i64, i64);
 
-    fn counted(&mut self, what: String, n: i64) {
-        self.0.entry(what).or_default().1 += n;
+impl Keys {
+    /// Those after `after` that a page of these keys in their order stands for, of which `limit` were asked for.
+    fn of_page(after: i64, page: impl ExactSizeIterator<Item = i64>, limit: i64) -> Self {
+        let is_last = i64::try_from(page.len()).is_ok_and(|len| len < limit);
+        Self(after, page.last().filter(|_| !is_last).unwrap_or(i64::MAX))
     }
 }
 
 /// Count everything that has a counter, and say where the two differ.
 pub(crate) async fn check_counters(conn: &mut Conn) -> Step<Vec<Difference>> {
-    let mut counters = Counters::default();
-    stored(conn, &mut counters).await?;
-    let standing = standing_roots(conn, &mut counters).await?;
-    count_requests(conn, &mut counters).await?;
-    count_claims(conn, &standing, &mut counters).await?;
-    let differs = |(what, (stored, counted)): (String, (i64, i64))| {
-        (stored != counted).then_some(Difference { what, stored, counted })
-    };
-    Ok(counters.0.into_iter().filter_map(differs).collect())
+    let mut sums = Counters::default();
+    read_sums(conn, &mut sums).await?;
+    let mut found = check_roots(conn, &mut sums).await?;
+    found.extend(check_requests(conn, &mut sums).await?);
+    found.extend(sums.differences());
+    found.sort_by(|one, other| one.what.cmp(&other.what));
+    Ok(found)
 }
 
-/// What the counters say.
-async fn stored(conn: &mut Conn, counters: &mut Counters) -> Step<()> {
+/// What accounts and nodes say.
+async fn read_sums(conn: &mut Conn, sums: &mut Counters) -> Step<()> {
     let rows: Vec<(i64, i64, i64, i64)> = accounts::table
         .select((accounts::key, accounts::used_requests, accounts::used_queued_roots, accounts::used_bytes))
         .load(conn)
         .await?;
     for (account, requests, queued, bytes) in rows {
-        counters.stored(format!("requests of account {account}"), requests);
-        counters.stored(format!("queued roots of account {account}"), queued);
-        counters.stored(format!("bytes of account {account}"), bytes);
+        sums.stored(Counter::Requests(account), requests);
+        sums.stored(Counter::QueuedRoots(account), queued);
+        sums.stored(Counter::Bytes(account), bytes);
     }
     let rows: Vec<(i64, i64)> = nodes::table.select((nodes::key, nodes::load)).load(conn).await?;
     for (node, load) in rows {
-        counters.stored(format!("load of node {node}"), load);
-    }
-    let rows: Vec<(i64, i16, i64, State, i64)> = pin_counts::table
-        .select((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status, pin_counts::n))
-        .load(conn)
-        .await?;
-    for (account, level, bucket, status, n) in rows {
-        counters.stored(bucket_name(account, level, bucket, status.0), n);
+        sums.stored(Counter::Load(node), load);
     }
     Ok(())
 }
 
-fn bucket_name(account: i64, level: i16, bucket: i64, state: RootState) -> String {
-    format!("{} requests of account {account}, level {level}, bucket {bucket}", state.as_str())
+/// Go through all roots with what refers to them.
+async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Difference>> {
+    let (mut found, mut after) = (Vec::new(), i64::MIN);
+    while after < i64::MAX {
+        let page = roots::table.filter(roots::key.gt(after)).order(roots::key).limit(ROOTS);
+        let columns = (roots::key, roots::node, roots::state, roots::requests, roots::refs, roots::dag_bytes);
+        let page: Vec<StandingRow> = page.select(columns).load(conn).await?;
+        let keys = Keys::of_page(after, page.iter().map(|row| row.0), ROOTS);
+        let mut counters = Counters::default();
+        let standing = read_roots(conn, keys, page, &mut counters, sums).await?;
+        count_claims(conn, keys, &mut counters).await?;
+        read_claims(conn, keys, &standing, &mut counters, sums).await?;
+        found.extend(counters.differences());
+        after = keys.1;
+    }
+    Ok(found)
 }
 
-/// Each root's state and what it counts for, and what the roots say of themselves.
-async fn standing_roots(conn: &mut Conn, counters: &mut Counters) -> Step<BTreeMap<i64, (RootState, i64)>> {
-    let received: Vec<(i64, i64)> =
-        root_progress::table.select((root_progress::root, root_progress::bytes)).load(conn).await?;
+/// A root's key, node, state, requests, claims and bytes.
+type StandingRow = (i64, i64, State, i64, i64, Option<i64>);
+/// Each root's state and what it counts for.
+type Standing = BTreeMap<i64, (RootState, i64)>;
+
+/// What roots say of themselves, and how they stand.
+async fn read_roots(
+    conn: &mut Conn,
+    keys: Keys,
+    page: Vec<StandingRow>,
+    counters: &mut Counters,
+    sums: &mut Counters,
+) -> Step<Standing> {
+    let received = root_progress::table.filter(root_progress::root.gt(keys.0)).filter(root_progress::root.le(keys.1));
+    let received = received.select((root_progress::root, root_progress::bytes));
+    let received: Vec<(i64, i64)> = received.load(conn).await?;
     let received: BTreeMap<i64, i64> = received.into_iter().collect();
-    let rows: Vec<Root> = roots::table.select(Root::as_select()).load(conn).await?;
-    let mut standing = BTreeMap::new();
-    for root in rows {
-        let (key, state) = (root.key, root.work.state.0);
-        counters.stored(format!("requests for root {key}"), root.work.requests);
-        counters.stored(format!("claims on root {key}"), root.work.refs);
-        counters.counted(format!("load of node {}", root.work.node), i64::from(is_unfinished(state)));
+    let mut standing = Standing::new();
+    for (key, node, State(state), requests, claims, size) in page {
+        counters.stored(Counter::RootRequests(key), requests);
+        counters.stored(Counter::Claims(key), claims);
+        sums.counted(Counter::Load(node), i64::from(is_unfinished(state)));
         let bytes = match state {
-            RootState::Pinned => root.work.dag_bytes.unwrap_or(0),
+            RootState::Pinned => size.unwrap_or(0),
             RootState::Queued | RootState::Pinning => received.get(&key).copied().unwrap_or(0),
             RootState::Failed | RootState::Releasing => 0,
         };
@@ -90,44 +117,109 @@ async fn standing_roots(conn: &mut Conn, counters: &mut Counters) -> Step<BTreeM
     Ok(standing)
 }
 
-/// Count requests and holds, by account, bucket and root.
-async fn count_requests(conn: &mut Conn, counters: &mut Counters) -> Step<()> {
-    let rows: Vec<(i64, i64, i64, State)> = pin_requests::table
-        .select((pin_requests::account, pin_requests::ordinal, pin_requests::root, pin_requests::status))
-        .load(conn)
-        .await?;
-    for (account, ordinal, root, status) in rows {
-        counters.counted(format!("requests of account {account}"), 1);
-        counters.counted(format!("requests for root {root}"), 1);
-        counters.counted(format!("claims on root {root}"), 1);
-        counters.counted(format!("requests of account {account} for root {root}"), 1);
-        for (level, shift) in (0..).zip(BUCKET_SHIFTS) {
-            counters.counted(bucket_name(account, level, ordinal >> shift, status.0), 1);
-        }
+/// Count requests for roots and holds on them.
+async fn count_claims(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> Step<()> {
+    let requests = pin_requests::table.filter(pin_requests::root.gt(keys.0)).filter(pin_requests::root.le(keys.1));
+    let requests = requests.group_by((pin_requests::root, pin_requests::account));
+    let rows: Vec<(i64, i64, i64)> =
+        requests.select((pin_requests::root, pin_requests::account, count_star())).load(conn).await?;
+    for (root, account, n) in rows {
+        counters.counted(Counter::RootRequests(root), n);
+        counters.counted(Counter::Claims(root), n);
+        counters.counted(Counter::Wants { account, root }, n);
     }
-    let rows: Vec<(i64, i64)> = holds::table.select((holds::root, holds::account)).load(conn).await?;
-    for (root, account) in rows {
-        counters.counted(format!("claims on root {root}"), 1);
-        counters.counted(format!("holds of account {account} on root {root}"), 1);
+    let held = holds::table.filter(holds::root.gt(keys.0)).filter(holds::root.le(keys.1));
+    let held = held.group_by((holds::root, holds::account));
+    let rows: Vec<(i64, i64, i64)> = held.select((holds::root, holds::account, count_star())).load(conn).await?;
+    for (root, account, n) in rows {
+        counters.counted(Counter::Claims(root), n);
+        counters.counted(Counter::Holds { account, root }, n);
     }
     Ok(())
 }
 
 /// What accounts have on roots, and what that comes to.
-async fn count_claims(
+async fn read_claims(
     conn: &mut Conn,
-    standing: &BTreeMap<i64, (RootState, i64)>,
+    keys: Keys,
+    standing: &Standing,
     counters: &mut Counters,
+    sums: &mut Counters,
 ) -> Step<()> {
-    let rows: Vec<(i64, i64, i64, i64)> =
-        queue::table.select((queue::root, queue::account, queue::requests, queue::holds)).load(conn).await?;
+    let rows = queue::table.filter(queue::root.gt(keys.0)).filter(queue::root.le(keys.1));
+    let rows = rows.select((queue::root, queue::account, queue::requests, queue::holds));
+    let rows: Vec<(i64, i64, i64, i64)> = rows.load(conn).await?;
     for (root, account, requests, holds) in rows {
-        counters.stored(format!("requests of account {account} for root {root}"), requests);
-        counters.stored(format!("holds of account {account} on root {root}"), holds);
+        counters.stored(Counter::Wants { account, root }, requests);
+        counters.stored(Counter::Holds { account, root }, holds);
         let Some((state, bytes)) = standing.get(&root) else { continue };
         let queued = requests > 0 && is_unfinished(*state);
-        counters.counted(format!("queued roots of account {account}"), i64::from(queued));
-        counters.counted(format!("bytes of account {account}"), *bytes);
+        sums.counted(Counter::QueuedRoots(account), i64::from(queued));
+        sums.counted(Counter::Bytes(account), *bytes);
     }
     Ok(())
+}
+
+/// Go through all requests, account by account, with the counters of their buckets.
+async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Difference>> {
+    let (mut found, mut after) = (Vec::new(), i64::MIN);
+    while after < i64::MAX {
+        let page = accounts::table.filter(accounts::key.gt(after)).order(accounts::key).limit(ACCOUNTS);
+        let page: Vec<i64> = page.select(accounts::key).load(conn).await?;
+        let keys = Keys::of_page(after, page.into_iter(), ACCOUNTS);
+        let mut counters = Counters::default();
+        read_buckets(conn, keys, &mut counters).await?;
+        count_requests(conn, keys, &mut counters, sums).await?;
+        found.extend(counters.differences());
+        after = keys.1;
+    }
+    Ok(found)
+}
+
+/// What the buckets of accounts say.
+async fn read_buckets(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> Step<()> {
+    let rows = pin_counts::table.filter(pin_counts::account.gt(keys.0)).filter(pin_counts::account.le(keys.1));
+    let columns = (pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status, pin_counts::n);
+    let rows: Vec<(i64, i16, i64, State, i64)> = rows.select(columns).load(conn).await?;
+    for (account, level, bucket, State(status), n) in rows {
+        counters.stored(Counter::bucket(account, level, bucket, status), n);
+    }
+    Ok(())
+}
+
+/// Count the requests of accounts, by account and bucket.
+async fn count_requests(conn: &mut Conn, keys: Keys, counters: &mut Counters, sums: &mut Counters) -> Step<()> {
+    let mut last = Some((keys.0, i64::MAX));
+    while let Some(after) = last {
+        let counts = counts_after(conn, after, keys.1).await?;
+        for (account, small, State(status), n, _) in &counts {
+            sums.counted(Counter::Requests(*account), *n);
+            for (level, shift) in (0..).zip(BUCKET_SHIFTS) {
+                let bucket = small >> (shift - BUCKET_SHIFTS[0]);
+                counters.counted(Counter::bucket(*account, level, bucket, *status), *n);
+            }
+        }
+        last = counts.iter().map(|(account, _, _, _, created)| (*account, *created)).max();
+    }
+    Ok(())
+}
+
+/// An account, a small bucket, a status, how many requests that is, and when the last of them was created.
+type Count = (i64, i64, State, i64, i64);
+
+/// Count the requests that follow an account and a time, of accounts up to `greatest`; none when there are no more.
+async fn counts_after(conn: &mut Conn, (account, created): (i64, i64), greatest: i64) -> Step<Vec<Count>> {
+    // Diesel knows no query within FROM. Both databases find the few rows in the key's index.
+    let counts = format!("SELECT account, ordinal >> {}, status, COUNT(*), MAX(created) FROM", BUCKET_SHIFTS[0]);
+    let counts = sql::<(BigInt, BigInt, Text, BigInt, BigInt)>(&counts)
+        .sql(" (SELECT account, created, ordinal, status FROM pin_requests WHERE (account, created) > (")
+        .bind::<BigInt, _>(account)
+        .sql(", ")
+        .bind::<BigInt, _>(created)
+        .sql(") AND account <= ")
+        .bind::<BigInt, _>(greatest)
+        .sql(" ORDER BY account, created LIMIT ")
+        .bind::<BigInt, _>(REQUESTS)
+        .sql(") AS page GROUP BY 1, 2, 3");
+    Ok(counts.load(conn).await?)
 }

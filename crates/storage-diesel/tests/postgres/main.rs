@@ -3,6 +3,7 @@
 #[path = "../clock/mod.rs"]
 mod clock;
 mod conformance;
+mod counters;
 mod names;
 mod opening;
 mod running;

@@ -1,0 +1,75 @@
+//! Counters that are wrong are found wherever they stand, and said as they are; what is right is passed over.
+
+use pinrail_storage_diesel::Difference;
+
+use crate::scene::add_while_working;
+use crate::server::PostgresDatabase;
+
+/// What 12,000 requests of 1,200 accounts for roots of their own leave behind: more of each than is read at once.
+const CROWD: &str = "
+    INSERT INTO roots (codec, multihash, node, state, requests, refs, epoch, due, wanted_since, attempts, retry,
+        waiting, paused)
+    SELECT 112, decode(lpad(to_hex(n), 64, '0'), 'hex'), (SELECT key FROM nodes), 'queued', 1, 1, 0, n, n, 0, false,
+        false, false
+    FROM generate_series(1, 12000) AS n;
+    INSERT INTO accounts (key, id, name, role, used_requests, used_queued_roots, used_bytes, last_created, next_ordinal,
+        created)
+    SELECT 1000 + n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 'crowd ' || n, 'pinner', 10, 10, 0, 12000, 10, 0
+    FROM generate_series(1, 1200) AS n;
+    INSERT INTO pin_requests (account, created, id, ordinal, cid, root, token, status)
+    SELECT 1000 + due % 1200 + 1, due, decode(lpad(to_hex(due), 32, '0'), 'hex'), due / 1200.0001, 'b', key,
+        decode(repeat('00', 16), 'hex'), 'queued'
+    FROM roots WHERE codec = 112;
+    INSERT INTO queue (root, account, requests, holds, node, rank, due)
+    SELECT key, 1000 + due % 1200 + 1, 1, 0, node, 0, due FROM roots WHERE codec = 112;
+    INSERT INTO pin_counts (account, level, bucket, status, n, since)
+    SELECT 1000 + n, level, 0, 'queued', 10, 0 FROM generate_series(1, 1200) AS n, generate_series(0, 1) AS level;
+    UPDATE nodes SET load = load + 12000;";
+
+/// Something of everything that is counted, wrong, also where nothing else stands.
+const WRONG: &str = "
+    UPDATE accounts SET used_requests = 11 WHERE key IN (1001, 2200);
+    UPDATE accounts SET used_queued_roots = 8, used_bytes = 7 WHERE key = 2200;
+    UPDATE nodes SET load = load - 1;
+    UPDATE pin_counts SET n = 12 WHERE account = 1700 AND level = 1;
+    INSERT INTO pin_counts (account, level, bucket, status, n, since) VALUES (9999, 0, 3, 'failed', 4, 0);
+    UPDATE roots SET requests = 3, refs = 2 WHERE key = (SELECT max(key) FROM roots);
+    UPDATE roots SET refs = 0 WHERE key = (SELECT min(key) FROM roots);
+    UPDATE queue SET requests = 5 WHERE root = (SELECT max(root) FROM queue);
+    INSERT INTO queue (root, account, requests, holds, node, rank) VALUES (999999, 1001, 1, 2, 1, 0);
+    INSERT INTO holds (owner, root, account, awaited) VALUES (decode(repeat('00', 16), 'hex'), 888888, 1001, 1);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_counter_is_found() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    add_while_working(&storage, &storage).await;
+    database.sql(CROWD);
+    assert_eq!(storage.check_counters().await.expect("they are counted"), []);
+
+    database.sql(WRONG);
+    let [first, last, node] = ["min(key) FROM roots", "max(key) FROM roots", "key FROM nodes"]
+        .map(|asked| database.sql(&format!("SELECT {asked}")).trim().to_owned());
+    let owner = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {last}"));
+    let mut wanted = vec![
+        ("requests of account 1001".to_owned(), 11, 10),
+        ("requests of account 2200".to_owned(), 11, 10),
+        ("queued roots of account 2200".to_owned(), 8, 10),
+        ("bytes of account 2200".to_owned(), 7, 0),
+        (format!("load of node {node}"), 11_999, 12_000),
+        ("queued requests of account 1700, level 1, bucket 0".to_owned(), 12, 10),
+        ("failed requests of account 9999, level 0, bucket 3".to_owned(), 4, 0),
+        (format!("requests for root {last}"), 3, 1),
+        (format!("claims on root {last}"), 2, 1),
+        (format!("claims on root {first}"), 0, 1),
+        (format!("requests of account {} for root {last}", owner.trim()), 5, 1),
+        ("requests of account 1001 for root 999999".to_owned(), 1, 0),
+        ("holds of account 1001 on root 999999".to_owned(), 2, 0),
+        ("claims on root 888888".to_owned(), 0, 1),
+        ("holds of account 1001 on root 888888".to_owned(), 0, 1),
+    ];
+    wanted.sort();
+    let wanted: Vec<_> =
+        wanted.into_iter().map(|(what, stored, counted)| Difference { what, stored, counted }).collect();
+    assert_eq!(storage.check_counters().await.expect("they are counted"), wanted);
+}
