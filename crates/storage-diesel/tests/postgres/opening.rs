@@ -94,6 +94,20 @@ async fn what_is_wrong_is_said_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_servers_the_one_that_takes_writes_is_used() {
+    let [standby, primary] = ["on", "off"].map(|is_standby| {
+        let settings = vec![format!("default_transaction_read_only={is_standby}")];
+        Server::start(&ServerOptions { settings, ..ServerOptions::default() }).expect("PostgreSQL is installed")
+    });
+    postgres_schema::migrate(&primary.url("postgres")).await.expect("it is migrated");
+    let hosts = format!("127.0.0.1:1,127.0.0.1:{},127.0.0.1:{}", standby.port(), primary.port());
+    let url = format!("postgres://pinrail@{hosts}/postgres");
+    let storage = open(&format!("{url}?target_session_attrs=read-write")).await.expect("the last one is opened");
+    storage.ready().await.expect("it is written");
+    assert_eq!(wrong(&url).await, Problem::ReadOnly, "without it the first that answers is used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_room_says_so() {
     let settings = ["max_connections=6", "superuser_reserved_connections=1"].map(str::to_owned).to_vec();
     let server = Server::start(&ServerOptions { settings, ..ServerOptions::default() });
