@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use pinrail_domain::{KeyState, PublicKeyRecord};
 use pinrail_storage_diesel::transfer;
 use tempfile::NamedTempFile;
 
@@ -24,18 +25,29 @@ pub async fn run(to: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
     let cannot = || format!("{} cannot be written", to.display());
     // It is for its owner alone from the beginning, and goes if anything fails.
     let file = tempfile::Builder::new().prefix(".pinrail-backup-").tempfile_in(folder).with_context(cannot)?;
-    let mut progress = Progress::default();
+    let (mut progress, mut lacking) = (Progress::default(), None);
+    let read = |known: &[PublicKeyRecord]| {
+        lacking = what_lacks(known, keys);
+        keys.read_all()
+    };
     let writer = BufWriter::with_capacity(1 << 20, file.as_file());
-    let written =
-        transfer::back_up(&named(common)?, || keys.read_all(), writer, now(), &mut |moved| progress.tell(moved))
-            .await?;
+    let written = transfer::back_up(&named(common)?, read, writer, now(), &mut |moved| progress.tell(moved)).await?;
     keep(file, folder, to).with_context(cannot)?;
+    if let Some(why) = lacking {
+        eprintln!("warning: with this backup alone no token can be minted: {why:#}");
+    }
     let private = written.keys.len();
     println!("{}: {}, {private} private keys", to.display(), progress.summary());
     println!(
         "it holds neither the blocks nor the settings, and whoever reads it can mint tokens: keep it elsewhere, and safe"
     );
     Ok(())
+}
+
+/// Why the key that signs is of no use with what is here, if it is not.
+fn what_lacks(known: &[PublicKeyRecord], keys: &KeyFolder) -> Option<Error> {
+    let active = known.iter().find(|key| key.state == KeyState::Active)?;
+    keys.load(active).err()
 }
 
 /// A backup may be replaced by the next one; anything else was named by mistake.

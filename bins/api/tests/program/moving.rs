@@ -150,3 +150,23 @@ fn a_backup_is_for_its_owner_alone_and_takes_the_place_of_the_one_before() {
     assert!(same("keys/1.key"));
     assert!(!restored.check().contains("key"), "{}", restored.check());
 }
+
+#[test]
+fn a_backup_without_the_private_half_of_the_active_key_says_so() {
+    let api = Api::migrated();
+    let file = text(&api.path("backup.tar"));
+    let warns = || {
+        let output = api.command(&["backup", "--to", &file]).output().expect("it runs");
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!(warns(), "", "there is no key yet");
+    api.prints(&["key", "rotate"]);
+    api.prints(&["key", "rotate"]);
+    std::fs::remove_file(api.path("keys/1.key")).expect("it is ours");
+    assert_eq!(warns(), "", "the first one signs no more");
+    std::fs::rename(api.path("keys/2.key"), api.path("2.key")).expect("it is ours");
+    let warning = warns();
+    assert!(warning.starts_with("warning: ") && warning.lines().count() == 1, "{warning}");
+    assert!(warning.contains("the private half of signing key 2 is not in "), "{warning}");
+}

@@ -1,9 +1,9 @@
 //! A connection in a transaction of its own, in which whole tables are read or written.
 
-use pinrail_domain::ServiceId;
+use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
 
-use super::{Conn, check, service, session, transfer};
+use super::{Conn, check, service, session, tokens, transfer};
 use crate::error::{Failed, Step};
 use crate::transfer::rows::{EachTable, Row, Service, Stored, each_table};
 use crate::transfer::{Arrival, Arrived, TransferError};
@@ -46,6 +46,12 @@ impl Session {
             Ok((service::service_id(conn).await?, session::now(conn, system_time).await?))
         };
         described(&mut self.conn).await.map_err(|failed| self.failed(failed))
+    }
+
+    /// The public halves of the signing keys.
+    pub(crate) async fn list_keys(&mut self) -> Result<Vec<PublicKeyRecord>, TransferError> {
+        let known = tokens::list_keys(&mut self.conn).await;
+        known.map_err(|failed| self.failed(failed))
     }
 
     /// Check that no table has rows, and make room for the service's row, which each migrated database has.

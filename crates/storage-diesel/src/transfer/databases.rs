@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use pinrail_domain::ServiceId;
+use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
 
 use super::moving::{Sink, Source};
@@ -50,6 +50,14 @@ impl Session {
         match self {
             Self::Sqlite(session) => session.describe(system_time).await,
             Self::Postgres(session) => session.describe(system_time).await,
+        }
+    }
+
+    /// The public halves of the signing keys.
+    pub(super) async fn list_keys(&mut self) -> Result<Vec<PublicKeyRecord>, TransferError> {
+        match self {
+            Self::Sqlite(session) => session.list_keys().await,
+            Self::Postgres(session) => session.list_keys().await,
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod rows;
 
 use std::io::Write;
 
+use pinrail_domain::PublicKeyRecord;
 use pinrail_spec::Timestamp;
 
 pub use archive::{Backup, KeyFile, Manifest, TableManifest};
@@ -73,17 +74,17 @@ pub async fn copy(from: &Database, to: &Database, system_time: Timestamp, tell: 
 }
 
 /// Write one snapshot of a database, which may be in use, with the private keys to `to`. `keys` is asked once the
-/// snapshot stands, so that none is missing whose public half is in it.
+/// snapshot stands, with the public halves in it, so that no private half is missing that is there.
 pub async fn back_up<E: From<TransferError>>(
     from: &Database,
-    keys: impl FnOnce() -> Result<Vec<KeyFile>, E>,
+    keys: impl FnOnce(&[PublicKeyRecord]) -> Result<Vec<KeyFile>, E>,
     to: impl Write,
     system_time: Timestamp,
     tell: Tell<'_>,
 ) -> Result<Manifest, E> {
     let mut source = Session::snapshot(from, Others::Welcome).await?;
     let (service, created) = source.describe(system_time).await?;
-    let keys = keys()?;
+    let keys = keys(&source.list_keys().await?)?;
     let ids = keys.iter().map(|key| key.id).collect();
     let manifest = Manifest::of(&mut source, service, created, ids).await?;
     let mut writing = Writing::begin(to, &manifest, &keys)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
 
+use pinrail_domain::PublicKeyRecord;
 use pinrail_storage_diesel::Database;
 use pinrail_storage_diesel::transfer::{KeyFile, Manifest, TransferError, back_up};
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub fn key() -> KeyFile {
 /// The bytes of a backup, and what it says of itself.
 pub async fn backed_up(database: &Database) -> (Manifest, Vec<u8>) {
     let mut bytes = Vec::new();
-    let keys = || Ok::<_, TransferError>(vec![key()]);
+    let keys = |_: &[PublicKeyRecord]| Ok::<_, TransferError>(vec![key()]);
     let manifest = back_up(database, keys, &mut bytes, system_time(), &mut |_| ()).await.expect("it is backed up");
     (manifest, bytes)
 }
