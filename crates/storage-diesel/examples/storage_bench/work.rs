@@ -37,7 +37,7 @@ pub async fn measure(place: &Place, roots: u64) -> Result<Vec<Figure>> {
             Figure::rate(format!("roots claimed and settled, {many}"), ours)
                 .at_least(500.0, "what one worker settles while pins are posted")
                 .limited_by(
-                    "each root is locked, leased, told of with its origins, and settled by statements of its own",
+                    "each root is leased, and its requests, holds and origins are asked for, by statements of its own",
                 ),
         ]);
     }
