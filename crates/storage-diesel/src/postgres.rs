@@ -3,19 +3,24 @@
 
 mod adder;
 mod address;
+mod asked;
 mod batch;
 mod clock;
 mod connection;
 mod dialect;
 mod errors;
+mod found;
 mod listener;
 mod migrations;
 mod open;
 mod pool;
+mod questions;
+mod row;
 mod session;
 mod shown;
 mod storage;
 mod tls;
+mod together;
 
 #[path = "steps/accounts.rs"]
 mod account_steps;

@@ -1,14 +1,6 @@
 //! The inserts of what a new request adds, for one row or for many: SQLite runs one for each row, PostgreSQL one for
 //! all of a group.
 
-/// The epoch of a root's new row: above `before`, and above that of every root whose row went. It is chosen where the
-/// row is inserted, so that no row can go in between.
-macro_rules! new_epoch {
-    ($before:expr) => {
-        service::table.select(greatest(service::released_epoch, $before)).single_value().assume_not_null() + 1
-    };
-}
-
 /// Count requests of accounts for roots, whose places in the accounts' queues are the rows' own.
 macro_rules! upsert_queued {
     ($rows:expr) => {
@@ -36,4 +28,4 @@ macro_rules! upsert_counts {
     }};
 }
 
-pub(crate) use {new_epoch, upsert_counts, upsert_queued};
+pub(crate) use {upsert_counts, upsert_queued};

@@ -20,6 +20,10 @@ use crate::error::{Failed, Step};
 /// Requests that go into one transaction at most: what waits longest should not wait for hundreds.
 const GROUPED_AT_MOST: usize = 128;
 
+/// Groups that are added at one time: while one is being written, the other is on its way to the disk. More of them
+/// would be smaller, and all would wait for the row of the node that they choose.
+const LANES: usize = 2;
+
 /// A request that waits to be added.
 struct Add {
     request: NewPinRequest,
@@ -32,26 +36,25 @@ type Group = Arc<[(NewPinRequest, Timestamp)]>;
 
 /// What adds requests.
 pub(super) struct Adder {
-    lanes: Vec<mpsc::UnboundedSender<Add>>,
+    lanes: [mpsc::UnboundedSender<Add>; LANES],
 }
 
 impl Adder {
-    /// Start that many lanes; they end when this is dropped and all that waits is added.
-    pub(super) fn start(pool: &Arc<Pool>, lanes: usize) -> Self {
+    /// Start the lanes; they end when this is dropped and all that waits is added.
+    pub(super) fn start(pool: &Arc<Pool>) -> Self {
         let start = |_| {
             let (lane, waiting) = mpsc::unbounded_channel();
             tokio::spawn(add_groups(Arc::clone(pool), waiting));
             lane
         };
-        Self { lanes: (0..lanes.max(1)).map(start).collect() }
+        Self { lanes: std::array::from_fn(start) }
     }
 
     /// Add a request with the next group of its lane, and answer when that is on the disk.
     pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Outcome {
         let mut hasher = DefaultHasher::new();
         request.account.hash(&mut hasher);
-        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
-        let lane = usize::try_from(hasher.finish() % lanes).unwrap_or(0);
+        let lane = usize::from(hasher.finish().to_le_bytes()[0]) % LANES;
         let (reply, answer) = oneshot::channel();
         let stopped = || StorageError::Unavailable("the storage is closed".to_owned());
         self.lanes[lane].send(Add { request, now, reply }).map_err(|_| stopped())?;

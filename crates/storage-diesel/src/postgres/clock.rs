@@ -1,7 +1,5 @@
 //! The server's clock.
 
-use std::future::{Ready, ready};
-
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::sql_types::BigInt;
@@ -20,8 +18,9 @@ pub(super) struct Clock(Option<Timestamp>);
 
 impl Clock {
     /// What it showed when the transaction began.
-    pub(super) fn read(conn: &mut Conn) -> Ready<Step<Self>> {
-        ready(Ok(Self(conn.begun().filter(|_| conn.time() == TimeSource::Database))))
+    pub(super) async fn read(conn: &mut Conn) -> Step<Self> {
+        let begun = conn.begun().await?;
+        Ok(Self(begun.filter(|_| conn.time() == TimeSource::Database)))
     }
 
     /// What a query of the connection read of it as [`shown`].

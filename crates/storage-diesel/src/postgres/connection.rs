@@ -4,27 +4,25 @@
 //! server speaks, and keeps every statement prepared, also those that Diesel takes for too various to keep (each
 //! UPDATE, each upsert): preparing them anew would take a round trip to the server for each.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
-
-use bytes::BytesMut;
 use deadpool_postgres::Object;
-use diesel::pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata, PgValue};
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::bind_collector::RawBytesBindCollector;
-use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment, QueryId};
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
-use diesel::row::{Field, PartialRow, RowIndex, RowSealed};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
-use futures::future::{BoxFuture, join, join_all, ready};
+use futures::future::{BoxFuture, OptionFuture, join, join_all, ready};
 use futures::stream;
 use pinrail_spec::Timestamp;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{SimpleQueryMessage, Statement};
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
 
+use super::asked::Asked;
 use super::batch::Batch;
-use super::clock::CLOCK;
+use super::clock::shown;
 use super::errors::told;
+use super::questions::{Answers, Questions};
+use super::row::{Row, with_types};
+use super::together::Together;
 use crate::TimeSource;
 
 /// Statements kept prepared on one connection at most. Ours are fewer; filters by many pairs of meta could make more.
@@ -41,6 +39,8 @@ const SENT_AT_ONCE: usize = 30;
 pub(crate) struct Connection {
     client: Object,
     time: TimeSource,
+    /// What begins the transaction, until it has begun.
+    opening: Option<&'static str>,
     begun: Option<Timestamp>,
     batch: Batch,
     put_off: Vec<Asked>,
@@ -48,32 +48,45 @@ pub(crate) struct Connection {
 
 type Answer<T> = Result<T, tokio_postgres::Error>;
 
-/// A query as the server is told it.
-pub(super) struct Asked {
-    sql: String,
-    types: Vec<Type>,
-    binds: Vec<Bind>,
-}
-
 impl Connection {
     pub(super) fn new(client: Object, time: TimeSource) -> Self {
-        Self { client, time, begun: None, batch: Batch::default(), put_off: Vec::new() }
+        Self { client, time, opening: None, begun: None, batch: Batch::default(), put_off: Vec::new() }
     }
 
-    /// Begin a transaction with this command, and look at the server's clock with the same message.
-    pub(super) async fn begin(&mut self, command: &str) -> QueryResult<()> {
-        let answers = self.client.simple_query(&format!("{command}; SELECT {CLOCK}")).await.map_err(told)?;
-        let millis = answers.iter().find_map(|answer| match answer {
-            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-            _ => None,
-        });
-        self.begun = millis.map(Timestamp::from_millis);
-        Ok(())
+    /// Begin a transaction with this command before anything is asked, and look at the server's clock.
+    pub(super) const fn begin(&mut self, command: &'static str) {
+        self.opening = Some(command);
     }
 
     /// The server's time when the transaction began.
-    pub(super) const fn begun(&self) -> Option<Timestamp> {
-        self.begun
+    pub(super) async fn begun(&mut self) -> QueryResult<Option<Timestamp>> {
+        self.open().await?;
+        Ok(self.begun)
+    }
+
+    /// Begin what is to be begun. Nothing is written before that is known to be done.
+    async fn open(&mut self) -> QueryResult<()> {
+        let Some(command) = self.opening.take() else { return Ok(()) };
+        let clock = self.prepare_clock().await?;
+        self.begun = Some(begin(&self.client, command, &clock).await.map_err(told)?);
+        Ok(())
+    }
+
+    /// Ask several things at once, and with them begin what is to be begun; none of them may write.
+    pub(super) async fn ask(&mut self, questions: Questions) -> QueryResult<Answers> {
+        self.catch_up().await?;
+        let clock = self.prepare_clock().await?;
+        let mut prepared = Vec::with_capacity(questions.asked.len());
+        for asked in &questions.asked {
+            prepared.push((self.prepare(asked).await?, asked.parameters()));
+        }
+        // Each is sent when it is first polled.
+        let begun = OptionFuture::from(self.opening.take().map(|command| begin(&self.client, command, &clock)));
+        let answers = prepared.iter().map(|(statement, binds)| self.client.query(statement, binds));
+        let (begun, answers) = join(begun, join_all(answers)).await;
+        self.begun = begun.transpose().map_err(told)?.or(self.begun);
+        let rows = prepared.iter().zip(answers).map(|((statement, _), rows)| Ok(with_types(statement, rows?)));
+        Ok(Answers(rows.collect::<Answer<_>>().map_err(told)?))
     }
 
     /// Whose time its steps go by.
@@ -97,9 +110,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Insert rows later, at the latest before anything else is asked.
+    pub(super) fn put_off_together(&mut self, rows: &mut Together) -> QueryResult<()> {
+        self.put_off.extend(rows.take()?);
+        Ok(())
+    }
+
     /// Write what was put off, in its order; the first error.
     pub(super) async fn catch_up(&mut self) -> QueryResult<()> {
         let writes = self.take_writes()?;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.open().await?;
         self.write_and(&writes, ready(Ok(()))).await
     }
 
@@ -139,21 +162,25 @@ impl Connection {
     }
 
     async fn rows(&mut self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
+        self.open().await?;
         let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;
         let binds = asked.parameters();
         let rows = self.write_and(&writes, self.client.query(&statement, &binds)).await?;
-        let types: Arc<[NonZeroU32]> =
-            statement.columns().iter().filter_map(|it| NonZeroU32::new(it.type_().oid())).collect();
-        Ok(rows.into_iter().map(|row| Ok(Row { row, types: Arc::clone(&types) })).collect())
+        Ok(with_types(&statement, rows).into_iter().map(Ok).collect())
     }
 
     async fn count(&mut self, asked: QueryResult<Asked>) -> QueryResult<usize> {
+        self.open().await?;
         let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;
         let binds = asked.parameters();
         let changed = self.write_and(&writes, self.client.execute(&statement, &binds)).await?;
         usize::try_from(changed).map_err(|error| Error::DeserializationError(error.into()))
+    }
+
+    async fn prepare_clock(&self) -> QueryResult<Statement> {
+        self.prepare(&Asked::of(&diesel::select(shown()))?).await
     }
 
     async fn prepare(&self, asked: &Asked) -> QueryResult<Statement> {
@@ -166,134 +193,15 @@ impl Connection {
     }
 }
 
-impl Asked {
-    pub(super) fn of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Self> {
-        let mut collected = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
-        let mut text = PgQueryBuilder::default();
-        query.to_sql(&mut text, &Pg)?;
-        let types = collected.metadata.iter().map(built_in).collect::<QueryResult<_>>()?;
-        Ok(Self { sql: text.finish(), types, binds: collected.binds.into_iter().map(Bind).collect() })
-    }
-
-    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.binds.iter().map(|bind| bind as &(dyn ToSql + Sync)).collect()
-    }
-}
-
-/// Types that a database's owner defines: none are used here.
-struct OwnTypes;
-
-impl PgMetadataLookup for OwnTypes {
-    fn lookup_type(&mut self, _name: &str, _schema: Option<&str>) -> PgTypeMetadata {
-        PgTypeMetadata::new(0, 0)
-    }
-}
-
-fn built_in(metadata: &PgTypeMetadata) -> QueryResult<Type> {
-    let oid = metadata.oid().map_err(|error| Error::SerializationError(error.into()))?;
-    Type::from_oid(oid).ok_or_else(|| Error::SerializationError(format!("type {oid} is not built in").into()))
-}
-
-/// A value as Diesel has put it into bytes.
-#[derive(Debug)]
-struct Bind(Option<Vec<u8>>);
-
-impl ToSql for Bind {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
-        out.extend_from_slice(bytes);
-        Ok(IsNull::No)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
-
-/// A value as the server sent it.
-struct Raw<'a>(Option<&'a [u8]>);
-
-impl<'a> FromSql<'a> for Raw<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(Some(raw)))
-    }
-
-    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(None))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-}
-
-/// A row as the server sent it, with the types of its columns.
-pub(crate) struct Row {
-    row: tokio_postgres::Row,
-    types: Arc<[NonZeroU32]>,
-}
-
-/// A column of a row.
-pub(crate) struct Column<'a> {
-    row: &'a Row,
-    index: usize,
-}
-
-impl RowSealed for Row {}
-
-impl<'a> diesel::row::Row<'a, Pg> for Row {
-    type Field<'f>
-        = Column<'f>
-    where
-        'a: 'f,
-        Self: 'f;
-    type InnerPartialRow = Self;
-
-    fn field_count(&self) -> usize {
-        self.row.len()
-    }
-
-    fn get<'b, I>(&'b self, index: I) -> Option<Self::Field<'b>>
-    where
-        'a: 'b,
-        Self: RowIndex<I>,
-    {
-        Some(Column { row: self, index: self.idx(index)? })
-    }
-
-    fn partial_row(&self, range: std::ops::Range<usize>) -> PartialRow<'_, Self::InnerPartialRow> {
-        PartialRow::new(self, range)
-    }
-}
-
-impl RowIndex<usize> for Row {
-    fn idx(&self, index: usize) -> Option<usize> {
-        (index < self.row.len()).then_some(index)
-    }
-}
-
-impl RowIndex<&str> for Row {
-    fn idx(&self, name: &str) -> Option<usize> {
-        self.row.columns().iter().position(|column| column.name() == name)
-    }
-}
-
-impl<'a> Field<'a, Pg> for Column<'a> {
-    fn field_name(&self) -> Option<&str> {
-        self.row.row.columns().get(self.index).map(tokio_postgres::Column::name)
-    }
-
-    fn value(&self) -> Option<PgValue<'_>> {
-        let Raw(bytes) = self.row.row.get(self.index);
-        Some(PgValue::new(bytes?, &self.row.types[self.index]))
-    }
+/// Begin a transaction; the server's time then.
+async fn begin(client: &Object, command: &str, clock: &Statement) -> Answer<Timestamp> {
+    let (begun, clock) = join(client.batch_execute(command), client.query_one(clock, &[])).await;
+    begun.and(clock).map(|row| Timestamp::from_millis(row.get(0)))
 }
 
 impl SimpleAsyncConnection for Connection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.open().await?;
         let writes = self.take_writes()?;
         self.write_and(&writes, self.client.batch_execute(query)).await
     }

@@ -1,9 +1,8 @@
 //! What PostgreSQL says differently: row locks, and functions of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
-use diesel::dsl::case_when;
+use diesel::dsl::{case_when, sql};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
@@ -13,25 +12,21 @@ use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
-use super::batch::in_portions;
+use super::found::{SORTED, take_keys};
+pub(super) use super::found::{lock_accounts_of, lock_roots, look_up};
 use super::matching::Condition;
+use super::together::Together;
 use crate::error::Step;
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
-use crate::schema::{accounts, pin_counts, pin_requests, queue, roots};
+use crate::schema::{accounts, pin_counts, pin_requests, roots};
 use crate::transfer::rows::{PinCount, PinMeta, Queued};
 use crate::written::upsert_counts;
-
-/// What names a root: its codec and multihash.
-type Name = (i64, Vec<u8>);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
     /// Where `needle` begins in `haystack`, from 1; 0 when it is not there. Unlike LIKE it knows no wildcards.
     #[sql_name = "strpos"]
     fn position(haystack: Nullable<Text>, needle: Text) -> Nullable<Integer>;
-
-    /// The greater of two numbers.
-    fn greatest(one: BigInt, other: BigInt) -> BigInt;
 }
 
 /// The index for parts of names knows them by three characters in a row, so it finds nothing shorter.
@@ -67,34 +62,12 @@ pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<Acco
 pub(super) async fn lock_leases(conn: &mut Conn, node: &NodeId) -> QueryResult<()> {
     // The lower half of the id is random, so an advisory lock for something else is another one.
     let lock = format!("pg_advisory_xact_lock({})::text", node.as_uuid().as_u64_pair().1.cast_signed());
-    diesel::select(diesel::dsl::sql::<Text>(&lock)).execute(conn).await.map(|_| ())
-}
-
-/// The rows of those of the accounts that are there, locked in the order of their keys until the transaction ends.
-pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> QueryResult<Vec<AccountRow>> {
-    let rows = accounts::table.filter(accounts::id.eq_any(ids)).order(accounts::key);
-    rows.select(AccountRow::as_select()).for_no_key_update().load(conn).await
-}
-
-/// Which of the roots with these codecs and multihashes are there, locked in the order of their keys until the
-/// transaction ends.
-pub(super) async fn lock_roots(conn: &mut Conn, wanted: BTreeSet<Name>) -> QueryResult<BTreeMap<Name, Option<Root>>> {
-    let (codecs, multihashes): (BTreeSet<i64>, Vec<Vec<u8>>) = wanted.iter().cloned().unzip();
-    // Both lists apart may name a few roots more than the pairs do: those that differ in their codec alone.
-    let rows = roots::table.filter(roots::multihash.eq_any(multihashes)).filter(roots::codec.eq_any(codecs));
-    let rows: Vec<Root> = rows.order(roots::key).select(Root::as_select()).for_no_key_update().load(conn).await?;
-    let mut known: BTreeMap<Name, Option<Root>> = wanted.into_iter().map(|name| (name, None)).collect();
-    for root in rows {
-        if let Some(place) = known.get_mut(&(root.codec, root.multihash.clone())) {
-            *place = Some(root);
-        }
-    }
-    Ok(known)
+    diesel::select(sql::<Text>(&lock)).execute(conn).await.map(|_| ())
 }
 
 /// The rows of those of the roots that are there, locked in the order of their keys until the transaction ends.
 pub(super) async fn lock_each(conn: &mut Conn, keys: Vec<i64>) -> QueryResult<Vec<Root>> {
-    let rows = roots::table.filter(roots::key.eq_any(keys)).order(roots::key);
+    let rows = roots::table.filter(roots::key.eq_any(keys)).order(roots::key + SORTED);
     rows.select(Root::as_select()).for_no_key_update().load(conn).await
 }
 
@@ -108,45 +81,32 @@ pub(super) async fn claim_to_copy(conn: &mut Conn) -> QueryResult<Root> {
 /// Make a root's row, later and with others; its key.
 pub(super) async fn write_root(conn: &mut Conn, row: NewRoot) -> QueryResult<i64> {
     if conn.batch().keys.is_empty() {
-        reserve_roots(conn, 1).await?;
+        take_keys(conn, 1).await?;
     }
     conn.batch().make_root(row).ok_or(diesel::result::Error::NotFound)
 }
 
-/// Take keys for as many roots as may be made: each would wait for its own otherwise.
-pub(super) async fn reserve_roots(conn: &mut Conn, roots: usize) -> QueryResult<()> {
-    if roots == 0 {
-        return Ok(());
-    }
-    let keys = i64::try_from(roots).unwrap_or(i64::MAX);
-    let next = diesel::dsl::sql::<BigInt>("nextval('roots_key_seq') FROM generate_series(1, ");
-    let keys: Vec<i64> = diesel::select(next.bind::<BigInt, _>(keys).sql(")")).load(conn).await?;
-    conn.batch().keys.extend(keys);
-    Ok(())
-}
-
 /// Insert a request's row, later and with others.
 pub(super) fn write_request(conn: &mut Conn, row: RequestRow) -> Ready<QueryResult<()>> {
-    conn.batch().requests.push(row);
-    ready(Ok(()))
+    ready(conn.batch().add_request(row))
 }
 
 /// Insert a pair of a request's meta, later and with others.
 pub(super) fn write_meta(conn: &mut Conn, row: PinMeta) -> Ready<QueryResult<()>> {
-    conn.batch().meta.push(row);
-    ready(Ok(()))
+    ready(conn.batch().add_meta(row))
 }
 
 /// Count a request in an account's queue, later and with others. A row that the step has counted in is known to it
 /// because it has asked for it since, which wrote it.
 pub(super) fn write_queued(conn: &mut Conn, row: Queued) -> Ready<QueryResult<()>> {
-    conn.batch().queued.push(row);
-    ready(Ok(()))
+    ready(conn.batch().add_queued(row))
 }
 
 /// Count more requests, later.
 pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryResult<()>> {
-    ready(in_portions(rows, |rows| conn.put_off(&upsert_counts!(rows))))
+    let mut counts = Together::default();
+    let added = rows.into_iter().try_for_each(|row| counts.add(&upsert_counts!(row)));
+    ready(added.and_then(|()| conn.put_off_together(&mut counts)))
 }
 
 /// Run a query for its effect, later and with others: at the latest before anything else is asked.
@@ -185,18 +145,9 @@ pub(super) async fn claim_expired(conn: &mut Conn, now: i64) -> QueryResult<Vec<
     expired.select(Root::as_select()).for_no_key_update().skip_locked().load(conn).await
 }
 
-/// Lock the accounts that want the roots with these multihashes, in the order of their keys, until the transaction
-/// ends: a step that will count for them must not hold a root that one of their own steps waits for.
-pub(super) async fn lock_accounts_of(conn: &mut Conn, multihashes: Vec<Vec<u8>>) -> QueryResult<()> {
-    let wanted = queue::table.inner_join(roots::table.on(roots::key.eq(queue::root)));
-    let wanted = wanted.filter(roots::multihash.eq_any(multihashes)).select(queue::account);
-    let rows = accounts::table.filter(accounts::key.eq_any(wanted)).order(accounts::key);
-    rows.select(accounts::key).for_no_key_update().load::<i64>(conn).await.map(|_| ())
-}
-
 /// Accounts in the order of their names' bytes, whatever the database's collation.
 pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit: i64) -> QueryResult<Vec<AccountRow>> {
-    let name = || diesel::dsl::sql::<Text>("name COLLATE \"C\"");
+    let name = || sql::<Text>("name COLLATE \"C\"");
     let mut rows = accounts::table.select(AccountRow::as_select()).order(name()).limit(limit).into_boxed();
     if let Some(after) = after {
         rows = rows.filter(name().gt(after));
@@ -208,16 +159,16 @@ pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit
 pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<Vec<u8>>> {
     let uuid = "substr(uuid_send(gen_random_uuid()), 1, 6) || substr(uuid_send(gen_random_uuid()), 10, 4) \
         FROM generate_series(1, ";
-    diesel::select(diesel::dsl::sql::<Binary>(uuid).bind::<BigInt, _>(many).sql(")")).load(conn).await
+    diesel::select(sql::<Binary>(uuid).bind::<BigInt, _>(many).sql(")")).load(conn).await
 }
 
 /// The status of a request; PostgreSQL knows how frequent each is and chooses its index itself.
 pub(super) fn status_word() -> diesel::expression::SqlLiteral<Text> {
-    diesel::dsl::sql("pin_requests.status")
+    sql("pin_requests.status")
 }
 
 /// Whether there is an index for parts of names.
 pub(super) async fn finds_parts_of_names(conn: &mut Conn) -> Step<bool> {
-    let is_there = diesel::dsl::sql::<Bool>("to_regclass('pin_requests_name_parts') IS NOT NULL");
+    let is_there = sql::<Bool>("to_regclass('pin_requests_name_parts') IS NOT NULL");
     Ok(diesel::select(is_there).get_result(conn).await?)
 }

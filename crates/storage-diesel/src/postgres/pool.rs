@@ -39,7 +39,7 @@ pub(super) enum Access {
     Everything,
     /// It reads with a single statement, which needs no transaction.
     LookUp,
-    /// It writes.
+    /// It writes. It finds rows by their keys alone, so no plan depends on what they are.
     Write,
 }
 
@@ -47,11 +47,17 @@ impl Access {
     const fn begin(self) -> Option<&'static str> {
         match self {
             Self::Read => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-            Self::Search | Self::Everything => {
+            Self::Search => {
                 Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
             }
+            Self::Everything => Some(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
+                SET LOCAL enable_seqscan = on",
+            ),
             Self::LookUp => None,
-            Self::Write => Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
+            Self::Write => {
+                Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan")
+            }
         }
     }
 }
@@ -122,7 +128,7 @@ impl Pool {
             lent.is_clean = outcome.is_ok();
             return outcome.map_err(Outcome::Undone);
         };
-        conn.begin(begin).await.map_err(|error| Outcome::Undone(error.into()))?;
+        conn.begin(begin);
         match step(conn).await {
             Ok(outcome) => {
                 conn.batch_execute("COMMIT").await.map_err(after_commit)?;

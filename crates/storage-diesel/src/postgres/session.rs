@@ -82,9 +82,8 @@ impl Session {
         Ok(Self { conn, database: place.address.shown.clone() })
     }
 
-    async fn begin(&mut self, command: &str) -> Result<(), TransferError> {
-        let begun = self.conn.begin(command).await;
-        begun.map_err(|error| self.failed(error))?;
+    async fn begin(&mut self, command: &'static str) -> Result<(), TransferError> {
+        self.conn.begin(command);
         self.run(UNHURRIED).await
     }
 

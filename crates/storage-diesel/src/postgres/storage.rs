@@ -37,8 +37,7 @@ impl PostgresStorage {
         let connections = options.connections.max(2);
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
-        // Half of the connections are left to everything else.
-        let adder = Adder::start(&pool, connections / 2);
+        let adder = Adder::start(&pool);
         Ok(Self { pool, adder, listener: Listener::start(place) })
     }
 

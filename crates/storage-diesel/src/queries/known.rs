@@ -8,22 +8,27 @@ use pinrail_spec::RootKey;
 use super::{Conn, dialect};
 use crate::columns::to_column;
 use crate::error::Step;
-use crate::rows::Root;
+use crate::rows::{AccountRow, NodeRow, Root};
+
+/// What names a root: its codec and multihash.
+pub(super) type Name = (i64, Vec<u8>);
+
+/// What adding requests asks first.
+pub(super) struct Found {
+    pub(super) accounts: Vec<AccountRow>,
+    /// As in [`KnownRoots`].
+    pub(super) roots: BTreeMap<Name, Option<Root>>,
+    pub(super) nodes: Vec<NodeRow>,
+}
 
 /// Roots by codec and multihash as they were found and locked, `None` those that are not there.
 #[derive(Default)]
-pub(super) struct KnownRoots(BTreeMap<(i64, Vec<u8>), Option<Root>>);
+pub(super) struct KnownRoots(pub(super) BTreeMap<Name, Option<Root>>);
 
 impl KnownRoots {
     /// Find and lock roots in the order of their keys, where finding them one by one would take longer.
     pub(super) async fn lock(conn: &mut Conn, wanted: impl Iterator<Item = &RootKey>) -> Step<Self> {
-        let names = wanted.map(|root| (to_column(root.codec), root.multihash.clone()));
-        Ok(Self(dialect::lock_roots(conn, names.collect()).await?))
-    }
-
-    /// How many are not there.
-    pub(super) fn missing(&self) -> usize {
-        self.0.values().filter(|root| root.is_none()).count()
+        Ok(Self(dialect::lock_roots(conn, wanted).await?))
     }
 
     /// A root as it was found, or as it is found and locked now. It is taken out, since it changes when it is used.

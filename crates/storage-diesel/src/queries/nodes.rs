@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use diesel::dsl::sql;
+use diesel::dsl::{AsSelect, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use pinrail_domain::{Node, NodeId, RootState};
@@ -12,7 +12,7 @@ use pinrail_storage::{NodeRegistration, StorageError};
 use super::change::{Change, want_afresh};
 use super::clock::Clock;
 use super::tally::Tally;
-use super::{Conn, RunQueryDsl, dialect, releases};
+use super::{Conn, Db, RunQueryDsl, dialect, releases};
 use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, Root};
@@ -32,7 +32,11 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Load all nodes, without their addresses.
     pub(super) async fn load(conn: &mut Conn) -> Step<Self> {
-        let rows = node_rows(conn).await?;
+        Self::of(node_rows(conn).await?)
+    }
+
+    /// The nodes with these rows.
+    pub(super) fn of(rows: Vec<NodeRow>) -> Step<Self> {
         let nodes = rows.iter().map(NodeRow::standing).collect::<Step<_>>()?;
         let delegates = rows.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { rows, nodes, delegates })
@@ -95,8 +99,15 @@ impl Fleet {
     }
 }
 
+/// All nodes' rows, in the order of their ids.
+#[diesel::dsl::auto_type]
+pub(super) fn rows() -> _ {
+    let columns: AsSelect<NodeRow, Db> = NodeRow::as_select();
+    nodes::table.order(nodes::id).select(columns)
+}
+
 async fn node_rows(conn: &mut Conn) -> Step<Vec<NodeRow>> {
-    Ok(nodes::table.order(nodes::id).select(NodeRow::as_select()).load(conn).await?)
+    Ok(rows().load(conn).await?)
 }
 
 /// End the leases of a node, and add it or bring it up to date.

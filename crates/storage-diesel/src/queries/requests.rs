@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, RootState};
-use pinrail_spec::{RootKey, Timestamp};
+use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
 use super::accept::{Before, Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
 use super::clock::Clock;
-use super::known::KnownRoots;
+use super::known::{Found, KnownRoots};
 use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
@@ -47,9 +47,8 @@ async fn accept_each(
     conn: &mut Conn,
     requests: &[(&NewPinRequest, Timestamp)],
 ) -> Step<Vec<Result<PinRequest, StorageError>>> {
-    let Locked { accounts, mut roots } = lock(conn, requests).await?;
+    let Locked { accounts, mut roots, mut fleet } = lock(conn, requests).await?;
     let clock = Clock::read(conn).await?;
-    let mut fleet = Fleet::load(conn).await?;
     let mut tally = Tally::default();
     let mut answers = Vec::with_capacity(requests.len());
     for (request, now) in requests {
@@ -66,23 +65,22 @@ async fn accept_each(
     Ok(answers)
 }
 
-/// What was locked for requests.
+/// What was locked and found for requests.
 pub(crate) struct Locked {
     /// The accounts' rows, by id.
     accounts: BTreeMap<Vec<u8>, AccountRow>,
     roots: KnownRoots,
+    fleet: Fleet,
 }
 
-/// Lock what adding these requests locks, accounts before roots and each in the order of their keys: steps of other
+/// Lock and find what adding these requests needs, accounts before roots and each in the order of their keys: steps of other
 /// processes that lock the same ones do not wait for one another in a circle.
 pub(crate) async fn lock(conn: &mut Conn, requests: &[(&NewPinRequest, Timestamp)]) -> Step<Locked> {
     let ids: BTreeSet<_> = requests.iter().map(|(request, _)| id_bytes(request.account.as_uuid())).collect();
-    let accounts = dialect::lock_accounts(conn, ids).await?;
+    let roots = requests.iter().map(|(request, _)| request.pin.cid.root());
+    let Found { accounts, roots, nodes } = dialect::look_up(conn, ids, roots).await?;
     let accounts = accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
-    let roots: Vec<RootKey> = requests.iter().map(|(request, _)| request.pin.cid.root()).collect();
-    let roots = KnownRoots::lock(conn, roots.iter()).await?;
-    dialect::reserve_roots(conn, roots.missing()).await?;
-    Ok(Locked { accounts, roots })
+    Ok(Locked { accounts, roots: KnownRoots(roots), fleet: Fleet::of(nodes)? })
 }
 
 /// How the client is told that a request's id is taken.

@@ -56,8 +56,9 @@ async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, ta
 
 /// Lock the accounts that what becomes of these leases counts for, and the roots: accounts before roots, as everywhere.
 async fn lock(conn: &mut Conn, leases: impl Iterator<Item = &LeaseKey> + Clone) -> Step<KnownRoots> {
-    dialect::lock_accounts_of(conn, leases.clone().map(|lease| lease.root.multihash.clone()).collect()).await?;
-    KnownRoots::lock(conn, leases.map(|lease| &lease.root)).await
+    let roots = leases.map(|lease| &lease.root);
+    dialect::lock_accounts_of(conn, roots.clone()).await?;
+    KnownRoots::lock(conn, roots).await
 }
 
 /// Settle leases, each on its own.

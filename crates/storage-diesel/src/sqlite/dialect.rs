@@ -11,16 +11,14 @@ use diesel::sqlite::Sqlite;
 use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
 
+use super::known::{Found, Name};
 use super::matching::Condition;
-use super::{Conn, RunQueryDsl};
+use super::{Conn, RunQueryDsl, nodes};
 use crate::fixed::fixed;
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
 use crate::schema::{accounts, pin_counts, pin_meta, pin_requests, queue, roots, service};
 use crate::transfer::rows::{PinCount, PinMeta, Queued};
-use crate::written::{new_epoch, upsert_counts, upsert_queued};
-
-/// What names a root: its codec and multihash.
-type Name = (i64, Vec<u8>);
+use crate::written::{upsert_counts, upsert_queued};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -49,26 +47,19 @@ pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<Acco
     accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).get_result(conn).await
 }
 
-/// The rows of those of the accounts that are there. The writer holds the lock of the whole database.
-pub(super) async fn lock_accounts(conn: &mut Conn, ids: BTreeSet<Vec<u8>>) -> QueryResult<Vec<AccountRow>> {
-    let mut rows = Vec::with_capacity(ids.len());
+/// What adding requests has to know. The writer holds the lock of the whole database, so each root is found when its
+/// turn comes, and its key is chosen where it is made.
+pub(super) async fn look_up(conn: &mut Conn, ids: BTreeSet<Vec<u8>>, _wanted: impl Iterator) -> QueryResult<Found> {
+    let mut accounts = Vec::with_capacity(ids.len());
     for id in ids {
-        rows.extend(lock_account(conn, &id).await.optional()?);
+        accounts.extend(lock_account(conn, &id).await.optional()?);
     }
-    Ok(rows)
+    Ok(Found { accounts, roots: BTreeMap::new(), nodes: nodes::rows().load(conn).await? })
 }
 
 /// None of them: the writer holds the lock of the whole database, and each is found when its turn comes.
-pub(super) fn lock_roots(
-    _conn: &mut Conn,
-    _wanted: BTreeSet<Name>,
-) -> Ready<QueryResult<BTreeMap<Name, Option<Root>>>> {
+pub(super) fn lock_roots(_conn: &mut Conn, _wanted: impl Iterator) -> Ready<QueryResult<BTreeMap<Name, Option<Root>>>> {
     ready(Ok(BTreeMap::new()))
-}
-
-/// Nothing: the keys of new roots are chosen where they are made.
-pub(super) fn reserve_roots(_conn: &mut Conn, _roots: usize) -> Ready<QueryResult<()>> {
-    ready(Ok(()))
 }
 
 /// The rows of those of the roots that are there. The writer holds the lock of the whole database.
@@ -91,7 +82,10 @@ pub(super) async fn write_root(conn: &mut Conn, row: NewRoot) -> QueryResult<i64
     enum Make {}
     let NewRoot { codec, multihash, work, epoch_before } = row;
     let key = (roots::codec.eq(codec), roots::multihash.eq(multihash));
-    let insert = diesel::insert_into(roots::table).values((key, work, roots::epoch.eq(new_epoch!(epoch_before))));
+    // Above that of every root whose row went.
+    let epoch = service::table.select(greatest(service::released_epoch, epoch_before)).single_value();
+    let epoch = roots::epoch.eq(epoch.assume_not_null() + 1);
+    let insert = diesel::insert_into(roots::table).values((key, work, epoch));
     fixed::<Make, _>(insert.returning(roots::key)).get_result(conn).await
 }
 
@@ -159,7 +153,7 @@ pub(super) fn lock_leases(_conn: &mut Conn, _node: &NodeId) -> Ready<QueryResult
 }
 
 /// Nothing: the writer holds the lock of the whole database.
-pub(super) fn lock_accounts_of(_conn: &mut Conn, _multihashes: Vec<Vec<u8>>) -> Ready<QueryResult<()>> {
+pub(super) fn lock_accounts_of(_conn: &mut Conn, _roots: impl Iterator) -> Ready<QueryResult<()>> {
     ready(Ok(()))
 }
 

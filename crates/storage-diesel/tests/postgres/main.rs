@@ -6,6 +6,7 @@ mod conformance;
 mod counters;
 mod names;
 mod opening;
+mod plans;
 mod running;
 #[path = "../scene/mod.rs"]
 mod scene;

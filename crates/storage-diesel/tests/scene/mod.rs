@@ -1,5 +1,6 @@
 //! What most tests begin with: an account, a node, requests for roots of their own.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -63,13 +64,27 @@ fn pinned(lease: &Lease) -> Settlement {
 /// Have one process add 200 requests while another does what is due, until all of them are pinned.
 pub async fn add_while_working(api: &dyn Storage, worker: &dyn Storage) {
     let (account, node) = settle_in(api, Limits::UNLIMITED).await;
-    let adding = join_all((0..200).map(|number| {
+    add_and_pin(api, worker, account, node, 0..200).await;
+    let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+    assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
+}
+
+/// Have one process add requests with these numbers while another does what is due, until as many are pinned.
+pub async fn add_and_pin(
+    api: &dyn Storage,
+    worker: &dyn Storage,
+    account: AccountId,
+    node: NodeId,
+    numbers: Range<u64>,
+) {
+    let many = numbers.clone().count();
+    let adding = join_all(numbers.map(|number| {
         let request = request(account, number);
         async move { api.add_pin_request(&request, system_time()).await.expect("it is added") }
     }));
     let working = async {
         let mut done = 0;
-        while done < 200 {
+        while done < many {
             let now = system_time();
             let leases = worker.lease_due(&node, now, now + Duration::from_mins(1), 16, 1_000).await.expect("leases");
             let settlements = leases.iter().map(pinned).collect::<Vec<_>>();
@@ -80,6 +95,4 @@ pub async fn add_while_working(api: &dyn Storage, worker: &dyn Storage) {
         }
     };
     tokio::join!(adding, working);
-    let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
-    assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
 }
