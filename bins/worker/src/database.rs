@@ -14,8 +14,8 @@ use crate::system::now;
 /// How long to wait for a schema that `pinrail-api migrate` has yet to make.
 const SCHEMA: Duration = Duration::from_secs(30);
 
-/// On SQLite the worker's steps can wait for one another, so that it commits four times a second at most.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
+/// On SQLite the worker's steps can wait for one another, so that it commits ten times a second at most.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Open the database, whose schema has to be there or to come within thirty seconds.
 pub async fn open(common: &Common) -> Result<Arc<dyn Storage>> {

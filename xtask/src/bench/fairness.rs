@@ -49,7 +49,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
             .against(at_most(1_000.0, "the goal")),
         Figure::new("POST to pinned beside them, the slowest of nine", times[PINS - 1], "ms")
             .against(at_most(1_000.0, "the goal"))
-            .limited_by("the pace of the worker's steps, four a second, and what else runs on the machine"),
+            .limited_by("the pace of the worker's steps, ten a second, and what else runs on the machine"),
     ];
     worker.stop()?;
     api.stop()?;

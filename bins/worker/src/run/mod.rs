@@ -33,7 +33,7 @@ use tracing::{error, info, warn};
 use work::{Ending, Work};
 
 /// The least time between two steps, so that commits are grouped.
-const PACE: Duration = Duration::from_millis(250);
+const PACE: Duration = Duration::from_millis(100);
 
 /// The most time between two steps: retries fall due without anybody saying so.
 const IDLE: Duration = Duration::from_secs(1);
@@ -114,7 +114,7 @@ impl Worker {
 
     /// Wait until the next step is worth its commits.
     ///
-    /// That is 250 ms after the last one if anything happened, sooner if half of the slots have ended and none waits for
+    /// That is 100 ms after the last one if anything happened, sooner if half of the slots have ended and none waits for
     /// one, so that many small roots are not held up, and a second after it in any case.
     async fn wait(&mut self) {
         let mut rung = false;

@@ -1,6 +1,6 @@
 //! Which leases are worked on now, and how many more are held ready.
 //!
-//! A step takes leases at most four times a second, and a small root is done in a few milliseconds: slots that stayed
+//! A step takes leases at most ten times a second, and a small root is done in a few milliseconds: slots that stayed
 //! empty until the next step would hold a worker at four times its slots in a second. So it takes leases ahead of its
 //! slots, as many as twice the roots that ended since the last time, and a slot that becomes free takes the next of them at
 //! once. **Invariant:** slots are filled by the rule by which leases are taken: fewest running per account first, and

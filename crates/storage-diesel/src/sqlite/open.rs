@@ -18,7 +18,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// How a storage on SQLite is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// The shortest time between two commits: zero for who answers people, 250 ms for a worker, whose steps can
+    /// The shortest time between two commits: zero for who answers people, 100 ms for a worker, whose steps can
     /// wait for one another so that it makes at most four commits a second.
     pub commit_interval: Duration,
     /// Connections that read at once, at least one.
