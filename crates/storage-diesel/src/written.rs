@@ -1,10 +1,10 @@
-//! The inserts of what a new request adds, for one row or for many: SQLite runs one for each row, PostgreSQL one for
-//! all of a group.
+//! The inserts of what a new request adds, one row each: SQLite runs them one by one, PostgreSQL makes one of all those
+//! of a group.
 
 /// Count requests of accounts for roots, whose places in the accounts' queues are the rows' own.
 macro_rules! upsert_queued {
-    ($rows:expr) => {
-        diesel::insert_into(queue::table).values($rows).on_conflict((queue::root, queue::account)).do_update().set((
+    ($row:expr) => {
+        diesel::insert_into(queue::table).values($row).on_conflict((queue::root, queue::account)).do_update().set((
             queue::requests.eq(queue::requests + excluded(queue::requests)),
             queue::node.eq(excluded(queue::node)),
             queue::rank.eq(excluded(queue::rank)),
@@ -15,10 +15,10 @@ macro_rules! upsert_queued {
 
 /// Count requests in buckets, since the oldest of them.
 macro_rules! upsert_counts {
-    ($rows:expr) => {{
+    ($row:expr) => {{
         let new = excluded(pin_counts::since);
         diesel::insert_into(pin_counts::table)
-            .values($rows)
+            .values($row)
             .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
             .do_update()
             .set((

@@ -9,7 +9,6 @@ use diesel::result::Error;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// A query as the server is told it.
-#[derive(Debug, PartialEq)]
 pub(super) struct Asked {
     pub(super) sql: String,
     pub(super) types: Vec<Type>,
@@ -19,25 +18,28 @@ pub(super) struct Asked {
 impl Asked {
     /// A query with its text and its values.
     pub(super) fn of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Self> {
-        let mut collected = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
+        let RawBytesBindCollector { metadata, binds, .. } = collected(query)?;
         let mut text = PgQueryBuilder::default();
         query.to_sql(&mut text, &Pg)?;
-        let types = collected.metadata.iter().map(built_in).collect::<QueryResult<_>>()?;
-        Ok(Self { sql: text.finish(), types, binds: collected.binds.into_iter().map(Bind).collect() })
+        let types = metadata.iter().map(built_in).collect::<QueryResult<_>>()?;
+        Ok(Self { sql: text.finish(), types, binds: binds.into_iter().map(Bind).collect() })
     }
 
     /// The values alone of a query whose text is known.
     pub(super) fn binds_of<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<Vec<Bind>> {
-        let mut collected = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
-        Ok(collected.binds.into_iter().map(Bind).collect())
+        Ok(collected(query)?.binds.into_iter().map(Bind).collect())
     }
 
     /// The values as the driver takes them.
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.binds.iter().map(|bind| bind as &(dyn ToSql + Sync)).collect()
     }
+}
+
+fn collected<Q: QueryFragment<Pg>>(query: &Q) -> QueryResult<RawBytesBindCollector<Pg>> {
+    let mut collected = RawBytesBindCollector::new();
+    query.collect_binds(&mut collected, &mut OwnTypes, &Pg)?;
+    Ok(collected)
 }
 
 /// Types that a database's owner defines: none are used here.
@@ -55,7 +57,7 @@ fn built_in(metadata: &PgTypeMetadata) -> QueryResult<Type> {
 }
 
 /// A value as Diesel has put it into bytes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Bind(pub(super) Option<Vec<u8>>);
 
 impl ToSql for Bind {

@@ -47,6 +47,8 @@ pub(crate) struct Connection {
 }
 
 type Answer<T> = Result<T, tokio_postgres::Error>;
+/// A statement with its values.
+type Prepared<'a> = (Statement, Vec<&'a (dyn ToSql + Sync)>);
 
 impl Connection {
     pub(super) fn new(client: Object, time: TimeSource) -> Self {
@@ -66,22 +68,28 @@ impl Connection {
 
     /// Begin what is to be begun. Nothing is written before that is known to be done.
     async fn open(&mut self) -> QueryResult<()> {
-        let Some(command) = self.opening.take() else { return Ok(()) };
-        let clock = self.prepare_clock().await?;
-        self.begun = Some(begin(&self.client, command, &clock).await.map_err(told)?);
+        if self.opening.is_some() {
+            self.send(&[]).await?;
+        }
         Ok(())
     }
 
     /// Ask several things at once, and with them begin what is to be begun; none of them may write.
     pub(super) async fn ask(&mut self, questions: Questions) -> QueryResult<Answers> {
         self.catch_up().await?;
-        let clock = self.prepare_clock().await?;
-        let mut prepared = Vec::with_capacity(questions.asked.len());
-        for asked in &questions.asked {
-            prepared.push((self.prepare(asked).await?, asked.parameters()));
-        }
+        self.send(&questions.asked).await
+    }
+
+    /// Begin what is to be begun, and ask with no wait in between.
+    async fn send(&mut self, asked: &[Asked]) -> QueryResult<Answers> {
+        let prepared = self.prepare_all(asked).await?;
+        let opening = match self.opening.take() {
+            Some(command) => Some((command, self.prepare(&Asked::of(&diesel::select(shown()))?).await?)),
+            None => None,
+        };
         // Each is sent when it is first polled.
-        let begun = OptionFuture::from(self.opening.take().map(|command| begin(&self.client, command, &clock)));
+        let begun = opening.as_ref().map(|(command, clock)| begin(&self.client, command, clock));
+        let begun = OptionFuture::from(begun);
         let answers = prepared.iter().map(|(statement, binds)| self.client.query(statement, binds));
         let (begun, answers) = join(begun, join_all(answers)).await;
         self.begun = begun.transpose().map_err(told)?.or(self.begun);
@@ -135,10 +143,7 @@ impl Connection {
 
     /// Write, and ask something right behind it with no wait in between; the first error.
     async fn write_and<T>(&self, writes: &[Asked], ask: impl Future<Output = Answer<T>>) -> QueryResult<T> {
-        let mut prepared = Vec::with_capacity(writes.len());
-        for asked in writes {
-            prepared.push((self.prepare(asked).await?, asked.parameters()));
-        }
+        let prepared = self.prepare_all(writes).await?;
         let mut portions = prepared.chunks(SENT_AT_ONCE);
         let last = portions.next_back().unwrap_or_default();
         for some in portions {
@@ -149,7 +154,7 @@ impl Connection {
         written.and(answer).map_err(told)
     }
 
-    async fn write(&self, prepared: &[(Statement, Vec<&(dyn ToSql + Sync)>)]) -> Answer<()> {
+    async fn write(&self, prepared: &[Prepared<'_>]) -> Answer<()> {
         let written = prepared.iter().map(|(statement, binds)| self.client.execute(statement, binds));
         join_all(written).await.into_iter().try_for_each(|written| written.map(drop))
     }
@@ -179,8 +184,12 @@ impl Connection {
         usize::try_from(changed).map_err(|error| Error::DeserializationError(error.into()))
     }
 
-    async fn prepare_clock(&self) -> QueryResult<Statement> {
-        self.prepare(&Asked::of(&diesel::select(shown()))?).await
+    async fn prepare_all<'a>(&self, asked: &'a [Asked]) -> QueryResult<Vec<Prepared<'a>>> {
+        let mut prepared = Vec::with_capacity(asked.len());
+        for asked in asked {
+            prepared.push((self.prepare(asked).await?, asked.parameters()));
+        }
+        Ok(prepared)
     }
 
     async fn prepare(&self, asked: &Asked) -> QueryResult<Statement> {

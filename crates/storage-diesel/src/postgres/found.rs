@@ -9,10 +9,9 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool};
 use diesel_async::RunQueryDsl;
 use pinrail_spec::RootKey;
 
-use super::known::{Found, Name};
+use super::known::{self, Found, Name};
 use super::questions::{Question, Questions};
 use super::{Conn, nodes};
-use crate::columns::to_column;
 use crate::rows::{AccountRow, Root};
 use crate::schema::{accounts, roots};
 
@@ -93,7 +92,7 @@ fn by_name(names: BTreeSet<Name>, rows: Vec<Root>) -> BTreeMap<Name, Option<Root
 }
 
 fn names(roots: impl Iterator<Item = RootKey>) -> BTreeSet<Name> {
-    roots.map(|root| (to_column(root.codec), root.multihash)).collect()
+    roots.map(known::name).collect()
 }
 
 /// A condition on the keys of those of the roots with these codecs and multihashes that are there, which stand between

@@ -13,6 +13,10 @@ use crate::rows::{AccountRow, NodeRow, Root};
 /// What names a root: its codec and multihash.
 pub(super) type Name = (i64, Vec<u8>);
 
+pub(super) fn name(root: RootKey) -> Name {
+    (to_column(root.codec), root.multihash)
+}
+
 /// What adding requests asks first.
 pub(super) struct Found {
     pub(super) accounts: Vec<AccountRow>,
@@ -33,7 +37,7 @@ impl KnownRoots {
 
     /// A root as it was found, or as it is found and locked now. It is taken out, since it changes when it is used.
     pub(super) async fn take(&mut self, conn: &mut Conn, root: &RootKey) -> Step<Option<Root>> {
-        let name = (to_column(root.codec), root.multihash.clone());
+        let name = name(root.clone());
         match self.0.remove(&name) {
             Some(found) => Ok(found),
             None => Ok(dialect::find_root(conn, name.0, &name.1).await.optional()?),

@@ -19,7 +19,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
     /// The shortest time between two commits: zero for who answers people, 100 ms for a worker, whose steps can
-    /// wait for one another so that it makes at most four commits a second.
+    /// wait for one another so that it makes at most ten commits a second.
     pub commit_interval: Duration,
     /// Connections that read at once, at least one.
     pub readers: usize,

@@ -4,6 +4,7 @@
 mod clock;
 mod conformance;
 mod counters;
+mod crowd;
 mod names;
 mod opening;
 mod plans;

@@ -3,16 +3,12 @@
 
 use pinrail_domain::Limits;
 
+use crate::crowd;
 use crate::scene::{add_and_pin, settle_in};
 use crate::server::PostgresDatabase;
 
-/// More roots and accounts, none of which anything waits for.
+/// More accounts, none of which waits for anything.
 const CROWD: &str = "
-    INSERT INTO roots (codec, multihash, node, state, requests, refs, epoch, due, wanted_since, attempts, retry,
-        waiting, paused)
-    SELECT 112, decode(lpad(to_hex(n), 64, '0'), 'hex'), (SELECT key FROM nodes), 'pinned', 1, 1, 0, n, n, 0, false,
-        false, false
-    FROM generate_series(1, 50000) AS n;
     INSERT INTO accounts (id, name, role, used_requests, used_queued_roots, used_bytes, last_created, next_ordinal,
         created)
     SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'crowd ' || n, 'pinner', 0, 0, 0, 0, 0, 0
@@ -37,6 +33,7 @@ async fn a_plan_for_small_tables_does_not_read_large_ones_whole() {
     let storage = database.open().await;
     let (account, node) = settle_in(&storage, Limits::UNLIMITED).await;
     add_and_pin(&storage, &storage, account, node, 0..200).await;
+    crowd::add_roots(&database, "pinned", 50_000);
     database.sql(CROWD);
     let before = read(&database);
     add_and_pin(&storage, &storage, account, node, 200..264).await;
