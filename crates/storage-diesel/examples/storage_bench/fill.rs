@@ -36,7 +36,7 @@ pub async fn account(database: &Database, name: &str, fill: Fill) -> Result<()> 
 /// Make accounts that are called `crowd 0`, `crowd 1` and so on, and give each so many pins.
 pub async fn crowd(database: &Database, accounts: u64, fill: Fill) -> Result<()> {
     let mut sql = Sql::to(database).await?;
-    let first = sql.number("SELECT CAST(MAX(key) + 1 AS TEXT) AS answer FROM accounts").await?;
+    let first = sql.number("SELECT CAST(COALESCE(MAX(key), 0) + 1 AS TEXT) AS answer FROM accounts").await?;
     let words = Words::of(database);
     let numbers = words.numbers(0, accounts);
     let id = words.id(&format!("{first} + n"), "n", "n");
