@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use pinrail_domain::{KeyState, PublicKeyRecord, SigningKey};
-use pinrail_storage::Storage;
+use pinrail_storage::{Storage, StorageError};
 use pinrail_storage_diesel::transfer::KeyFile;
 
 use crate::database::make_folder;
@@ -76,6 +76,12 @@ impl KeyFolder {
         write().with_context(|| format!("the signing key {} cannot be written", path.display()))
     }
 
+    fn remove(&self, id: u32) -> Result<()> {
+        let path = self.path(id);
+        let remove = || fs::remove_file(&path).and_then(|()| sync_folder(&self.0));
+        remove().with_context(|| format!("the signing key {} cannot be deleted", path.display()))
+    }
+
     /// The private keys that are here, in the order of their ids.
     pub fn read_all(&self) -> Result<Vec<KeyFile>> {
         let cannot = || format!("the folder of signing keys {} cannot be read", self.0.display());
@@ -114,14 +120,21 @@ impl KeyFolder {
     pub async fn rotate(&self, storage: &dyn Storage) -> Result<SigningKey> {
         let known = storage.list_keys().await?;
         let mut id = known.iter().map(|key| key.id).max().unwrap_or(0) + 1;
-        // A file without a row is what a crash between the two left behind; it signed nothing.
-        while self.has(id) {
+        loop {
+            // A file without a row is what a crash between the two left behind; it signed nothing.
+            while self.has(id) {
+                id += 1;
+            }
+            let key = SigningKey::new(id, random());
+            self.save(&key)?;
+            match storage.add_key(&key.public(now())).await {
+                Ok(()) => return Ok(key),
+                // Another machine has just taken this id; what is here under it would be a wrong key.
+                Err(StorageError::Conflict(_)) => self.remove(id)?,
+                Err(error) => return Err(error.into()),
+            }
             id += 1;
         }
-        let key = SigningKey::new(id, random());
-        self.save(&key)?;
-        storage.add_key(&key.public(now())).await?;
-        Ok(key)
     }
 
     /// The key that signs new tokens; the first one is made when there is none.

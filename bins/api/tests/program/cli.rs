@@ -136,6 +136,25 @@ fn keys_are_files_for_their_owner_alone_and_rotate() {
 }
 
 #[test]
+fn keys_that_two_machines_make_at_once_are_two() {
+    let machines = [Api::migrated(), Api::new()];
+    let database = format!("sqlite:{}", machines[0].path("pinrail.db").display());
+    for round in 1..=5 {
+        let mut ids = std::thread::scope(|scope| {
+            let rotate = ["key", "rotate", "--json", "--database", &database];
+            machines
+                .each_ref()
+                .map(|api| scope.spawn(move || api.json(&rotate)))
+                .map(|thread| thread.join().expect("it is made")["id"].as_u64())
+        });
+        ids.sort_unstable();
+        assert_eq!(ids, [Some(2 * round - 1), Some(2 * round)]);
+    }
+    let files = |api: &Api| std::fs::read_dir(api.path("keys")).expect("they are there").count();
+    assert_eq!(machines.each_ref().map(files), [5, 5], "each has what it made and nothing else");
+}
+
+#[test]
 fn check_says_all_that_is_wrong_at_once() {
     let api = Api::new();
     assert!(api.check().contains("migrat"), "{}", api.check());
