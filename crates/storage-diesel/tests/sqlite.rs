@@ -261,9 +261,12 @@ async fn what_is_wrong_is_said_in_one_line() {
     let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
     storage.add_pin_request(&request(account, 1), system_time()).await.expect("it is added");
     drop(storage);
+    assert_eq!(migrate(&database.path()).expect("nothing is lacking"), Vec::<String>::new());
     let needs = "UPDATE service SET needs = '99991231000000_without_names'";
     connect(&database).batch_execute(needs).expect("the row is written");
     let line = error_line(&database).await;
+    assert!(line.contains("newer version (99991231000000)"), "{line}");
+    let line = migrate(&database.path()).expect_err("it is newer").to_string();
     assert!(line.contains("newer version (99991231000000)"), "{line}");
 }
 

@@ -29,6 +29,9 @@ const LIMITS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_tr
 /// index is read whole all the same, and must not be compiled first because that looks dear.
 const PLANS: &str = "-c enable_seqscan=off -c jit=off";
 
+/// What connections are called, so that one program sees another's; what the URL calls them follows after a space.
+const NAME: &str = "pinrail";
+
 /// What is said when a password goes on where it should have ended.
 const UNESCAPED: &str = "the password is not told from what follows it, write its special characters as %40 for @, \
     %3F for ?, %2F for /, %23 for #, %25 for %";
@@ -79,9 +82,8 @@ impl Address {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
-        if config.get_application_name().is_none() {
-            config.application_name("pinrail");
-        }
+        let name = config.get_application_name().map_or_else(|| NAME.to_owned(), |further| format!("{NAME} {further}"));
+        config.application_name(name);
         Ok(Self { config, roots, is_tls, shown: without_password(text) })
     }
 }

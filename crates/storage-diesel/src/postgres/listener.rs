@@ -93,8 +93,9 @@ async fn talk(client: &Client, wanted: &Notify, changes: &watch::Sender<u64>) ->
     if let Err(error) = client.batch_execute(LISTEN).await {
         return chain(&error);
     }
-    // Something may have changed while nobody listened.
+    // Something may have changed while nobody listened, and a wake-up may have been lost with the connection.
     changes.send_modify(|changes| *changes += 1);
+    wanted.notify_one();
     loop {
         wanted.notified().await;
         if let Err(error) = client.batch_execute(NOTIFY).await {

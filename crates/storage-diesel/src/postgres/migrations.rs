@@ -31,10 +31,15 @@ pub async fn schema_status(url: &str) -> Result<SchemaStatus, PostgresError> {
     place.within(ANSWER, place.ask(async |client| status(&place, client).await)).await
 }
 
-/// Bring the schema up to date, one process at a time; the migrations that were run.
+/// Bring the schema up to date, one process at a time; the migrations that were run. A schema that a newer version
+/// brought further, and that this one can use, is left as it is.
 pub async fn migrate(url: &str) -> Result<Vec<String>, PostgresError> {
     let (place, connection) = lock(url).await?;
     let before = schema_status(url).await?;
+    if before.pending.is_empty() && !before.newer.is_empty() {
+        place.ask(async |client| place.check_schema(client).await).await?;
+        return Ok(Vec::new());
+    }
     place.check_known(&before)?;
     change(&place, connection, |harness| harness.run_pending_migrations(MIGRATIONS).map(|_| ())).await?;
     make_name_parts(&place).await?;
@@ -43,7 +48,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, PostgresError> {
 
 /// The extensions that the index needs may have been installed since its migration was run.
 async fn make_name_parts(place: &Place) -> Result<(), PostgresError> {
-    let statements = format!("SET statement_timeout = 0; {NAME_PARTS}");
+    let statements = format!("{LOCK}; {NAME_PARTS}");
     let told = |error: tokio_postgres::Error| place.error(refusal(&error));
     place.ask(async |client| client.batch_execute(&statements).await.map_err(told)).await
 }
@@ -62,12 +67,13 @@ type Harness = AsyncMigrationHarness<AsyncPgConnection>;
 
 async fn lock(url: &str) -> Result<(Place, AsyncPgConnection), PostgresError> {
     let place = Place::read(url)?;
+    place.within(ANSWER, place.ask(async |client| place.check_server(client).await)).await?;
     let (client, connection) = place.connect().await?;
     let failed = |why: String| place.error(Problem::Failed(why));
     let connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
     let mut connection = connection.map_err(|error| failed(error.to_string()))?;
     let locked = connection.batch_execute(LOCK).await;
-    locked.map_err(|error| failed(format!("another process holds the lock for migrations: {error}")))?;
+    locked.map_err(|error| failed(format!("the lock for migrations, which another process may hold: {error}")))?;
     Ok((place, connection))
 }
 

@@ -53,8 +53,10 @@ pub enum Problem {
     Address(String),
     /// Nobody answers there, or nobody yet.
     Unreachable(String),
-    /// The server's certificate, or its lack of one.
+    /// The server's certificate is not one to trust.
     Insecure(String),
+    /// The server speaks no TLS.
+    Plain,
     /// The server takes neither this user nor this password.
     Unwelcome(String),
     /// The server has no such database.
@@ -94,6 +96,10 @@ impl std::fmt::Display for PostgresError {
             Problem::Insecure(why) => write!(
                 to,
                 "the connection to {database} is not secure: {why}; name the certificate to trust with sslrootcert"
+            ),
+            Problem::Plain => write!(
+                to,
+                "the server of {database} speaks no TLS: turn it on there, or say sslmode=disable where nobody listens"
             ),
             Problem::Unwelcome(why) => write!(to, "the server of {database} takes neither user nor password: {why}"),
             Problem::NoSuchDatabase => write!(to, "there is no database {database}, make it with createdb"),
@@ -190,14 +196,36 @@ impl Address {
     }
 }
 
+/// What the driver says of a server without TLS, and in no other way.
+const NO_TLS: &str = "server does not support TLS";
+
+/// Whether the handshake failed by what either side said, rather than by a connection that broke.
+fn is_refused_certificate(error: &dyn std::error::Error) -> bool {
+    let is_told = |error: &(dyn std::error::Error + 'static)| {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        error.is::<rustls::Error>() || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+    };
+    let mut under = error.source();
+    while let Some(error) = under {
+        if is_told(error) {
+            return true;
+        }
+        under = error.source();
+    }
+    false
+}
+
 /// What it means that a connection was not made, or a query not answered.
 pub(super) fn refusal(error: &tokio_postgres::Error) -> Problem {
     let why = chain(error);
     let Some(code) = error.code() else {
-        let is_about_tls = ["certificate", "TLS", "tls"].iter().any(|word| why.contains(word));
-        return if is_about_tls { Problem::Insecure(why) } else { Problem::Unreachable(why) };
+        return match why {
+            why if why.contains(NO_TLS) => Problem::Plain,
+            why if is_refused_certificate(error) => Problem::Insecure(why),
+            why => Problem::Unreachable(why),
+        };
     };
-    let why = error.as_db_error().map_or(why, |told| told.message().to_owned());
+    let why = error.as_db_error().map_or(why, |told| told.message().replace('\n', " "));
     match code {
         code if *code == SqlState::INVALID_CATALOG_NAME => Problem::NoSuchDatabase,
         code if *code == SqlState::TOO_MANY_CONNECTIONS => Problem::Crowded,

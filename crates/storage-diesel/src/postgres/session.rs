@@ -20,10 +20,13 @@ use crate::{DatabaseError, TimeSource};
 /// One transaction over everything takes as long as it takes.
 const UNHURRIED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
 
-/// Connections of other programs of Pinrail to this database: they name themselves as this one does.
+/// Connections of other programs of Pinrail to this database, by what all of them are called.
 const OTHERS: &str = "(SELECT string_agg(DISTINCT coalesce(host(client_addr), 'this machine'), ', ')
     FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-    AND backend_type = 'client backend' AND application_name = current_setting('application_name'))";
+    AND backend_type = 'client backend' AND application_name ~ '^pinrail( |$)')";
+
+/// Every program reads this table first, so whoever comes now waits for the end.
+const CLOSE: &str = "LOCK TABLE service IN ACCESS EXCLUSIVE MODE";
 
 /// How often others are looked for: the server takes a moment to notice that a connection is closed.
 const LOOKS: u32 = 25;
@@ -52,20 +55,25 @@ impl Session {
     /// Begin to read one snapshot.
     pub(crate) async fn snapshot(url: &str, others: Others) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        if others == Others::Refused {
-            session.refuse_others().await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        if others == Others::Welcome {
+            session.begin(begin).await?;
+            return Ok(session);
         }
-        session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session.refuse_others(LOOKS).await?;
+        session.begin(begin).await?;
+        session.run(CLOSE).await?;
+        // Somebody may have come before the door was closed. The snapshot is made by this very query.
+        session.refuse_others(1).await?;
         Ok(session)
     }
 
     /// Begin to fill a migrated database in one transaction, if it is empty.
     pub(crate) async fn load(url: &str) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        session.refuse_others().await?;
+        session.refuse_others(LOOKS).await?;
         session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-        // Every program reads this row first, so whoever comes now waits for the end.
-        session.run("LOCK TABLE service IN ACCESS EXCLUSIVE MODE").await?;
+        session.run(CLOSE).await?;
         session.make_room().await?;
         Ok(session)
     }
@@ -92,14 +100,14 @@ impl Session {
         run.map_err(|error| self.failed(error))
     }
 
-    /// Check that no other program of Pinrail is connected.
-    async fn refuse_others(&mut self) -> Result<(), TransferError> {
+    /// Check that no other program of Pinrail is connected, with so many looks until it is gone.
+    async fn refuse_others(&mut self, looks: u32) -> Result<(), TransferError> {
         for look in 1.. {
             let others = diesel::select(sql::<Nullable<Text>>(OTHERS)).get_result(&mut self.conn).await;
             let others: Option<String> = others.map_err(|error| self.failed(error))?;
             match others {
                 None => break,
-                Some(who) if look == LOOKS => {
+                Some(who) if look == looks => {
                     return Err(TransferError::InUse { database: self.database.clone(), who });
                 }
                 Some(_) => tokio::time::sleep(LOOK).await,

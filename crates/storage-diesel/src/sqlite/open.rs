@@ -121,15 +121,17 @@ pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
     SchemaStatus::of::<Sqlite>(&MIGRATIONS, &applied).map_err(|error| failed(path, error))
 }
 
-/// Bring the schema up to date, one process at a time; the migrations that were run. Makes the file if need be.
+/// Bring the schema up to date, one process at a time; the migrations that were run. Makes the file if need be. A
+/// schema that a newer version brought further, and that this one can use, is left as it is.
 pub fn migrate(path: &Path) -> Result<Vec<String>, OpenError> {
     check_folder(path)?;
     let lock = lock_file(path)?;
     lock.lock().map_err(|error| failed(path, error))?;
     let status = schema_status(path)?;
-    if !status.newer.is_empty() {
-        return Err(OpenError::Newer { path: path.to_owned(), migrations: status.newer });
+    if status.pending.is_empty() && !status.newer.is_empty() {
+        return check_schema(path).map(|()| Vec::new());
     }
+    check_known(path, &status)?;
     let mut connection = connect(path)?;
     connection.run_pending_migrations(MIGRATIONS).map_err(|error| told(path, &error.to_string()))?;
     Ok(status.pending)
@@ -141,12 +143,17 @@ pub fn revert(path: &Path) -> Result<Option<String>, OpenError> {
     let lock = lock_file(path)?;
     lock.lock().map_err(|error| failed(path, error))?;
     let status = schema_status(path)?;
-    if !status.newer.is_empty() {
-        return Err(OpenError::Newer { path: path.to_owned(), migrations: status.newer });
-    }
+    check_known(path, &status)?;
     let Some(last) = status.applied.last() else { return Ok(None) };
     connect(path)?.revert_last_migration(MIGRATIONS).map_err(|error| told(path, &error.to_string()))?;
     Ok(Some(last.clone()))
+}
+
+fn check_known(path: &Path, status: &SchemaStatus) -> Result<(), OpenError> {
+    if status.newer.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Newer { path: path.to_owned(), migrations: status.newer.clone() })
 }
 
 /// Check that the schema is this version's, or a later one that only gained something.

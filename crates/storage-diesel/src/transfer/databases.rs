@@ -39,6 +39,7 @@ impl Session {
             make_private(path);
         }
         database.migrate().await?;
+        check_schema(database, database.schema_status().await?)?;
         Ok(match database {
             Database::Sqlite(path) => Self::Sqlite(sqlite::Session::load(path).await?),
             Database::Postgres(url) => Self::Postgres(Box::new(postgres::Session::load(url).await?)),

@@ -10,6 +10,7 @@ use pinrail_storage_diesel::{PostgresError, PostgresOptions, PostgresStorage, Pr
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::clock::system_time;
+use crate::running::ensure_woken;
 use crate::scene::{request, settle_in};
 use crate::server::PostgresDatabase;
 
@@ -49,7 +50,8 @@ async fn a_verified_certificate_is_wanted() {
 
     let secure = format!("{plain}?sslmode=require&sslrootcert={trusted}");
     postgres_schema::migrate(&secure).await.expect("it is migrated over TLS");
-    open(&secure).await.expect("it is opened").ready().await.expect("it is written over TLS");
+    let (api, worker) = (open(&secure).await.expect("it is opened"), open(&secure).await.expect("it is opened"));
+    ensure_woken(&api, &worker).await;
 
     let problem = wrong(&format!("{plain}?sslmode=require&sslrootcert={other}")).await;
     assert!(matches!(problem, Problem::Insecure(_)), "{problem:?}");
@@ -62,7 +64,7 @@ async fn a_verified_certificate_is_wanted() {
     assert!(matches!(problem, Problem::Address(_)), "{problem:?}");
     let database = PostgresDatabase::new();
     let problem = wrong(&format!("{}?sslmode=require&sslrootcert={trusted}", database.url())).await;
-    assert!(matches!(problem, Problem::Insecure(_)), "the server speaks no TLS: {problem:?}");
+    assert_eq!(problem, Problem::Plain);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +90,13 @@ async fn what_is_wrong_is_said_in_one_line() {
     let standby = PostgresDatabase::new();
     standby.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", standby.name()));
     assert_eq!(wrong(&standby.url()).await, Problem::ReadOnly);
+    let refused = postgres_schema::migrate(&standby.url()).await.expect_err("nothing can be written");
+    assert_eq!(refused.problem, Problem::ReadOnly);
+
+    let bytes = format!("{}_bytes", other.name());
+    other.sql(&format!("CREATE DATABASE {bytes} ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0"));
+    let refused = postgres_schema::migrate(&at(&bytes)).await.expect_err("it keeps no characters");
+    assert_eq!(refused.problem, Problem::Encoding("SQL_ASCII".to_owned()));
 
     let empty = PostgresDatabase::empty();
     assert!(matches!(wrong(&empty.url()).await, Problem::Pending(_)));
@@ -182,11 +191,16 @@ async fn a_newer_schema_is_used_unless_it_took_something_away() {
     let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
     storage.add_pin_request(&request(account, 1), system_time()).await.expect("it is added");
     drop(storage);
-    let refused = postgres_schema::migrate(&database.url()).await.expect_err("it is newer");
-    assert_eq!(refused.problem, Problem::Newer(vec!["99991231000000".to_owned()]));
+    let newer = Problem::Newer(vec!["99991231000000".to_owned()]);
+    // The programs that follow it one by one may each be told to migrate before they start.
+    assert_eq!(postgres_schema::migrate(&database.url()).await.expect("nothing is lacking"), Vec::<String>::new());
+    let refused = postgres_schema::revert(&database.url()).await.expect_err("it does not know what to undo");
+    assert_eq!(refused.problem, newer);
     // Then one takes the old columns away, and says who may still use the schema.
     database.sql("UPDATE service SET needs = '99991231000000'");
-    assert_eq!(wrong(&database.url()).await, Problem::Newer(vec!["99991231000000".to_owned()]));
+    assert_eq!(wrong(&database.url()).await, newer);
+    let refused = postgres_schema::migrate(&database.url()).await.expect_err("it is newer");
+    assert_eq!(refused.problem, newer);
 }
 
 /// The columns that `schema.rs` declares: by table and column, the type and whether it may be NULL.

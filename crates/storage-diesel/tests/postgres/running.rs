@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::join_all;
-use pinrail_domain::{Backend, DagSize, Limits, NodeId, Verdict};
+use pinrail_domain::{DagSize, Limits, Verdict};
 use pinrail_postgres_fixture::{Server, ServerOptions};
-use pinrail_spec::{Match, Multiaddr, NameFilter, PinFilter, Timestamp};
-use pinrail_storage::{Accounts, NodeRegistration, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError};
+use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp};
+use pinrail_storage::{Accounts, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
-use tokio_postgres::NoTls;
 
 use crate::clock::system_time;
-use crate::scene::{add_while_working, everything, request, settle_in};
+use crate::scene::{add_while_working, everything, registration, request, settle_in};
 use crate::server::PostgresDatabase;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,15 +27,7 @@ async fn due_times_go_by_the_servers_clock_whatever_an_api_shows() {
     let database = PostgresDatabase::new();
     let (api, worker) = (database.open().await, database.open().await);
     let (account, node) = settle_in(&api, Limits::UNLIMITED).await;
-    let silent = NodeRegistration {
-        id: NodeId::new(system_time(), crate::scene::bytes(0)),
-        backend: Backend::Embedded,
-        peer_id: "silent".to_owned(),
-        addresses: vec![
-            Multiaddr::parse("/ip4/203.0.113.9/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN")
-                .expect("a multiaddr"),
-        ],
-    };
+    let silent = registration(0, "/ip4/203.0.113.9/tcp/4401");
     let hour = Duration::from_hours(1);
     let begun = worker.now().await.expect("the clock is read");
     worker.register_node(&silent, Timestamp::from_millis(begun.as_millis() - 600_000)).await.expect("registered");
@@ -97,33 +87,6 @@ async fn a_root_that_two_processes_make_at_once_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_any_more_is_not_added() {
-    let database = PostgresDatabase::new();
-    let storage = Arc::new(database.open().await);
-    let (account, _) = settle_in(&*storage, Limits::UNLIMITED).await;
-    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.expect("a connection");
-    tokio::spawn(connection);
-    client.batch_execute("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await.expect("the account is locked");
-    let add = |number| {
-        let (storage, request) = (Arc::clone(&storage), request(account, number));
-        async move { storage.add_pin_request(&request, system_time()).await }
-    };
-    let first = tokio::spawn(add(1));
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    while database.sql(waiting).trim() != "1" {
-        tokio::task::yield_now().await;
-    }
-    assert!(add(2).now_or_never().is_none(), "it waits behind the first one");
-    client.batch_execute("COMMIT").await.expect("the account is free");
-    first.await.expect("it ends").expect("it is added");
-    add(3).await.expect("it is added");
-    let page = storage.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
-    let names: Vec<_> = page.requests.iter().filter_map(|request| request.pin.name.as_deref()).collect();
-    assert_eq!(names, ["pin 3", "pin 1"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn in_a_group_a_bad_request_fails_alone() {
     let database = PostgresDatabase::new();
     let storage = database.open().await;
@@ -147,11 +110,9 @@ async fn in_a_group_a_bad_request_fails_alone() {
     assert_eq!(storage.check_counters().await.expect("the counters are read"), []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_another_process_is_noticed() {
-    let database = PostgresDatabase::new();
-    let (api, worker) = (database.open().await, database.open().await);
-    let (account, _) = settle_in(&api, Limits::UNLIMITED).await;
+/// Have one process add a request, of which the other one hears.
+pub async fn ensure_woken(api: &dyn Storage, worker: &dyn Storage) {
+    let (account, _) = settle_in(api, Limits::UNLIMITED).await;
     // What was changed before is told, and then there is nothing to tell.
     while tokio::time::timeout(Duration::from_millis(500), worker.changed()).await.is_ok() {}
     let request = request(account, 1);
@@ -161,6 +122,13 @@ async fn a_change_of_another_process_is_noticed() {
     );
     changed.expect("it is told in time").expect("it is told");
     added.expect("it is added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_another_process_is_noticed() {
+    let database = PostgresDatabase::new();
+    let (api, worker) = (database.open().await, database.open().await);
+    ensure_woken(&api, &worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

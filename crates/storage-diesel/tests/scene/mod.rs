@@ -12,7 +12,7 @@ use pinrail_storage::{NewAccount, NodeRegistration, Settlement, Storage};
 
 use crate::clock::system_time;
 
-const PEER: &str = "/ip4/203.0.113.1/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
+const PEER: &str = "/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKpPq9jPXcrqyJfCbRAzYXtCN";
 
 pub fn bytes(number: u64) -> [u8; 10] {
     let mut bytes = [0; 10];
@@ -46,14 +46,19 @@ pub fn everything() -> PinFilter {
 /// An account and a node.
 pub async fn settle_in(storage: &dyn Storage, limits: Limits) -> (AccountId, NodeId) {
     let now = system_time();
-    let (account, node) = (AccountId::new(now, bytes(1)), NodeId::new(now, bytes(2)));
+    let account = AccountId::new(now, bytes(1));
     let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
     storage.add_account(&new, now).await.expect("the account is added");
-    let addresses = vec![Multiaddr::parse(PEER).expect("a multiaddr")];
-    let node_registration =
-        NodeRegistration { id: node, backend: Backend::Embedded, peer_id: "peer".to_owned(), addresses };
-    storage.register_node(&node_registration, now).await.expect("the node is registered");
-    (account, node)
+    let node = registration(2, "/ip4/203.0.113.1/tcp/4401");
+    storage.register_node(&node, now).await.expect("the node is registered");
+    (account, node.id)
+}
+
+/// A node with one address; of two that are made in one millisecond the greater number is the greater id.
+pub fn registration(number: u64, address: &str) -> NodeRegistration {
+    let address = Multiaddr::parse(&format!("{address}{PEER}")).expect("a multiaddr");
+    let id = NodeId::new(system_time(), bytes(number));
+    NodeRegistration { id, backend: Backend::Embedded, peer_id: "peer".to_owned(), addresses: vec![address] }
 }
 
 /// The settlement of a lease whose root is whole.
