@@ -31,6 +31,8 @@ type Recount = Box<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 pub struct Fixture {
     /// The storage under test.
     pub(crate) storage: Arc<dyn Storage>,
+    /// The same data, as another process opens it.
+    other: Option<Arc<dyn Storage>>,
     clock: Arc<TestClock>,
     /// Whether the storage reads the clock.
     is_on_clock: bool,
@@ -51,6 +53,7 @@ impl Fixture {
     pub fn keeping(storage: Arc<dyn Storage>, kept: impl Any + Send + Sync) -> Self {
         Self {
             storage,
+            other: None,
             clock: Arc::new(TestClock::at(BEGIN)),
             is_on_clock: false,
             locks_rows: false,
@@ -66,10 +69,16 @@ impl Fixture {
         Self { clock, is_on_clock: true, ..self }
     }
 
-    /// The same, of a storage that locks rows and not everything. Beside other steps its leases leave out roots that one
-    /// of those holds, and nodes are chosen by loads that another is about to change, which no order of whole steps
-    /// explains: of several clients at once none takes leases then, and there is one node. What the answer to a new
-    /// request tells of that node may be what was so when its step began.
+    /// The same, with what another process would open on the same data: of several clients at once every other one
+    /// asks that.
+    #[must_use]
+    pub fn beside(self, other: Arc<dyn Storage>) -> Self {
+        Self { other: Some(other), ..self }
+    }
+
+    /// The same, of a storage that locks rows and not everything. Beside other steps its leases may leave out roots that
+    /// one of those holds, or take them in another order, and a new root may go to a node that is not the least loaded
+    /// one. What the answer to a new request tells of that node may be what was so when its step began.
     #[must_use]
     pub fn locking_rows(self) -> Self {
         Self { locks_rows: true, ..self }
@@ -98,6 +107,11 @@ impl Fixture {
 
     pub(crate) const fn is_on_clock(&self) -> bool {
         self.is_on_clock
+    }
+
+    /// The storage that the client with this place asks.
+    pub(crate) fn storage_of(&self, client: usize) -> &Arc<dyn Storage> {
+        self.other.as_ref().filter(|_| client % 2 == 1).unwrap_or(&self.storage)
     }
 
     pub(crate) const fn locks_rows(&self) -> bool {

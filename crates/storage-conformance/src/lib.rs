@@ -55,6 +55,7 @@ macro_rules! check_storage {
                 a_restart_ends_leases,
                 a_retired_node_gives_everything_up,
                 copies_on_retired_nodes_need_no_release,
+                what_is_unwanted_on_a_retired_node_is_released,
             ];
             adding: [
                 a_request_comes_back_whole,

@@ -15,9 +15,11 @@ async fn fresh_database() -> Fixture {
     let database = Database::new();
     let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_767_225_600_000)));
     let shown = Arc::clone(&clock);
-    let storage = Arc::new(database.open_with(TimeSource::Caller, Arc::new(move || shown.now())).await);
+    let shown: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || shown.now());
+    let storage = Arc::new(database.open_with(TimeSource::Caller, Arc::clone(&shown)).await);
+    let other = Arc::new(database.open_with(TimeSource::Caller, shown).await);
     let shared: Arc<dyn Storage> = Arc::<SqliteStorage>::clone(&storage);
-    Fixture::keeping(shared, database).on_clock(clock).recounted_by(move || {
+    Fixture::keeping(shared, database).beside(other).on_clock(clock).recounted_by(move || {
         let storage = Arc::clone(&storage);
         Box::pin(async move {
             let differences = storage.check_counters().await.expect("the counters are read");

@@ -62,8 +62,9 @@ pub trait RootQueue: Send + Sync {
     /// account that wants it, and counts for the one that it was taken for, which this node serves at `now`.
     ///
     /// Roots of nodes that are not live are taken too and then belong to `node`; nothing is taken for a node that is
-    /// retired or unknown. Releases are taken by due, then age, until `node` has `slots` of them at once; they
-    /// come last and do not count for `limit`: a release is short, and must not wait for fetches of hours.
+    /// retired or unknown. Releases, its own and those of retired nodes, are taken by due, then age, until `node` has
+    /// `slots` of them at once; they come last and do not count for `limit`: a release is short, and must not wait for
+    /// fetches of hours.
     ///
     /// A lease ends at `until`; a worker that needs longer renews it, one that died loses it. Two workers never hold
     /// the same root: one with a lease whose `until` is after `now` is not taken. Each lease raises the root's epoch.

@@ -15,6 +15,7 @@ mod at_once;
 mod client;
 mod nodes;
 mod operation;
+mod order;
 mod queue;
 mod requests;
 mod runs;

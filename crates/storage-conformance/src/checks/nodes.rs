@@ -264,3 +264,23 @@ pub async fn copies_on_retired_nodes_need_no_release(fixture: &Fixture) {
     assert_eq!(lease.key.epoch, LeaseKey::epoch_before(fixture.now()) + 2, "the row was made anew");
     assert!(lease.key.epoch > release.key.epoch, "an epoch outlives its row");
 }
+
+/// A root that becomes unwanted while it is still a retired node's is released by another, from every copy.
+pub async fn what_is_unwanted_on_a_retired_node_is_released(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let first = fixture.node(1).await;
+    let request = fixture.add(&ada, 1).await;
+    let begun = fixture.lease_one(&first).await;
+    fixture.advance_secs(TOO_LONG);
+    let second = fixture.node(2).await;
+    fixture.pin_one(&second, 10).await;
+    fixture.beat(&first).await;
+    fixture.storage.retire_node(&second, fixture.now()).await.unwrap();
+    assert!(fixture.remove(&ada, &request.id).await);
+    fixture.assert_released(&first, &[1]).await;
+    fixture.assert_nothing_due(&first).await;
+    let anew = fixture.add(&ada, 1).await;
+    assert_eq!((anew.status, anew.delegates), (Status::Queued, vec![address(1)]));
+    let lease = fixture.lease_one(&first).await;
+    assert_eq!((lease.attempt, lease.key.epoch > begun.key.epoch), (1, true));
+}

@@ -27,7 +27,7 @@ impl<'tables> Turns<'tables> {
             tables,
             node,
             now,
-            most: slots - slots / 4,
+            most: most_of_one(slots),
             queues: queues(tables, node, now),
             running: running(tables, node, now),
             served: BTreeSet::new(),
@@ -60,11 +60,22 @@ impl<'tables> Turns<'tables> {
     }
 }
 
+/// How many of a worker's slots one account gets at most.
+pub const fn most_of_one(slots: usize) -> usize {
+    slots - slots / 4
+}
+
+impl Tables {
+    /// Whether the node may take the root now to pin it.
+    pub fn is_due_on(&self, node: &NodeId, root: &RootRow, now: Timestamp) -> bool {
+        let is_for_node = root.node == *node || !self.is_live(&root.node, now);
+        is_for_node && root.is_unfinished() && root.due <= now && !root.is_leased(now)
+    }
+}
+
 /// What each account that is not blocked waits for, in its own order.
 fn queues(tables: &Tables, node: NodeId, now: Timestamp) -> BTreeMap<AccountId, VecDeque<RootKey>> {
-    let is_for_node = |root: &RootRow| root.node == node || !tables.is_live(&root.node, now);
-    let is_due = |root: &RootRow| root.is_unfinished() && root.due <= now && !root.is_leased(now);
-    let mut due = tables.roots.iter().filter(|(_, root)| is_due(root) && is_for_node(root)).collect::<Vec<_>>();
+    let mut due = tables.roots.iter().filter(|(_, root)| tables.is_due_on(&node, root, now)).collect::<Vec<_>>();
     due.sort_by_key(|(_, root)| (root.retry, root.due, root.age));
 
     let mut queues = BTreeMap::<AccountId, VecDeque<RootKey>>::new();
@@ -77,7 +88,7 @@ fn queues(tables: &Tables, node: NodeId, now: Timestamp) -> BTreeMap<AccountId, 
 }
 
 /// How many unexpired leases of the node were taken for each account.
-fn running(tables: &Tables, node: NodeId, now: Timestamp) -> BTreeMap<AccountId, usize> {
+pub fn running(tables: &Tables, node: NodeId, now: Timestamp) -> BTreeMap<AccountId, usize> {
     let mut running = BTreeMap::new();
     for root in tables.roots.values().filter(|root| root.node == node && root.is_leased(now)) {
         if let Some(account) = root.lease.as_ref().and_then(|lease| lease.account) {

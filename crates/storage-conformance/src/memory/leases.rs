@@ -130,15 +130,27 @@ impl Tables {
     }
 
     /// The releases that the node may take now.
-    fn due_releases(&self, node: &NodeId, now: Timestamp, slots: usize) -> Vec<RootKey> {
-        let own = || self.roots.iter().filter(|(_, root)| root.node == *node && root.state == RootState::Releasing);
-        let running = own().filter(|(_, root)| root.is_leased(now)).count();
-        let mut due = own().filter(|(_, root)| root.due <= now && !root.is_leased(now)).collect::<Vec<_>>();
+    pub fn due_releases(&self, node: &NodeId, now: Timestamp, slots: usize) -> Vec<RootKey> {
+        let mut due = self.roots.iter().filter(|(_, root)| self.may_release(root, node, now)).collect::<Vec<_>>();
         due.sort_by_key(|(_, root)| (root.due, root.age));
-        due.into_iter().take(slots.saturating_sub(running)).map(|(key, _)| key.clone()).collect()
+        due.into_iter().take(self.room_for_releases(node, now, slots)).map(|(key, _)| key.clone()).collect()
     }
 
-    fn take_lease(
+    /// Whether the node may take the root now to release it: its own, or a retired node's, of which others may have a
+    /// copy too.
+    pub fn may_release(&self, root: &RootRow, node: &NodeId, now: Timestamp) -> bool {
+        let is_for_node = root.node == *node || self.is_retired(&root.node);
+        is_for_node && root.state == RootState::Releasing && root.due <= now && !root.is_leased(now)
+    }
+
+    /// How many more releases the node may have running.
+    pub fn room_for_releases(&self, node: &NodeId, now: Timestamp, slots: usize) -> usize {
+        let is_running =
+            |root: &&RootRow| root.node == *node && root.state == RootState::Releasing && root.is_leased(now);
+        slots.saturating_sub(self.roots.values().filter(is_running).count())
+    }
+
+    pub fn take_lease(
         &mut self,
         key: &RootKey,
         node: NodeId,

@@ -6,6 +6,7 @@
 mod accounts;
 mod clock;
 mod fairness;
+mod guided;
 mod holds;
 mod leases;
 mod limits;
@@ -27,6 +28,7 @@ use pinrail_storage::{Storage, StorageError};
 use tokio::sync::Notify;
 
 pub use clock::TestClock;
+pub(crate) use guided::Wanted;
 use tables::Tables;
 
 /// Everything that Pinrail keeps, in memory and by the letter of the storage traits.

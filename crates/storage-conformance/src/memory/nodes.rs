@@ -90,6 +90,9 @@ impl Tables {
 
     /// The node for a new root: `preferred` if it is live, else the one that the domain chooses.
     pub fn choose_node(&self, preferred: Option<NodeId>, now: Timestamp) -> Result<NodeId, StorageError> {
+        if let Some(node) = self.given_to {
+            return Ok(node);
+        }
         let preferred = preferred.filter(|node| self.is_live(node, now));
         let chosen = || Node::choose(&self.nodes_with_load(), now).map(|node| node.id);
         preferred.or_else(chosen).ok_or(StorageError::NoNode)

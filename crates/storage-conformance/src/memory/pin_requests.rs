@@ -117,7 +117,7 @@ impl Tables {
         self.request_ids.insert(request.id, key);
     }
 
-    fn node_of(&self, request: &RequestKey) -> NodeId {
+    pub fn node_of(&self, request: &RequestKey) -> NodeId {
         self.roots[&self.requests[request].root].node
     }
 

@@ -30,6 +30,8 @@ pub struct Tables {
     /// The greatest epoch of a root whose row went.
     pub released_epoch: u64,
     pub leases_made: u64,
+    /// Where roots go that need a node, in place of the one that is chosen by its load.
+    pub given_to: Option<NodeId>,
 }
 
 /// An account, its `usage` counted when it is asked for.

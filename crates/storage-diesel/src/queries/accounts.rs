@@ -6,6 +6,7 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{NewAccount, StorageError};
 
 use super::clock::Clock;
+use super::nodes::list_nodes;
 use super::{Conn, RunQueryDsl, blocks, dialect};
 use crate::columns::{id_bytes, role_word, to_column};
 use crate::error::{Failed, Step};
@@ -123,6 +124,10 @@ pub(crate) async fn set_blocked(
     now: Timestamp,
 ) -> Step<Account> {
     let now = Clock::read(conn).await?.moment(now);
+    // A lease that is being taken for the account must be there to be ended, or see that it is blocked.
+    for node in list_nodes(conn).await? {
+        dialect::lock_leases(conn, &node.id).await?;
+    }
     let row = existing(conn, id).await?;
     diesel::update(accounts::table.find(row.key)).set(accounts::blocked.eq(reason)).execute(conn).await?;
     match (row.blocked.is_some(), reason) {

@@ -82,7 +82,7 @@ pub(super) async fn last_ends(conn: &mut Conn, owners: &[Vec<u8>], at_once: usiz
 pub(super) async fn end_holds_of(conn: &mut Conn, owner: &[u8], now: i64, tally: &mut Tally) -> Step<()> {
     let held = holds::table.filter(holds::owner.eq(owner)).order(holds::root);
     let held: Vec<HoldKey> = held.select((holds::owner, holds::root, holds::account)).load(conn).await?;
-    end(conn, &held, now, tally).await
+    end(conn, &held, now, tally).await.map(drop)
 }
 
 /// End the holds that wait for a root, because it is pinned; whether there were any.
@@ -93,16 +93,18 @@ pub(super) async fn end_holds_awaiting(conn: &mut Conn, awaited: i64, now: i64, 
     Ok(!held.is_empty())
 }
 
-async fn end(conn: &mut Conn, held: &[HoldKey], now: i64, tally: &mut Tally) -> Step<()> {
+/// End these holds; how many of them another step had not ended meanwhile.
+async fn end(conn: &mut Conn, held: &[HoldKey], now: i64, tally: &mut Tally) -> Step<usize> {
+    let mut ended = 0;
     for (owner, root, account) in held {
         if diesel::delete(holds::table.find((owner, *root))).execute(conn).await? == 0 {
-            // Another step has ended it meanwhile.
             continue;
         }
         let row = dialect::lock_root(conn, *root).await?;
         unclaim(conn, row, *account, Claim::Hold, now, tally).await?;
+        ended += 1;
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// End some of the holds whose time has come; how many.
@@ -115,7 +117,7 @@ pub(crate) async fn expire_holds(conn: &mut Conn, now: i64) -> Step<usize> {
         .load(conn)
         .await?;
     let mut tally = Tally::default();
-    end(conn, &over, now, &mut tally).await?;
+    let ended = end(conn, &over, now, &mut tally).await?;
     tally.flush(conn).await?;
-    Ok(over.len())
+    Ok(ended)
 }

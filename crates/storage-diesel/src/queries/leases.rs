@@ -27,6 +27,8 @@ const ORIGINS_PAGE: i64 = 64;
 /// Who takes leases, when, and until when.
 struct Taker {
     node: i64,
+    /// Whose roots it may take: its own, and those of nodes that are not live.
+    nodes: Vec<i64>,
     now: i64,
     until: i64,
     /// Random bytes for the tokens of leases to come.
@@ -45,40 +47,32 @@ pub(crate) async fn lease_due(
     dialect::lock_leases(conn, node).await?;
     let fleet = Fleet::load(conn).await?;
     let Some(node) = fleet.in_service(node) else { return Ok(Vec::new()) };
-    let mut taker = Taker { node, now: now.as_millis(), until: until.as_millis(), random: Vec::new() };
-    put_back_expired(conn, taker.now).await?;
     let mut nodes = fleet.not_live(now);
     nodes.retain(|other| *other != node);
     nodes.push(node);
+    let mut taker = Taker { node, nodes, now: now.as_millis(), until: until.as_millis(), random: Vec::new() };
+    put_back_expired(conn, taker.now).await?;
 
     let mut tally = Tally::default();
     let mut leases = Vec::new();
-    let mut turns = Turns::load(conn, node, nodes, taker.now, slots).await?;
+    let mut turns = Turns::load(conn, node, taker.nodes.clone(), taker.now, slots).await?;
     while leases.len() < limit
         && let Some((root, account)) = turns.next(conn, limit).await?
     {
         let claimed = dialect::claim_root(conn, root).await.optional()?;
-        if let Some(root) = claimed.filter(|root| is_free(root, taker.now)) {
+        if let Some(root) = claimed.filter(|root| taker.may_pin(root)) {
             leases.push(take(conn, root, Some(account), &mut taker, &mut tally).await?);
             turns.serve(conn).await?;
         }
     }
-    for root in due_releases(conn, &taker, slots).await? {
+    for root in due_releases(conn, &taker, fleet.retired(), slots).await? {
         let claimed = dialect::claim_root(conn, root).await.optional()?;
-        if let Some(root) = claimed.filter(|root| is_to_release(root, taker.now)) {
+        if let Some(root) = claimed.filter(|root| taker.may_release(root)) {
             leases.push(take(conn, root, None, &mut taker, &mut tally).await?);
         }
     }
     tally.flush(conn).await?;
     Ok(leases)
-}
-
-fn is_free(root: &Root, now: i64) -> bool {
-    root.work.is_unfinished() && root.work.requests > 0 && root.work.due <= now && !root.work.is_leased(now)
-}
-
-fn is_to_release(root: &Root, now: i64) -> bool {
-    root.work.state.0 == RootState::Releasing && root.work.due <= now && !root.work.is_leased(now)
 }
 
 /// Put roots whose lease has expired back into the queues, from which a lease takes them. The lease's token stays,
@@ -94,8 +88,8 @@ async fn put_back_expired(conn: &mut Conn, now: i64) -> Step<()> {
     Ok(())
 }
 
-/// The releases that the node may take now.
-async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<i64>> {
+/// The releases that the node may take now: its own, and those of retired nodes, whose roots others may have too.
+async fn due_releases(conn: &mut Conn, taker: &Taker, retired: Vec<i64>, slots: usize) -> Step<Vec<i64>> {
     let running: i64 = roots::table
         .filter(roots::lease_token.is_not_null())
         .filter(roots::lease_until.gt(taker.now))
@@ -105,8 +99,10 @@ async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<
         .get_result(conn)
         .await?;
     let room = to_column(u64::try_from(slots).unwrap_or(u64::MAX)).saturating_sub(running).max(0);
+    let mut nodes = retired;
+    nodes.push(taker.node);
     let due = roots::table
-        .filter(roots::node.eq(taker.node))
+        .filter(roots::node.eq_any(nodes))
         .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'releasing'"))
         .filter(roots::due.le(taker.now))
         .filter(roots::lease_token.is_null().or(roots::lease_until.le(taker.now)));
@@ -114,6 +110,23 @@ async fn due_releases(conn: &mut Conn, taker: &Taker, slots: usize) -> Step<Vec<
 }
 
 impl Taker {
+    /// Whether a root, as it is now that it is locked, may be leased to be pinned. A new request may have given it to
+    /// another node since the queue was read.
+    fn may_pin(&self, root: &Root) -> bool {
+        root.work.is_unfinished()
+            && root.work.requests > 0
+            && self.is_free(root)
+            && self.nodes.contains(&root.work.node)
+    }
+
+    fn may_release(&self, root: &Root) -> bool {
+        root.work.state.0 == RootState::Releasing && self.is_free(root)
+    }
+
+    fn is_free(&self, root: &Root) -> bool {
+        root.work.due <= self.now && !root.work.is_leased(self.now)
+    }
+
     /// A token for another lease.
     async fn token(&mut self, conn: &mut Conn) -> Step<LeaseToken> {
         if self.random.is_empty() {

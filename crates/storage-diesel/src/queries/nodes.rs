@@ -6,20 +6,20 @@ use diesel::dsl::{AsSelect, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use pinrail_domain::{Node, NodeId, RootState};
-use pinrail_spec::{Multiaddr, Timestamp};
+use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 
 use super::change::{Change, want_afresh};
 use super::clock::Clock;
 use super::tally::Tally;
 use super::{Conn, Db, RunQueryDsl, dialect, releases};
-use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
+use crate::columns::{addresses_text, backend_word, from_column, id_bytes, root_key};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, Root};
 use crate::schema::{nodes, roots};
 
 /// Roots of a retired node that are queued again in one step.
-const RETIRED_AT_ONCE: i64 = 500;
+const RETIRED_AT_ONCE: i64 = 100;
 
 /// The nodes as one step sees them.
 pub(super) struct Fleet {
@@ -83,6 +83,11 @@ impl Fleet {
     /// The keys of the nodes that are not live.
     pub(super) fn not_live(&self, now: Timestamp) -> Vec<i64> {
         self.rows.iter().map(|row| row.key).filter(|key| !self.is_live(*key, now)).collect()
+    }
+
+    /// The keys of the nodes that were taken out of service.
+    pub(super) fn retired(&self) -> Vec<i64> {
+        self.rows.iter().zip(&self.nodes).filter(|(_, node)| node.retired).map(|(row, _)| row.key).collect()
     }
 
     /// What answers say of a node: where to dial it, and whether it is silent.
@@ -193,14 +198,15 @@ pub(crate) async fn empty_retired(conn: &mut Conn, id: &NodeId, now: Timestamp) 
     let Some(node) = node_key(conn, id).await? else { return Ok(false) };
     let mut tally = Tally::default();
     let pinned = of_node(conn, node, "state = 'pinned'").await?;
-    for key in &pinned {
+    dialect::lock_accounts_of(conn, pinned.iter().map(|(_, name)| name)).await?;
+    for (key, _) in &pinned {
         let Some(root) = still(conn, *key, node, RootState::Pinned).await? else { continue };
         let mut change = Change::of(root);
         want_afresh(conn, &mut change, now.as_millis()).await?;
         change.finish(conn, &mut tally).await?;
     }
     let releasing = of_node(conn, node, "state = 'releasing'").await?;
-    for key in &releasing {
+    for (key, _) in &releasing {
         let Some(root) = still(conn, *key, node, RootState::Releasing).await? else { continue };
         releases::released(conn, root, node, now.as_millis(), &mut tally).await?;
     }
@@ -215,7 +221,9 @@ async fn still(conn: &mut Conn, key: i64, node: i64, state: RootState) -> Step<O
 }
 
 /// Some of the roots of a node in a state, given as SQL: the index of each state is known by that very text.
-async fn of_node(conn: &mut Conn, node: i64, state: &str) -> Step<Vec<i64>> {
+async fn of_node(conn: &mut Conn, node: i64, state: &str) -> Step<Vec<(i64, RootKey)>> {
     let found = roots::table.filter(roots::node.eq(node)).filter(sql::<Bool>(state));
-    Ok(found.select(roots::key).order(roots::key).limit(RETIRED_AT_ONCE).load(conn).await?)
+    let found = found.select((roots::key, roots::codec, roots::multihash)).order(roots::key).limit(RETIRED_AT_ONCE);
+    let rows: Vec<(i64, i64, Vec<u8>)> = found.load(conn).await?;
+    Ok(rows.into_iter().map(|(key, codec, multihash)| (key, root_key(codec, &multihash))).collect())
 }

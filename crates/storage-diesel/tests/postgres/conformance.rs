@@ -12,7 +12,8 @@ pub async fn fresh_database() -> Fixture {
     let database = PostgresDatabase::new();
     let storage = Arc::new(database.open_with(TimeSource::Caller).await);
     let shared: Arc<dyn Storage> = Arc::<PostgresStorage>::clone(&storage);
-    Fixture::keeping(shared, database).locking_rows().recounted_by(move || {
+    let other = Arc::new(database.open_with(TimeSource::Caller).await);
+    Fixture::keeping(shared, database).beside(other).locking_rows().recounted_by(move || {
         let storage = Arc::clone(&storage);
         Box::pin(async move {
             let differences = storage.check_counters().await.expect("the counters are read");

@@ -7,6 +7,7 @@ mod counters;
 mod crowd;
 mod names;
 mod opening;
+mod overlapping;
 mod plans;
 mod running;
 #[path = "../scene/mod.rs"]

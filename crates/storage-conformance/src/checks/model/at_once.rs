@@ -6,41 +6,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::FutureExt;
 use pinrail_storage::Storage;
 
 use super::accounts::AccountOperation;
 use super::alone::Pair;
-use super::answer::{Answer, Outcome};
 use super::client::{Client, Moments, Pick};
 use super::nodes::NodeOperation;
 use super::operation::{Crowd, Operation};
+use super::order::{Search, Taken};
 use super::queue::QueueOperation;
 use super::requests::RequestOperation;
+use crate::Fixture;
 use crate::samples::everything;
-use crate::{Fixture, MemoryStorage};
-
-/// A step that a client took.
-#[derive(Debug, Clone)]
-struct Taken {
-    operation: Operation,
-    /// Ticks of one counter for all clients.
-    asked: u64,
-    answered: u64,
-    outcome: Outcome,
-}
 
 /// Let the clients of a crowd loose; why no order explains what they were answered, if none does.
 pub async fn live(fixture: &Fixture, crowd: &Crowd) -> Result<(), String> {
     let mut pair = Pair::new(fixture);
-    for operation in crowd.before.0.iter().filter(|step| !(fixture.locks_rows() && is_further_node(step))) {
+    for operation in &crowd.before.0 {
         pair.step(operation).await.map_err(|wrong| format!("before the crowd, {operation:?}: {wrong}"))?;
     }
     let moments = pair.moments();
     let (reference, client, reference_client) = pair.into_parts();
     let clients = |first: &Client| (1..=crowd.at_once.len()).map(|number| first.further(number_of(number))).collect();
     let clients_at_once: Vec<Client> = clients(&client);
-    let at_once = crowd.at_once.iter().map(|steps| explicable(fixture, steps)).collect::<Vec<_>>();
+    let at_once = crowd.at_once.iter().map(|steps| explicable(steps)).collect::<Vec<_>>();
     let (mut taken, clients_after) = take_at_once(fixture, clients_at_once, &at_once, moments).await;
     let ticks = AtomicU64::new(SURVEY);
     for (taken, mut client) in taken.iter_mut().zip(clients_after) {
@@ -54,16 +43,9 @@ pub async fn live(fixture: &Fixture, crowd: &Crowd) -> Result<(), String> {
 }
 
 /// The steps whose answers an order of whole steps explains: a node is retired in several, some roots in each.
-fn explicable(fixture: &Fixture, steps: &[Operation]) -> Vec<Operation> {
-    let is_lease = |step: &Operation| matches!(step, Operation::Queue(QueueOperation::Lease { .. }));
-    let is_retirement = |step: &Operation| matches!(step, Operation::Node(NodeOperation::Retire { .. }));
-    let is_left_out =
-        |step: &Operation| is_retirement(step) || (fixture.locks_rows() && (is_lease(step) || is_further_node(step)));
-    steps.iter().filter(|step| !is_left_out(step)).cloned().collect()
-}
-
-const fn is_further_node(step: &Operation) -> bool {
-    matches!(step, Operation::Node(NodeOperation::Register { node: 2.., .. }))
+fn explicable(steps: &[Operation]) -> Vec<Operation> {
+    let is_retirement = |step: &&Operation| matches!(step, Operation::Node(NodeOperation::Retire { .. }));
+    steps.iter().filter(|step| !is_retirement(step)).cloned().collect()
 }
 
 /// When the looking around begins, later than everything of the crowd.
@@ -82,8 +64,8 @@ async fn take_at_once(
 ) -> (Vec<Vec<Taken>>, Vec<Client>) {
     let ticks = Arc::new(AtomicU64::new(0));
     let start = Arc::new(tokio::sync::Barrier::new(clients.len()));
-    let tasks = clients.into_iter().zip(operations).map(|(mut client, operations)| {
-        let (storage, ticks, start) = (Arc::clone(&fixture.storage), Arc::clone(&ticks), Arc::clone(&start));
+    let tasks = clients.into_iter().zip(operations).enumerate().map(|(place, (mut client, operations))| {
+        let (storage, ticks, start) = (Arc::clone(fixture.storage_of(place)), Arc::clone(&ticks), Arc::clone(&start));
         let operations = operations.clone();
         tokio::spawn(async move {
             start.wait().await;
@@ -111,7 +93,7 @@ async fn take_all(
     taken
 }
 
-/// Everything that a client can read of what it knows.
+/// Everything that a client can read of what it knows, and all that is due.
 fn survey(client: &Client) -> Vec<Operation> {
     let young = |back: usize| Pick::Young(u8::try_from(back).expect("a short history"));
     let accounts = (0..client.accounts.len()).flat_map(|back| {
@@ -123,13 +105,12 @@ fn survey(client: &Client) -> Vec<Operation> {
         .map(|back| Operation::Request(RequestOperation::Find { request: young(back), by: None }));
     let leases = (0..client.leases.len()).map(young).collect();
     let waiting = |node| QueueOperation::Waiting { node, after: None, limit: 1_000 };
-    let rest = [
-        Operation::Queue(QueueOperation::News { leases }),
-        Operation::Queue(waiting(1)),
-        Operation::Queue(waiting(2)),
-        Operation::Node(NodeOperation::List),
-    ];
-    accounts.chain(requests).chain(rest).collect()
+    let rest = [Operation::Queue(QueueOperation::News { leases }), Operation::Node(NodeOperation::List)];
+    let nodes = (1..=4).flat_map(|node| {
+        let due = QueueOperation::Lease { node, limit: 1_000, slots: 4_000 };
+        [Operation::Queue(waiting(node)), Operation::Node(NodeOperation::Beat { node }), Operation::Queue(due)]
+    });
+    accounts.chain(requests).chain(rest).chain(nodes).collect()
 }
 
 /// What was done at once, a line for each step; without the looking around afterwards.
@@ -140,49 +121,4 @@ fn told(taken: &[Vec<Taken>]) -> String {
     };
     let steps = taken.iter().enumerate().flat_map(|(client, steps)| steps.iter().map(move |step| (client, step)));
     steps.filter(|(_, step)| step.asked < SURVEY).map(line).collect()
-}
-
-/// The search for an order of what all clients did.
-struct Search<'taken> {
-    taken: &'taken [Vec<Taken>],
-    moments: Moments,
-    /// Whether the storage locks rows one by one ([`Fixture::locking_rows`]).
-    locks_rows: bool,
-}
-
-impl Search<'_> {
-    /// Whether the steps from `next` on have an order in which the reference, as it stands, gives their answers.
-    fn explains(&self, reference: &MemoryStorage, clients: &[Client], next: &[usize]) -> bool {
-        let pending = |client: usize| self.taken[client].get(next[client]);
-        let all = || (0..self.taken.len()).filter_map(|client| Some((client, pending(client)?)));
-        let Some(first_answer) = all().map(|(_, step)| step.answered).min() else { return true };
-        // What was asked after another pending step was answered cannot come before that.
-        all().filter(|(_, step)| step.asked < first_answer).any(|(client, step)| {
-            let reference = reference.fork();
-            let mut clients = clients.to_vec();
-            let answer = step.operation.take(&mut clients[client], &reference, self.moments);
-            let answer = answer.now_or_never().expect("the reference answers at once");
-            let mut next = next.to_vec();
-            next[client] += 1;
-            self.agree(&step.operation, answer, &step.outcome) && self.explains(&reference, &clients, &next)
-        })
-    }
-
-    /// Whether the reference's answer is the one that was given. Nothing locks a node's row for a new request, or the
-    /// node's sign of life would wait for it: what the answer tells of the node was so at some moment of the step, not
-    /// at the one of its commit. What later reads tell of it is compared whole.
-    fn agree(&self, operation: &Operation, answer: Outcome, given: &Outcome) -> bool {
-        let is_new =
-            matches!(operation, Operation::Request(RequestOperation::Add { .. } | RequestOperation::Replace { .. }));
-        if self.locks_rows && is_new { without_node(answer) == without_node(given.clone()) } else { answer == *given }
-    }
-}
-
-/// An answer without what it tells of the node that holds or will hold a root.
-fn without_node(mut outcome: Outcome) -> Outcome {
-    if let Ok(Answer::Request(Some(request))) = &mut outcome {
-        request.delegates.clear();
-        request.root.node_silent = false;
-    }
-    outcome
 }

@@ -10,11 +10,13 @@ use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, prop_oneof};
 use proptest::sample::select;
 
-use super::answer::{Answer, Outcome, Refusal};
+use super::answer::{Answer, Outcome, Refusal, Taken};
 use super::client::{Client, Moments, Pick, any_pick};
 use super::nodes::{any_node, node_id};
 use super::values::{any_cid, any_time};
+use crate::MemoryStorage;
 use crate::fixture::LEASE;
+use crate::memory::Wanted;
 use crate::samples::{failed, pinned, retry, wait};
 
 #[derive(Debug, Clone)]
@@ -136,6 +138,25 @@ impl QueueOperation {
                 Ok(Answer::Roots(storage.list_waiting(&node_id(*node), after.as_ref(), *limit).await?))
             }
         }
+    }
+}
+
+impl QueueOperation {
+    /// Have the reference take the leases that another storage gave; `None` if it may not, if with `all` there were
+    /// more to take, or if this is no lease.
+    pub fn lease_these(
+        &self,
+        given: &[Taken],
+        all: bool,
+        client: &mut Client,
+        reference: &MemoryStorage,
+        moments: Moments,
+    ) -> Option<Vec<Taken>> {
+        let Self::Lease { node, limit, slots } = *self else { return None };
+        let now = moments.stored;
+        let wanted = Wanted { node: node_id(node), now, until: now + LEASE, limit, slots };
+        let roots = given.iter().map(|lease| (lease.root.clone(), lease.account)).collect::<Vec<_>>();
+        Some(client.take(reference.lease_these(wanted, &roots, all)?))
     }
 }
 
