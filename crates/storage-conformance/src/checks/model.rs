@@ -19,25 +19,28 @@ mod order;
 mod queue;
 mod requests;
 mod runs;
+mod seen;
+mod stretches;
 mod tokens;
 mod values;
 
 use crate::Fixture;
 use alone::Pair;
-use operation::{Crowd, any_crowd, any_history};
-use runs::{Extent, run};
+use operation::{Crowd, History, any_crowd, any_history};
+use runs::{Extent, OPERATIONS, run};
+use seen::Seen;
 
 /// Histories by one client in which every answer is the reference's; `fresh` makes the storage of each.
 pub fn every_answer_is_the_references<F>(fresh: F)
 where
     F: AsyncFn() -> Fixture + Sync,
 {
-    run(
-        Extent::asked(),
-        any_history,
-        |history| history.0.len(),
-        async |history| Pair::new(&fresh().await).live(&history.0).await,
-    );
+    let (extent, seen) = (Extent::asked(), Seen::default());
+    let live = async |history: &History| Pair::new(&fresh().await, &seen).live(&history.0).await;
+    run(extent, any_history, |history| history.0.len(), live);
+    if extent.operations >= OPERATIONS {
+        seen.ensure_everything();
+    }
 }
 
 /// Histories by three clients at once, whose answers the reference gives in some order of their steps.
@@ -45,7 +48,8 @@ pub fn clients_at_once_are_one_after_another<F>(fresh: F)
 where
     F: AsyncFn() -> Fixture + Sync,
 {
-    let length = |crowd: &Crowd| crowd.before.0.len() + crowd.at_once.iter().map(Vec::len).sum::<usize>();
+    let length =
+        |crowd: &Crowd| crowd.before.0.len() + crowd.at_once.iter().map(|part| part.steps.len()).sum::<usize>();
     let Extent { operations, seed } = Extent::asked();
     let extent = Extent { operations: operations.div_ceil(4), seed };
     run(extent, any_crowd, length, async |crowd| at_once::live(&fresh().await, crowd).await);

@@ -45,12 +45,10 @@ impl MemoryStorage {
     /// The nodes that a new request for a root, which replaces `old`, may give it to; none when it stays with its own.
     pub(crate) fn open_nodes(&self, root: &RootKey, old: Option<&RequestId>, now: Timestamp) -> Vec<NodeId> {
         self.step(|tables| {
-            if tables.roots.get(root).is_some_and(|row| tables.is_live(&row.node, now)) {
-                return Vec::new();
-            }
-            let old = old.and_then(|old| tables.request_ids.get(old)).map(|old| tables.node_of(old));
-            if let Some(node) = old.filter(|node| tables.is_live(node, now)) {
-                return vec![node];
+            match (tables.roots.get(root), old.and_then(|old| tables.request_ids.get(old))) {
+                (Some(row), _) if tables.is_live(&row.node, now) => return Vec::new(),
+                (None, Some(old)) if tables.is_live(&tables.node_of(old), now) => return vec![tables.node_of(old)],
+                _ => {}
             }
             let (live, silent): (Vec<_>, Vec<_>) =
                 tables.nodes.values().filter(|node| !node.retired).partition(|node| node.is_live(now));

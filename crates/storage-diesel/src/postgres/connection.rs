@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
+use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture, join, join_all, ready};
 use futures::stream;
 use pinrail_spec::Timestamp;
@@ -40,10 +41,18 @@ pub(crate) struct Connection {
     client: Object,
     time: TimeSource,
     /// What begins the transaction, until it has begun.
-    opening: Option<&'static str>,
+    opening: Option<Opening>,
     begun: Option<Timestamp>,
     batch: Batch,
     put_off: Vec<Asked>,
+}
+
+/// What begins a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) command: &'static str,
+    /// Whether the server then refuses every write.
+    pub(super) only_reads: bool,
 }
 
 type Answer<T> = Result<T, tokio_postgres::Error>;
@@ -55,9 +64,18 @@ impl Connection {
         Self { client, time, opening: None, begun: None, batch: Batch::default(), put_off: Vec::new() }
     }
 
-    /// Begin a transaction with this command before anything is asked, and look at the server's clock.
-    pub(super) const fn begin(&mut self, command: &'static str) {
-        self.opening = Some(command);
+    /// Begin a transaction before anything is asked, and look at the server's clock.
+    pub(super) const fn begin(&mut self, opening: Opening) {
+        self.opening = Some(opening);
+    }
+
+    /// End a transaction that only read. Whether that succeeds is nobody's concern, so nobody waits for it: whoever has
+    /// the connection next asks behind it.
+    pub(super) fn end_reading(&mut self) {
+        if self.opening.take().is_none() {
+            // It is sent when it is first polled.
+            drop(self.client.batch_execute("COMMIT").now_or_never());
+        }
     }
 
     /// The server's time when the transaction began.
@@ -84,7 +102,7 @@ impl Connection {
     async fn send(&mut self, asked: &[Asked]) -> QueryResult<Answers> {
         let prepared = self.prepare_all(asked).await?;
         let opening = match self.opening.take() {
-            Some(command) => Some((command, self.prepare(&Asked::of(&diesel::select(shown()))?).await?)),
+            Some(opening) => Some((opening.command, self.prepare(&Asked::of(&diesel::select(shown()))?).await?)),
             None => None,
         };
         // Each is sent when it is first polled.
@@ -167,6 +185,10 @@ impl Connection {
     }
 
     async fn rows(&mut self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
+        if self.opening.is_some_and(|opening| opening.only_reads) {
+            let mut answers = self.send(&[asked?]).await?;
+            return Ok(answers.0.remove(0).into_iter().map(Ok).collect());
+        }
         self.open().await?;
         let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 
 use super::Conn;
+use super::connection::Opening;
 use super::errors::{chain, is_collision, is_gone};
 use super::open::Place;
 use crate::TimeSource;
@@ -44,21 +45,22 @@ pub(super) enum Access {
 }
 
 impl Access {
-    const fn begin(self) -> Option<&'static str> {
-        match self {
-            Self::Read => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+    const fn begin(self) -> Option<Opening> {
+        let command = match self {
+            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Self::Search => {
-                Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
             }
-            Self::Everything => Some(
+            Self::Everything => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
-                SET LOCAL enable_seqscan = on",
-            ),
-            Self::LookUp => None,
-            Self::Write => {
-                Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan")
+                SET LOCAL enable_seqscan = on"
             }
-        }
+            Self::LookUp => return None,
+            Self::Write => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan"
+            }
+        };
+        Some(Opening { command, only_reads: !matches!(self, Self::Write) })
     }
 }
 
@@ -131,7 +133,11 @@ impl Pool {
         conn.begin(begin);
         match step(conn).await {
             Ok(outcome) => {
-                conn.batch_execute("COMMIT").await.map_err(after_commit)?;
+                if begin.only_reads {
+                    conn.end_reading();
+                } else {
+                    conn.batch_execute("COMMIT").await.map_err(after_commit)?;
+                }
                 lent.is_clean = true;
                 Ok(outcome)
             }

@@ -9,6 +9,7 @@ use pinrail_spec::Timestamp;
 
 use super::Conn;
 use super::clock::CLOCK;
+use super::connection::Opening;
 use super::open::{Place, Problem};
 use super::pool::Pool;
 use super::transfer_steps::Session;
@@ -55,7 +56,7 @@ impl Session {
     /// Begin to read one snapshot.
     pub(crate) async fn snapshot(url: &str, others: Others) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begin = Opening { command: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", only_reads: true };
         if others == Others::Welcome {
             session.begin(begin).await?;
             return Ok(session);
@@ -72,7 +73,8 @@ impl Session {
     pub(crate) async fn load(url: &str) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
         session.refuse_others(LOOKS).await?;
-        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+        let begin = Opening { command: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", only_reads: false };
+        session.begin(begin).await?;
         session.run(CLOSE).await?;
         session.make_room().await?;
         Ok(session)
@@ -90,8 +92,8 @@ impl Session {
         Ok(Self { conn, database: place.address.shown.clone() })
     }
 
-    async fn begin(&mut self, command: &'static str) -> Result<(), TransferError> {
-        self.conn.begin(command);
+    async fn begin(&mut self, opening: Opening) -> Result<(), TransferError> {
+        self.conn.begin(opening);
         self.run(UNHURRIED).await
     }
 

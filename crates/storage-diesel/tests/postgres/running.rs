@@ -176,6 +176,19 @@ async fn what_cannot_be_kept_is_found_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_only_read_leaves_no_transaction_open() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    for _ in 0..3 {
+        storage.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    let is_closed = (0..100).any(|_| database.sql(open).trim() == "0");
+    assert!(is_closed, "nobody waited for the end, but it has to come");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_clock_is_the_servers() {
     let database = PostgresDatabase::new();
     let storage = database.open().await;

@@ -15,6 +15,7 @@ use super::nodes::NodeOperation;
 use super::operation::{ClockOperation, Operation};
 use super::queue::{QueueOperation, release_all};
 use super::requests::RequestOperation;
+use super::seen::Seen;
 use crate::{Fixture, MemoryStorage};
 
 /// How long a verdict takes to be settled at least.
@@ -25,6 +26,7 @@ const RECOUNT_AFTER: usize = 40;
 /// A storage and the reference, asked for the same by the same client.
 pub struct Pair<'fixture> {
     fixture: &'fixture Fixture,
+    seen: &'fixture Seen,
     reference: Arc<MemoryStorage>,
     client: Client,
     reference_client: Client,
@@ -37,9 +39,11 @@ pub struct Pair<'fixture> {
 }
 
 impl<'fixture> Pair<'fixture> {
-    pub fn new(fixture: &'fixture Fixture) -> Self {
+    /// Both empty; what their answers tell is noted in `seen`.
+    pub fn new(fixture: &'fixture Fixture, seen: &'fixture Seen) -> Self {
         Self {
             fixture,
+            seen,
             reference: Arc::new(MemoryStorage::with_clock(fixture.clock())),
             client: Client::default(),
             reference_client: Client::default(),
@@ -77,6 +81,7 @@ impl<'fixture> Pair<'fixture> {
         if let Ok(answer) = &answer {
             self.stored = self.stored.max(operation.stores(answer, moments).unwrap_or(self.stored));
         }
+        self.seen.note(&answer);
         self.check_epochs(&answer)
     }
 

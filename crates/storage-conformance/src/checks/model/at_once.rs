@@ -16,12 +16,14 @@ use super::operation::{Crowd, Operation};
 use super::order::{Search, Taken};
 use super::queue::QueueOperation;
 use super::requests::RequestOperation;
+use super::seen::Seen;
 use crate::Fixture;
 use crate::samples::everything;
 
 /// Let the clients of a crowd loose; why no order explains what they were answered, if none does.
 pub async fn live(fixture: &Fixture, crowd: &Crowd) -> Result<(), String> {
-    let mut pair = Pair::new(fixture);
+    let seen = Seen::default();
+    let mut pair = Pair::new(fixture, &seen);
     for operation in &crowd.before.0 {
         pair.step(operation).await.map_err(|wrong| format!("before the crowd, {operation:?}: {wrong}"))?;
     }
@@ -29,13 +31,14 @@ pub async fn live(fixture: &Fixture, crowd: &Crowd) -> Result<(), String> {
     let (reference, client, reference_client) = pair.into_parts();
     let clients = |first: &Client| (1..=crowd.at_once.len()).map(|number| first.further(number_of(number))).collect();
     let clients_at_once: Vec<Client> = clients(&client);
-    let at_once = crowd.at_once.iter().map(|steps| explicable(steps)).collect::<Vec<_>>();
-    let (mut taken, clients_after) = take_at_once(fixture, clients_at_once, &at_once, moments).await;
+    let parts = crowd.at_once.iter().map(|part| (explicable(&part.steps), moments.ahead(part.ahead)));
+    let (mut taken, clients_after) = take_at_once(fixture, clients_at_once, parts.collect()).await;
     let ticks = AtomicU64::new(SURVEY);
-    for (taken, mut client) in taken.iter_mut().zip(clients_after) {
-        let survey = survey(&client);
+    for ((taken, mut client), part) in taken.iter_mut().zip(clients_after).zip(&crowd.at_once) {
+        let (survey, moments) = (survey(&client), moments.ahead(part.ahead));
         taken.extend(take_all(fixture.storage.as_ref(), &mut client, &survey, moments, &ticks).await);
     }
+    let moments = crowd.at_once.iter().map(|part| moments.ahead(part.ahead)).collect();
     let search = Search { taken: &taken, moments, locks_rows: fixture.locks_rows() };
     let found = search.explains(&reference, &clients(&reference_client), &vec![0; taken.len()]);
     fixture.recount().await?;
@@ -59,14 +62,12 @@ fn number_of(client: usize) -> u8 {
 async fn take_at_once(
     fixture: &Fixture,
     clients: Vec<Client>,
-    operations: &[Vec<Operation>],
-    moments: Moments,
+    parts: Vec<(Vec<Operation>, Moments)>,
 ) -> (Vec<Vec<Taken>>, Vec<Client>) {
     let ticks = Arc::new(AtomicU64::new(0));
     let start = Arc::new(tokio::sync::Barrier::new(clients.len()));
-    let tasks = clients.into_iter().zip(operations).enumerate().map(|(place, (mut client, operations))| {
+    let tasks = clients.into_iter().zip(parts).enumerate().map(|(place, (mut client, (operations, moments)))| {
         let (storage, ticks, start) = (Arc::clone(fixture.storage_of(place)), Arc::clone(&ticks), Arc::clone(&start));
-        let operations = operations.clone();
         tokio::spawn(async move {
             start.wait().await;
             (take_all(storage.as_ref(), &mut client, &operations, moments, &ticks).await, client)

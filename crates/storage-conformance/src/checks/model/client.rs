@@ -1,5 +1,7 @@
 //! A client of a storage: what it learned from the answers and asks with next.
 
+use std::time::Duration;
+
 use pinrail_domain::{AccountId, Lease, LeaseKey, RequestId, TokenId};
 use pinrail_spec::Timestamp;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -45,6 +47,13 @@ pub struct Moments {
     pub now: Timestamp,
     /// The database's time, which workers go by: never below the greatest that was stored.
     pub stored: Timestamp,
+}
+
+impl Moments {
+    /// Those that are so much later.
+    pub fn ahead(self, by: Duration) -> Self {
+        Self { now: self.now + by, stored: self.stored + by }
+    }
 }
 
 /// A pin request as its client remembers it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pinrail_storage::Storage;
 use proptest::collection::vec;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, prop_oneof};
+use proptest::sample::select;
 
 use super::accounts::{AccountOperation, add_unlimited, any_account_operation};
 use super::answer::{Answer, Outcome};
@@ -13,6 +14,7 @@ use super::client::{Client, Moments};
 use super::nodes::{NodeOperation, any_node_operation, register};
 use super::queue::{QueueOperation, any_queue_operation};
 use super::requests::{RequestOperation, any_request_operation};
+use super::stretches::any_stretch;
 use super::tokens::{TokenOperation, any_token_operation};
 use super::values::any_time;
 
@@ -49,23 +51,35 @@ impl fmt::Debug for History {
     }
 }
 
-/// Histories of 20 to 250 steps, which mostly begin with two accounts and two nodes.
+/// Histories of 20 steps to some 350, which mostly begin with two accounts and two nodes.
 pub fn any_history() -> impl Strategy<Value = History> {
-    (any_beginning(), vec(any_operation(), 20..250)).prop_map(|(beginning, rest)| History([beginning, rest].concat()))
+    let step = prop_oneof![60 => any_operation().prop_map(|step| vec![step]), 1 => any_stretch()];
+    (any_beginning(), vec(step, 20..250)).prop_map(|(beginning, rest)| History([beginning, rest.concat()].concat()))
 }
 
 /// What several clients do: a history that is over before they begin, and what each then asks at once.
 #[derive(Debug, Clone)]
 pub struct Crowd {
     pub before: History,
-    pub at_once: Vec<Vec<Operation>>,
+    pub at_once: Vec<Part>,
+}
+
+/// What one of several clients does.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub steps: Vec<Operation>,
+    /// How far its clock is ahead of the first one's.
+    pub ahead: Duration,
 }
 
 /// Three clients with two to four steps each.
 pub fn any_crowd() -> impl Strategy<Value = Crowd> {
     let before = (any_beginning(), vec(any_operation(), 5..30));
     let before = before.prop_map(|(beginning, rest)| History([beginning, rest].concat()));
-    (before, vec(vec(any_atomic_operation(), 2..=4), 3)).prop_map(|(before, at_once)| Crowd { before, at_once })
+    // Alike, a moment apart, and so far that leases have expired, or nodes have fallen silent.
+    let ahead = select(vec![0, 0, 0, 0, 1, 61_000, 301_000]).prop_map(Duration::from_millis);
+    let part = (vec(any_atomic_operation(), 2..=4), ahead).prop_map(|(steps, ahead)| Part { steps, ahead });
+    (before, vec(part, 3)).prop_map(|(before, at_once)| Crowd { before, at_once })
 }
 
 fn any_beginning() -> impl Strategy<Value = Vec<Operation>> {

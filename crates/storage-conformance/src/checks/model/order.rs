@@ -28,7 +28,8 @@ pub struct Taken {
 pub struct Search<'taken> {
     /// What each client took.
     pub taken: &'taken [Vec<Taken>],
-    pub moments: Moments,
+    /// The moments that each of them goes by.
+    pub moments: Vec<Moments>,
     /// Whether the storage locks rows one by one.
     pub locks_rows: bool,
 }
@@ -54,16 +55,17 @@ impl Search<'_> {
         all().filter(|(_, step)| step.asked < first_answer).any(|(client, step)| {
             let mut next = next.to_vec();
             next[client] += 1;
-            self.ways(step, &clients[client], reference).into_iter().any(|way| {
+            self.ways(client, step, &clients[client], reference).into_iter().any(|way| {
                 let reference = reference.fork();
                 let mut clients = clients.to_vec();
-                self.take(way, step, &mut clients[client], &reference) && self.explains(&reference, &clients, &next)
+                self.take(way, step, &mut clients[client], (&reference, self.moments[client]))
+                    && self.explains(&reference, &clients, &next)
             })
         })
     }
 
     /// The ways in which the reference may take a step.
-    fn ways(&self, step: &Taken, client: &Client, reference: &MemoryStorage) -> Vec<Way> {
+    fn ways(&self, number: usize, step: &Taken, client: &Client, reference: &MemoryStorage) -> Vec<Way> {
         if !self.locks_rows {
             return vec![Way::AsAlone];
         }
@@ -77,7 +79,7 @@ impl Search<'_> {
             }
             _ => return vec![Way::AsAlone],
         };
-        let open = reference.open_nodes(&pin.cid.root(), old.as_ref(), self.moments.now);
+        let open = reference.open_nodes(&pin.cid.root(), old.as_ref(), self.moments[number].now);
         if open.is_empty() || !self.is_overlapped(step) {
             return vec![Way::AsAlone];
         }
@@ -96,19 +98,25 @@ impl Search<'_> {
     }
 
     /// Have the reference take a step; whether its answer is the one that was given.
-    fn take(&self, way: Way, step: &Taken, client: &mut Client, reference: &MemoryStorage) -> bool {
+    fn take(
+        &self,
+        way: Way,
+        step: &Taken,
+        client: &mut Client,
+        (reference, moments): (&MemoryStorage, Moments),
+    ) -> bool {
         let answer = match (way, &step.operation, &step.outcome) {
             (Way::AsGiven { all }, Operation::Queue(operation), Ok(Answer::Leases(given))) => {
-                let leases = operation.lease_these(given, all, client, reference, self.moments);
+                let leases = operation.lease_these(given, all, client, reference, moments);
                 return leases.is_some_and(|leases| leases == *given);
             }
             (Way::OnNode(node), operation, _) => {
                 reference.give_roots_to(Some(node));
-                let answer = operation.take(client, reference, self.moments).now_or_never();
+                let answer = operation.take(client, reference, moments).now_or_never();
                 reference.give_roots_to(None);
                 answer
             }
-            (_, operation, _) => operation.take(client, reference, self.moments).now_or_never(),
+            (_, operation, _) => operation.take(client, reference, moments).now_or_never(),
         };
         let answer = answer.expect("the reference answers at once");
         if self.may_differ_in_node(step) {

@@ -45,7 +45,7 @@ pub struct Ruling {
 
 /// A verdict without its details.
 #[derive(Debug, Clone, Copy)]
-enum Word {
+pub enum Word {
     /// Whatever fits the task best: pinned, or released.
     Done,
     Pinned,
@@ -93,13 +93,7 @@ fn any_ruling() -> impl Strategy<Value = Ruling> {
 
 /// The operations by which a node's worker gives up everything that nobody wants.
 pub fn release_all(node: u8) -> [QueueOperation; 2] {
-    let rulings = (0..16).map(|back| Ruling {
-        lease: Pick::Young(back),
-        word: Word::Released,
-        after: Duration::ZERO,
-        bytes: 0,
-        beside: 0,
-    });
+    let rulings = (0..16).map(|back| Ruling::plain(Pick::Young(back), Word::Released));
     [QueueOperation::Lease { node, limit: 0, slots: 64 }, QueueOperation::Settle { settlements: rulings.collect() }]
 }
 
@@ -161,6 +155,11 @@ impl QueueOperation {
 }
 
 impl Ruling {
+    /// One that names its lease rightly, over nothing received and with nothing put off.
+    pub const fn plain(lease: Pick, word: Word) -> Self {
+        Self { lease, word, after: Duration::ZERO, bytes: 0, beside: 0 }
+    }
+
     fn settlement(&self, client: &Client, now: Timestamp) -> Option<Settlement> {
         let lease = client.lease(self.lease)?;
         let key = LeaseKey { epoch: lease.key.epoch.saturating_add_signed(self.beside.into()), ..lease.key.clone() };

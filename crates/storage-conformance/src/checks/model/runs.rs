@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::samples::PEER;
 
 /// How many operations are run at least, over all histories of a check, unless `PINRAIL_MODEL_OPERATIONS` says.
-const OPERATIONS: u64 = 10_000;
+pub const OPERATIONS: u64 = 10_000;
 /// Histories that run at once, each on a storage of its own.
 const LANES: usize = 3;
 /// The stack of a lane in bytes: what draws a history nests deeply, and so does the search for an order.
