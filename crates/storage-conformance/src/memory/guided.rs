@@ -50,11 +50,14 @@ impl MemoryStorage {
                 (None, Some(old)) if tables.is_live(&tables.node_of(old), now) => return vec![tables.node_of(old)],
                 _ => {}
             }
-            let (live, silent): (Vec<_>, Vec<_>) =
-                tables.nodes.values().filter(|node| !node.retired).partition(|node| node.is_live(now));
-            let open = if live.is_empty() { silent } else { live };
-            open.into_iter().map(|node| node.id).collect()
+            let (live, silent): (Vec<_>, Vec<_>) = tables.in_service().partition(|node| tables.is_live(node, now));
+            if live.is_empty() { silent } else { live }
         })
+    }
+
+    /// The nodes that are not retired, live or silent.
+    pub(crate) fn nodes_in_service(&self) -> Vec<NodeId> {
+        self.step(|tables| tables.in_service().collect())
     }
 
     /// Have roots that need a node go to this one from now on, whatever the loads; with `None` as before.
@@ -64,6 +67,10 @@ impl MemoryStorage {
 }
 
 impl Tables {
+    fn in_service(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.values().filter(|node| !node.retired).map(|node| node.id)
+    }
+
     fn may_lease(&self, wanted: Wanted, roots: &[(RootKey, Option<AccountId>)]) -> bool {
         let Wanted { node, now, limit, slots, .. } = wanted;
         let mut running = running(self, node, now);

@@ -13,7 +13,7 @@ use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
 use super::found::{SORTED, take_keys};
-pub(super) use super::found::{lock_accounts_of, lock_roots, look_up};
+pub(super) use super::found::{lock_accounts_of, lock_roots, lock_roots_of, look_up};
 use super::matching::Condition;
 use super::together::Together;
 use crate::error::Step;

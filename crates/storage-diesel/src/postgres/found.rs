@@ -12,12 +12,18 @@ use pinrail_spec::RootKey;
 use super::known::{self, Found, Name};
 use super::questions::{Question, Questions};
 use super::{Conn, nodes};
-use crate::rows::{AccountRow, Root};
+use crate::rows::{AccountRow, RequestRow, Root};
 use crate::schema::{accounts, roots};
 
 /// What is added to a key to sort rows by it once they are found: to go through a whole index because that has the
 /// order looks cheap to a planner that takes the table for nearly empty, and its plan stays when the table has grown.
 pub(super) const SORTED: i64 = 0;
+
+/// What stands before and after the keys of roots in a condition on these and on those held until one of them is there,
+/// which are looked up one by one too.
+const WITH_HELD: &str = "roots.key = ANY(ARRAY(WITH found (key) AS (SELECT unnest(";
+const WITH_HELD_END: &str = ")) SELECT key FROM found UNION ALL SELECT held.root FROM found, \
+    LATERAL (SELECT holds.root FROM holds WHERE holds.awaited = found.key OFFSET 0) AS held))";
 
 /// What adding requests has to know: rows of accounts and of roots, locked in the order of their keys until the
 /// transaction ends, those of nodes, and keys for as many roots as may be made. All of it is asked for at once.
@@ -40,16 +46,31 @@ pub(super) async fn look_up(
     Ok(Found { accounts: answers.to(&accounts)?, roots, nodes: answers.to(&nodes)? })
 }
 
-/// Which of these roots are there, locked in the order of their keys until the transaction ends.
+/// Which of these roots are there, locked in the order of their keys until the transaction ends, and with them those
+/// that are held until one of these is there.
 pub(super) async fn lock_roots<'a>(
     conn: &mut Conn,
     wanted: impl Iterator<Item = &'a RootKey>,
 ) -> QueryResult<BTreeMap<Name, Option<Root>>> {
     let names = names(wanted.cloned());
-    let mut questions = Questions::default();
-    let roots = ask_roots(&mut questions, &names)?;
-    let answers = conn.ask(questions).await?;
-    Ok(by_name(names, answers.to(&roots)?))
+    let rows = roots::table.filter(keyed(WITH_HELD, &names, WITH_HELD_END)).order(roots::key + SORTED);
+    let rows = rows.select(Root::as_select()).for_no_key_update().load(conn).await?;
+    Ok(by_name(names, rows))
+}
+
+/// The root of a request that goes, and that of the one that replaces it if it is there, with what either holds or
+/// ends the hold of: locked in the order of their keys until the transaction ends.
+pub(super) async fn lock_roots_of(
+    conn: &mut Conn,
+    request: &RequestRow,
+    new: Option<&RootKey>,
+) -> QueryResult<Vec<Root>> {
+    let own = sql::<Bool>("roots.key = ").bind::<BigInt, _>(request.root);
+    let held = own.sql(" OR roots.key = ANY(ARRAY(SELECT holds.root FROM holds WHERE holds.owner = ");
+    let held = held.bind::<Binary, _>(request.id.clone()).sql("))");
+    let new = keyed(WITH_HELD, &names(new.into_iter().cloned()), WITH_HELD_END);
+    let rows = roots::table.filter(held).or_filter(new).order(roots::key + SORTED);
+    rows.select(Root::as_select()).for_no_key_update().load(conn).await
 }
 
 /// Take keys for roots that are to be made.

@@ -11,14 +11,14 @@ use super::accept::{Before, Replaced, accept, delete_request};
 use super::accounts::lock_account;
 use super::change::Change;
 use super::clock::Clock;
-use super::known::{Found, KnownRoots};
+use super::known::{self, Found, KnownRoots};
 use super::nodes::Fleet;
 use super::releases::{Claim, drop_claim, settle_claims, unclaim};
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
 use crate::columns::id_bytes;
 use crate::error::{Failed, Step};
-use crate::rows::{AccountRow, RequestRow};
+use crate::rows::{AccountRow, RequestRow, Root};
 use crate::schema::pin_requests;
 
 /// Accept a pin request.
@@ -107,14 +107,17 @@ async fn replace(
     let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, &request.account).await? else { return Ok(None) };
     let Some(old) = find_own(conn, &account, old).await? else { return Ok(None) };
-    let old_root = dialect::lock_root(conn, old.root).await?;
+    let key = request.pin.cid.root();
+    let locked = dialect::lock_roots_of(conn, &old, Some(&key)).await?;
+    let old_root = own(&locked, &old)?;
 
     let mut tally = Tally::default();
     let replaced =
         Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
     let fleet = Fleet::load(conn).await?;
-    let before = Before::find(conn, request, &mut KnownRoots::default()).await?;
-    let before = Before { replaced: Some(&replaced), ..before };
+    let name = known::name(key);
+    let root = locked.into_iter().find(|root| (root.codec, &root.multihash) == (name.0, &name.1));
+    let before = Before { root, replaced: Some(&replaced) };
     let (shown, new_root) = accept(conn, &account, &fleet, request, before, now, &mut tally).await??;
     delete_request(conn, &old, &mut tally).await?;
     if shown.root.state == RootState::Pinned {
@@ -161,13 +164,20 @@ pub(crate) async fn remove_pin_request(
     let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, account).await? else { return Ok(false) };
     let Some(request) = find_own(conn, &account, id).await? else { return Ok(false) };
-    let root = dialect::lock_root(conn, request.root).await?;
+    let locked = dialect::lock_roots_of(conn, &request, None).await?;
+    let root = own(&locked, &request)?.clone();
     let mut tally = Tally::default();
     delete_request(conn, &request, &mut tally).await?;
     unclaim(conn, root, account.key, Claim::Request, now.as_millis(), &mut tally).await?;
     holds::end_holds_of(conn, &request.id, now.as_millis(), &mut tally).await?;
     tally.flush(conn).await?;
     Ok(true)
+}
+
+/// A request's root among those that were locked for it.
+fn own<'a>(locked: &'a [Root], request: &RequestRow) -> Step<&'a Root> {
+    let own = locked.iter().find(|root| root.key == request.root);
+    own.ok_or_else(|| Failed::corrupt("a request's root is gone"))
 }
 
 async fn find_own(conn: &mut Conn, account: &AccountRow, id: &RequestId) -> Step<Option<RequestRow>> {

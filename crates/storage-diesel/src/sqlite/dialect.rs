@@ -10,8 +10,9 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
+use pinrail_spec::RootKey;
 
-use super::known::{Found, Name};
+use super::known::{self, Found, Name};
 use super::matching::Condition;
 use super::{Conn, RunQueryDsl, nodes};
 use crate::fixed::fixed;
@@ -60,6 +61,20 @@ pub(super) async fn look_up(conn: &mut Conn, ids: BTreeSet<Vec<u8>>, _wanted: im
 /// None of them: the writer holds the lock of the whole database, and each is found when its turn comes.
 pub(super) fn lock_roots(_conn: &mut Conn, _wanted: impl Iterator) -> Ready<QueryResult<BTreeMap<Name, Option<Root>>>> {
     ready(Ok(BTreeMap::new()))
+}
+
+/// The root of a request that goes, and that of the one that replaces it if it is there. The writer holds the lock of
+/// the whole database.
+pub(super) async fn lock_roots_of(
+    conn: &mut Conn,
+    request: &RequestRow,
+    new: Option<&RootKey>,
+) -> QueryResult<Vec<Root>> {
+    let mut rows = vec![lock_root(conn, request.root).await?];
+    if let Some((codec, multihash)) = new.cloned().map(known::name) {
+        rows.extend(find_root(conn, codec, &multihash).await.optional()?);
+    }
+    Ok(rows)
 }
 
 /// The rows of those of the roots that are there. The writer holds the lock of the whole database.

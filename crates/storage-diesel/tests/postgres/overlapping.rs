@@ -162,3 +162,25 @@ async fn a_root_that_a_new_request_gave_to_another_node_is_that_nodes() {
     let taken = storage.lease_due(&chosen.id, now, now + MINUTE, 2, 64).await.expect("it is leased");
     assert_eq!(roots(taken), [again.pin.cid.root()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replace_locks_roots_in_the_order_of_their_keys() {
+    let database = PostgresDatabase::new();
+    let storage = Arc::new(database.open().await);
+    let (account, _) = settle_in(&*storage, Limits::UNLIMITED).await;
+    storage.add_pin_request(&request(account, 1), system_time()).await.expect("it is added");
+    let old = storage.add_pin_request(&request(account, 2), system_time()).await.expect("it is added");
+    let client = client(&database).await;
+    let lock = |order: &str| format!("SELECT 1 FROM roots ORDER BY key {order} LIMIT 1 FOR UPDATE");
+    client.batch_execute(&format!("BEGIN; {}", lock("ASC"))).await.expect("the first root is locked");
+    let replacing = tokio::spawn({
+        let storage = Arc::clone(&storage);
+        let new = NewPinRequest { pin: request(account, 1).pin, ..request(account, 3) };
+        async move { storage.replace_pin_request(&old.id, &new, system_time()).await }
+    });
+    await_waiting(&database).await;
+    client.batch_execute("SET lock_timeout = '1s'").await.expect("it is set");
+    client.batch_execute(&lock("DESC")).await.expect("who waits for the first root does not have the second");
+    client.batch_execute("COMMIT").await.expect("both are free");
+    assert!(replacing.await.expect("it ends").expect("it is replaced").is_some());
+}

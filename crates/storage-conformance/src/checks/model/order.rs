@@ -79,7 +79,11 @@ impl Search<'_> {
             }
             _ => return vec![Way::AsAlone],
         };
-        let open = reference.open_nodes(&pin.cid.root(), old.as_ref(), self.moments[number].now);
+        let open = if self.is_beside_a_change_of_nodes(step) {
+            reference.nodes_in_service()
+        } else {
+            reference.open_nodes(&pin.cid.root(), old.as_ref(), self.moments[number].now)
+        };
         if open.is_empty() || !self.is_overlapped(step) {
             return vec![Way::AsAlone];
         }
@@ -130,12 +134,17 @@ impl Search<'_> {
     /// new request, or the node's sign of life would wait for it: it was so at some moment of the step, and it may not
     /// be when a step that changed the node overlapped. What later reads tell of it is compared whole.
     fn may_differ_in_node(&self, step: &Taken) -> bool {
-        let is_of_node = |other: &&Taken| matches!(other.operation, Operation::Node(_));
         let is_new = matches!(
             step.operation,
             Operation::Request(RequestOperation::Add { .. } | RequestOperation::Replace { .. })
         );
-        self.locks_rows && is_new && self.overlapping(step).any(|other| is_of_node(&other))
+        self.locks_rows && is_new && self.is_beside_a_change_of_nodes(step)
+    }
+
+    /// Whether another client was about to register a node, or to say that one is alive: what a step read of the nodes
+    /// may then not be so when it is done.
+    fn is_beside_a_change_of_nodes(&self, step: &Taken) -> bool {
+        self.overlapping(step).any(|other| matches!(other.operation, Operation::Node(_)))
     }
 }
 
