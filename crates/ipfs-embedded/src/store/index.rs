@@ -1,6 +1,7 @@
 //! The index: a redb database on the store's own disk, opened again when the disk failed under it.
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
@@ -46,39 +47,51 @@ const THIS_FORMAT: u64 = 1;
 /// opened again under them.
 #[derive(Debug)]
 pub(crate) struct Index {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    cache_bytes: usize,
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    database: Database,
+    /// Whether the disk failed under it: redb refuses everything from then on.
+    failed: Arc<AtomicBool>,
 }
 
 impl Index {
-    /// Opens the index at `path`, or makes an empty one.
-    pub fn open(disk: Arc<dyn Disk>, path: &Path, cache_bytes: usize) -> Result<Index, StoreError> {
-        let database = open_database(disk.as_ref(), path, cache_bytes)?;
-        change(&database, true, make_tables)?;
-        Ok(Index { disk, path: path.to_owned(), cache_bytes, database: RwLock::new(Some(database)) })
-    }
-
-    /// Opens the database anew after an I/O error, which redb latches. What was saved is there, and
-    /// the last change whole or not at all.
+    /// Opens the index at `path`, or makes an empty one. What was saved is there, and the last change
+    /// whole or not at all.
     ///
     /// A change whose last sync failed is seen although a crash would undo it, so it is saved again
     /// before anybody acts on it: the disk of what it deleted is given back.
-    pub fn reopen(&self) -> Result<(), StoreError> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        *database = None;
-        let opened = open_database(self.disk.as_ref(), &self.path, self.cache_bytes)?;
-        change(&opened, true, make_tables)?;
-        *database = Some(opened);
-        Ok(())
+    pub fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Index, StoreError> {
+        let open = open_database(disk, path, cache_bytes)?;
+        change(&open.database, true, make_tables)?;
+        Ok(Index { database: RwLock::new(Some(open)) })
+    }
+
+    /// Whether nothing can be read or changed until another index takes the place of this one: the
+    /// disk failed under it, or it was closed.
+    pub fn is_lost(&self) -> bool {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().is_none_or(|open| open.failed.load(Ordering::Acquire))
+    }
+
+    /// Refuses everything from now on, once those who read have done so.
+    pub fn close(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Puts another index in the place of this one, for everybody.
+    pub fn replace(&self, other: Index) {
+        let other = other.database.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = other;
     }
 
     /// Reads one snapshot.
     pub fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
-        read(&database.begin_read().map_err(failed)?)
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let open = open.as_ref().ok_or(StoreError::Closed)?;
+        read(&open.database.begin_read().map_err(failed)?)
     }
 
     /// Changes the index in one transaction; an error leaves it as it was. A crash may undo the
@@ -97,8 +110,8 @@ impl Index {
         durable: bool,
         wanted: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        change(database.as_ref().ok_or(StoreError::Closed)?, durable, wanted)
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        change(&open.as_ref().ok_or(StoreError::Closed)?.database, durable, wanted)
     }
 }
 
@@ -143,9 +156,11 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open_database(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let file = disk.create(path, Access::Buffered)?;
-    Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file)).map_err(failed)
+fn open_database(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+    let failure = Arc::new(AtomicBool::new(false));
+    let backend = Backend { file: disk.create(path, Access::Buffered)?, failed: Arc::clone(&failure) };
+    let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(failed)?;
+    Ok(Open { database, failed: failure })
 }
 
 /// redb's errors as the store's: what the disk said, if it was the disk.
@@ -164,26 +179,35 @@ pub(crate) fn damaged(what: &str) -> StoreError {
 
 /// redb's file on the store's disk.
 #[derive(Debug)]
-struct Backend(Arc<dyn DiskFile>);
+struct Backend {
+    file: Arc<dyn DiskFile>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Backend {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|_| self.failed.store(true, Ordering::Release))
+    }
+}
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.length()
+        self.note(self.file.length())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(out, offset)
+        self.note(self.file.read_at(out, offset))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.note(self.file.set_len(length))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        self.note(self.file.sync())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(data, offset)
+        self.note(self.file.write_at(data, offset))
     }
 }

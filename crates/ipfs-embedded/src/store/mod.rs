@@ -7,10 +7,13 @@
 //!
 //! **Invariant:** the index never names a record that is not durable. **Invariant:** a node is
 //! deleted only in the transaction that finds its count at none, and that one is saved; what a fetch
-//! has committed is counted by its links, or held for its root.
+//! has committed is counted by its links, or held for its root. **Invariant:** an index that was
+//! opened again is neither read nor changed before it has caught up.
 mod change;
 mod collect;
+mod command;
 mod disk;
+mod handle;
 mod index;
 mod key;
 mod nodes;
@@ -30,9 +33,7 @@ mod writer;
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::{Sender, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cid::multihash::Multihash;
@@ -45,12 +46,13 @@ pub use types::{
     Adopt, Collected, Committed, NodeLinks, Put, RootState, Space, StoreError, StoreOptions, Totals, Walk,
 };
 
+use command::{Command, RootCall, refused_node};
+use handle::Handle;
 use index::Index;
 use nodes::Incoming;
 use segment::Segments;
 use space::Watch;
 use walk::Nodes;
-use writer::{Command, RootCall, refused_node};
 
 /// Holes that [`BlockStore::finish`] names at most.
 const HOLES: usize = 4096;
@@ -62,16 +64,6 @@ const HOLES: usize = 4096;
 /// [`adopt`](BlockStore::adopt) block on the disk.
 #[derive(Clone, Debug)]
 pub struct BlockStore(Arc<Handle>);
-
-#[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
-    /// None only while the store is being dropped.
-    sender: Option<Sender<Command>>,
-    writer: Option<JoinHandle<()>>,
-    /// The multihash that was last read to see whether blocks can be read.
-    checked: Mutex<Vec<u8>>,
-}
 
 /// What readers and the writer share.
 struct Shared {
@@ -86,16 +78,6 @@ struct Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.sender = None;
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has said so already, and the folder is to be let go.
-            let _ = writer.join();
-        }
     }
 }
 
@@ -150,7 +132,7 @@ impl BlockStore {
     }
 
     fn place(&self, multihash: &Multihash<64>) -> Result<Option<row::Place>, StoreError> {
-        let block = self.0.shared.index.read(|snapshot| Nodes::new(snapshot)?.block(multihash))?;
+        let block = self.0.look(|snapshot| Nodes::new(snapshot)?.block(multihash))?;
         Ok(block.and_then(|block| block.place))
     }
 
@@ -168,13 +150,13 @@ impl BlockStore {
             let size = self.size(&key.multihash)?;
             return Ok(size.map(|size| NodeLinks { links: Vec::new(), size }));
         }
-        self.0.shared.index.read(|snapshot| Nodes::new(snapshot)?.links(key))
+        self.0.look(|snapshot| Nodes::new(snapshot)?.links(key))
     }
 
     /// Walks what is committed under a root: how much is there, and up to `hole_limit` nodes that
     /// are missing, depth first. A fetch resumes from these.
     pub fn walk(&self, root: &NodeKey, hole_limit: usize) -> Result<Walk, StoreError> {
-        self.0.shared.index.read(|snapshot| Nodes::new(snapshot)?.walk(root, hole_limit))
+        self.0.look(|snapshot| Nodes::new(snapshot)?.walk(root, hole_limit))
     }
 
     /// Starts or resumes holding a root at this epoch.
@@ -231,7 +213,7 @@ impl BlockStore {
 
     fn queue(&self, incoming: Incoming) {
         let (key, done) = (incoming.key, incoming.done.clone());
-        if self.send(Command::Node(incoming)).is_err() {
+        if self.0.send(Command::Node(incoming)).is_err() {
             // Whoever does not listen any more does not need to know.
             let _ = done.send(refused_node(key, StoreError::Closed));
         }
@@ -265,13 +247,13 @@ impl BlockStore {
     /// Gives up the bytes with this multihash after [`StoreError::Corrupt`]: their nodes are missing
     /// until they are put again. What they link to stays.
     pub fn discard(&self, multihash: &Multihash<64>) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Discard(*multihash, reply))
+        self.0.ask(|reply| Command::Discard(*multihash, reply))
     }
 
     /// Does one bounded step of collection: releases failed roots whose time is over, deletes what
     /// nothing leads to, and gives its disk back.
     pub fn collect(&self, now_ms: u64) -> Result<Collected, StoreError> {
-        self.ask(|reply| Command::Collect(now_ms, reply))
+        self.0.ask(|reply| Command::Collect(now_ms, reply))
     }
 
     /// Looks at the free space; gives the ballast up when the reserve is reached, and makes it again
@@ -289,18 +271,6 @@ impl BlockStore {
     }
 
     fn change_root(&self, root: NodeKey, epoch: u64, call: RootCall) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Root(root, epoch, call, reply))
-    }
-
-    /// Has the writer do something, and waits for its answer.
-    fn ask<T>(&self, command: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Command) -> Result<T, StoreError> {
-        let (reply, answer) = sync_channel(1);
-        self.send(command(reply))?;
-        answer.recv().map_err(|_| StoreError::Closed)?
-    }
-
-    fn send(&self, command: Command) -> Result<(), StoreError> {
-        let sender = self.0.sender.as_ref().ok_or(StoreError::Closed)?;
-        sender.send(command).map_err(|_| StoreError::Closed)
+        self.0.ask(|reply| Command::Root(root, epoch, call, reply))
     }
 }

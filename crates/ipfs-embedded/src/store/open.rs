@@ -1,4 +1,5 @@
 //! Opening a store: the lock, the index (made anew if need be), the segments' ends, the writer.
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -8,10 +9,11 @@ use super::disk::{Disk, PAGE};
 use super::index::Index;
 use super::replay::{SegmentRows, read_segment_rows, replay};
 use super::root_log::RootLog;
+use super::row::Root;
 use super::segment::{Segments, Tail};
 use super::space::Watch;
 use super::writer::Writer;
-use super::{BlockStore, Handle, Shared, StoreError, StoreOptions, rebuild, root_log};
+use super::{BlockStore, Handle, NodeKey, Shared, StoreError, StoreOptions, rebuild, root_log};
 
 /// Takes the folder for this process, until the answer is dropped.
 pub(crate) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync>, StoreError> {
@@ -49,19 +51,17 @@ fn open_locked(
     lock: Box<dyn Send + Sync>,
 ) -> Result<BlockStore, StoreError> {
     let segments = Arc::new(Segments::new(Arc::clone(disk), folder.to_owned()));
-    let index = open_index(disk, folder, &segments, &options)?;
+    let index = open_index(&segments, &options)?;
     let batch = u64::try_from(options.batch_bytes).unwrap_or(u64::MAX);
     let watch = Watch::new(Arc::clone(disk), folder.to_owned(), options.reserve, options.ballast, batch)?;
     let mut tail = Tail::new(Arc::clone(&segments), options.batch_bytes);
-    replay(&index, &segments, &root_log::read(disk.as_ref(), folder)?)?;
-    let (rows, _) = read_segment_rows(&index)?;
+    let rows = catch_up(&index, &segments, &root_log::read(disk.as_ref(), folder)?)?;
     watch.set_used(rows.values().map(|(_, live)| live).sum());
     if let Some((number, (end, _))) = rows.last_key_value()
         && *end < options.segment_size
     {
         tail.resume(*number, *end)?;
     }
-    remove_strays(&segments, &rows)?;
     let log = RootLog::open(Arc::clone(disk), folder)?;
     disk.sync_folder(folder)?;
     let shared = Arc::new(Shared { options, index, segments, watch, _lock: lock });
@@ -72,16 +72,27 @@ fn open_locked(
     Ok(BlockStore(Arc::new(Handle { shared, sender: Some(sender), writer: Some(thread), checked: Mutex::default() })))
 }
 
+/// Does again what the index does not know of, and removes the files that are nothing to it; what it
+/// knows of segments then.
+///
+/// Only an index that this was done to says of a segment's number whether it is taken.
+pub(crate) fn catch_up(
+    index: &Index,
+    segments: &Segments,
+    logged: &HashMap<NodeKey, Root>,
+) -> Result<SegmentRows, StoreError> {
+    replay(index, segments, logged)?;
+    let (rows, _) = read_segment_rows(index)?;
+    remove_strays(segments, &rows)?;
+    Ok(rows)
+}
+
 /// Opens the index. One that is missing, damaged, or promises more than the segments hold is made
 /// anew from them.
-fn open_index(
-    disk: &Arc<dyn Disk>,
-    folder: &Path,
-    segments: &Segments,
-    options: &StoreOptions,
-) -> Result<Index, StoreError> {
+pub(crate) fn open_index(segments: &Segments, options: &StoreOptions) -> Result<Index, StoreError> {
+    let (disk, folder) = (segments.disk(), segments.folder());
     let path = folder.join("index.redb");
-    let open = || Index::open(Arc::clone(disk), &path, options.cache_bytes);
+    let open = || Index::open(disk.as_ref(), &path, options.cache_bytes);
     let why = match disk.open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             sync_above(disk.as_ref(), folder)?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use super::change::Change;
 use super::disk::Disk;
 use super::index::{Index, ROOTS, damaged, failed};
 use super::replay::replay;
+use super::root_log::RootLog;
 use super::row::{Hold, Root};
 use super::segment::Segments;
 use super::walk::Nodes;
@@ -22,19 +22,25 @@ pub(crate) fn rebuild(
 ) -> Result<(), StoreError> {
     let fresh = folder.join("index.new");
     disk.remove(&fresh)?;
-    let index = Index::open(Arc::clone(disk), &fresh, options.cache_bytes)?;
+    let index = Index::open(disk.as_ref(), &fresh, options.cache_bytes)?;
     let segments = Segments::new(Arc::clone(disk), folder.to_owned());
     replay(&index, &segments, &root_log::read(disk.as_ref(), folder)?)?;
-    reopen_roots_with_holes(&index)?;
+    let broken = find_roots_with_holes(&index)?;
+    for (key, _) in &broken {
+        tracing::warn!(root = %key, "root has holes and is to be fetched again");
+    }
+    // The index learns of it from the log, which would call them pinned again otherwise.
+    RootLog::open(Arc::clone(disk), folder)?.append(broken.iter().map(|(key, root)| (key, Some(*root))))?;
     drop(index);
     disk.rename(&fresh, path)?;
     disk.sync_folder(folder)?;
     Ok(())
 }
 
-/// A root is called pinned only while it is whole: one that lost nodes is being fetched again.
-fn reopen_roots_with_holes(index: &Index) -> Result<(), StoreError> {
-    let broken = index.read(|snapshot| {
+/// A root is called pinned only while it is whole: those that lost nodes, as they are to be from now
+/// on.
+fn find_roots_with_holes(index: &Index) -> Result<Vec<(NodeKey, Root)>, StoreError> {
+    index.read(|snapshot| {
         let nodes = Nodes::new(snapshot)?;
         let table = snapshot.open_table(ROOTS).map_err(failed)?;
         let mut broken = Vec::new();
@@ -47,13 +53,5 @@ fn reopen_roots_with_holes(index: &Index) -> Result<(), StoreError> {
             }
         }
         Ok(broken)
-    })?;
-    index.save(|transaction| {
-        let mut change = Change::new(transaction)?;
-        for (key, root) in broken {
-            tracing::warn!(root = %key, "root has holes and is to be fetched again");
-            change.set_root(&key, Some(root));
-        }
-        change.flush()
     })
 }

@@ -5,6 +5,7 @@
 //! an index that is made anew is one that was never saved.
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use redb::ReadableTable;
@@ -27,16 +28,18 @@ pub(crate) type SegmentRows = BTreeMap<u32, (u64, u64)>;
 pub(crate) fn replay(index: &Index, segments: &Segments, logged: &HashMap<NodeKey, Root>) -> Result<(), StoreError> {
     replay_roots(index, logged)?;
     let (rows, next) = read_segment_rows(index)?;
-    for number in segments.list()? {
-        let from = match rows.get(&number) {
+    let numbers = segments.list()?;
+    for number in &numbers {
+        let from = match rows.get(number) {
             Some((end, _)) => *end,
-            None if u64::from(number) >= next => 0,
+            None if u64::from(*number) >= next => 0,
             // Its last record was deleted, and the crash came before its file was.
             None => continue,
         };
-        let file = segments.file(number)?;
+        let file = segments.file(*number)?;
         if file.length()? > from {
-            replay_segment(index, Scan::begin(file, number, from)?, logged)?;
+            let unsure = (numbers.last() == Some(number)).then_some(segments);
+            replay_segment(index, Scan::begin(file, *number, from)?, logged, unsure)?;
         }
     }
     Ok(())
@@ -72,7 +75,16 @@ fn replay_roots(index: &Index, logged: &HashMap<NodeKey, Root>) -> Result<(), St
     Ok(())
 }
 
-fn replay_segment(index: &Index, mut scan: Scan, logged: &HashMap<NodeKey, Root>) -> Result<(), StoreError> {
+/// Does one segment's records again. What the index is about to say of them has to be durable before:
+/// that others are punched out, which a process that was killed may not have synced, and of the last
+/// segment (`unsure`) the records themselves, whose sync may have failed. Those of all others were
+/// durable when the next one was begun.
+fn replay_segment(
+    index: &Index,
+    mut scan: Scan,
+    logged: &HashMap<NodeKey, Root>,
+    unsure: Option<&Segments>,
+) -> Result<(), StoreError> {
     loop {
         let mut found = Vec::with_capacity(STEP);
         while found.len() < STEP
@@ -83,9 +95,10 @@ fn replay_segment(index: &Index, mut scan: Scan, logged: &HashMap<NodeKey, Root>
         if found.is_empty() {
             return Ok(());
         }
-        // A process that was killed may have written without having synced: what the index is about
-        // to say has to be durable before.
-        scan.file.sync()?;
+        match unsure {
+            Some(segments) => segments.write_again(scan.number, &pages(&found))?,
+            None => scan.file.sync()?,
+        }
         index.save(|transaction| {
             let mut change = Change::new(transaction)?;
             for (head, place) in &found {
@@ -96,6 +109,22 @@ fn replay_segment(index: &Index, mut scan: Scan, logged: &HashMap<NodeKey, Root>
             change.flush()
         })?;
     }
+}
+
+/// The pages on which a segment's records lie, those that follow each other together, and its first
+/// one, without which they are none.
+fn pages(records: &[(Head, Place)]) -> Vec<Range<u64>> {
+    let mut pages = Vec::new();
+    let mut last = 0..PAGE;
+    for (_, place) in records {
+        let until = (place.offset + place.length()).next_multiple_of(PAGE);
+        if place.offset > last.end {
+            pages.push(std::mem::replace(&mut last, place.offset / PAGE * PAGE..until));
+        }
+        last.end = until;
+    }
+    pages.push(last);
+    pages
 }
 
 fn replay_record(

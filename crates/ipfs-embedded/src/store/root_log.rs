@@ -69,7 +69,7 @@ impl RootLog {
 
     /// Cuts off what failed: entries behind a shorter one that is written over it would be read again
     /// as the latest.
-    fn cut(&mut self) -> io::Result<()> {
+    pub fn cut(&mut self) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.end)?;
             self.torn = false;

@@ -36,7 +36,7 @@ pub struct Scanned {
 impl BlockStore {
     /// What is known of a root that is held.
     pub fn root_state(&self, root: &NodeKey) -> Result<Option<RootState>, StoreError> {
-        self.0.shared.index.read(|snapshot| {
+        self.0.look(|snapshot| {
             let table = snapshot.open_table(ROOTS).map_err(failed)?;
             let row = table.get(root.to_bytes().as_slice()).map_err(failed)?;
             row.map_or(Ok(None), |row| state(row.value()))
@@ -46,7 +46,7 @@ impl BlockStore {
     /// A page of at most `limit` roots behind `after`. It may be shorter while there are more, since
     /// released ones are left out.
     pub fn roots(&self, after: Option<&NodeKey>, limit: usize) -> Result<RootPage, StoreError> {
-        self.0.shared.index.read(|snapshot| {
+        self.0.look(|snapshot| {
             let table = snapshot.open_table(ROOTS).map_err(failed)?;
             let after = after.map(|after| after.to_bytes());
             let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -64,7 +64,7 @@ impl BlockStore {
 
     /// Visits every node of one snapshot, in the order in which they were first heard of.
     pub fn scan(&self, mut visit: impl FnMut(Scanned)) -> Result<(), StoreError> {
-        self.0.shared.index.read(|snapshot| {
+        self.0.look(|snapshot| {
             let nodes = snapshot.open_table(NODES).map_err(failed)?;
             let counts = snapshot.open_table(COUNTS).map_err(failed)?;
             let read = |id: u64, bytes: &[u8]| Node::from_bytes(id, bytes).ok_or_else(|| damaged("a node row"));
@@ -93,7 +93,7 @@ impl BlockStore {
     /// Reads a block, another one each time, to see that blocks can be read. An empty store is fine.
     pub fn check_block(&self) -> Result<(), StoreError> {
         let mut checked = self.0.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.0.shared.index.read(|snapshot| {
+        let next = self.0.look(|snapshot| {
             let table = snapshot.open_table(BLOCKS).map_err(failed)?;
             let behind = (Bound::Excluded(checked.as_slice()), Bound::Unbounded);
             for range in [behind, (Bound::Unbounded, Bound::Unbounded)] {

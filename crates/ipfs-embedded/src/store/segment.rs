@@ -1,6 +1,7 @@
 //! Segments: append-only files of records, written a batch at a time past the page cache.
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,10 @@ const OPEN_FILES: usize = 128;
 
 const PAGE_BYTES: usize = 4096;
 
+/// Pages are written again in steps of so many bytes.
+const STEP: u64 = 1 << 20;
+const STEP_BYTES: usize = 1 << 20;
+
 /// The folder of segments, to read from.
 #[derive(Debug)]
 pub(crate) struct Segments {
@@ -28,6 +33,16 @@ pub(crate) struct Segments {
 impl Segments {
     pub fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Segments {
         Segments { disk, folder, files: Mutex::default() }
+    }
+
+    /// The disk that they are on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The path of a segment.
@@ -69,6 +84,30 @@ impl Segments {
         Ok((crc32fast::hash(&bytes) == place.crc).then_some(bytes))
     }
 
+    /// A segment to write to, past the page cache where that can be.
+    pub fn write(&self, number: u32) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.create(&self.path(number), Access::Direct)
+    }
+
+    /// Writes pages again as they are read, and makes them durable: after a sync that failed they may be
+    /// in memory alone, and another sync would not write them.
+    pub fn write_again(&self, number: u32, pages: &[Range<u64>]) -> io::Result<()> {
+        let (seen, file) = (self.file(number)?, self.write(number)?);
+        let length = seen.length()?;
+        let mut buffer: AVec<u8, ConstAlign<PAGE_BYTES>> = AVec::new(PAGE_BYTES);
+        for range in pages {
+            for at in (range.start..range.end).step_by(STEP_BYTES) {
+                let end = range.end.min(length).min(at + STEP);
+                let bytes = usize::try_from(end.saturating_sub(at)).map_err(io::Error::other)?;
+                buffer.resize(bytes, 0);
+                seen.read_at(&mut buffer, at)?;
+                buffer.resize(bytes.next_multiple_of(PAGE_BYTES), 0);
+                file.write_at(&buffer, at)?;
+            }
+        }
+        file.sync()
+    }
+
     /// Gives the disk under a dead block back, as far as it covers whole pages.
     pub fn punch(&self, number: u32, offset: u64, length: u64) -> io::Result<()> {
         let from = offset.next_multiple_of(PAGE);
@@ -90,10 +129,13 @@ impl Segments {
         self.disk.remove(&self.path(number))
     }
 
+    /// Makes the file of a segment. One that holds anything stays as it is: whoever took its number
+    /// for a free one knows less than there is.
     fn create(&self, number: u32) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.disk.create(&self.path(number), Access::Direct)?;
+        let file = self.write(number)?;
         if file.length()? > 0 {
-            file.set_len(0)?;
+            let text = format!("segment {number} holds data, wanted a new one");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         self.disk.sync_folder(&self.folder)?;
         Ok(file)
@@ -133,7 +175,7 @@ impl Tail {
 
     /// Goes on at the committed end of a segment; what a crash left behind it is cut off.
     pub fn resume(&mut self, number: u32, end: u64) -> io::Result<()> {
-        let file = self.segments.disk.create(&self.segments.path(number), Access::Direct)?;
+        let file = self.segments.write(number)?;
         file.set_len(end)?;
         self.active = Some(Active { number, file, end });
         Ok(())
@@ -222,4 +264,30 @@ impl Tail {
 
 fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a buffer is under 2^64 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NodeKey;
+    use super::super::disk::SystemDisk;
+    use super::*;
+    use cid::multihash::Multihash;
+
+    #[test]
+    fn a_segment_that_holds_data_is_not_begun_again() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let segments = Arc::new(Segments::new(Arc::new(SystemDisk), folder.path().to_owned()));
+        let key = NodeKey { codec: 0x55, multihash: Multihash::wrap(0x12, &[7; 32]).expect("digest fits") };
+        let record = Record { key, holder: None, with_block: true, size: 5, links: Vec::new() };
+        let mut tail = Tail::new(Arc::clone(&segments), 1 << 20);
+        tail.begin_segment(0).expect("it is new");
+        let place = tail.append(&record, b"bytes");
+        tail.write().expect("it is written");
+
+        let mut another = Tail::new(Arc::clone(&segments), 1 << 20);
+        let refused = another.begin_segment(0).expect_err("it holds a record");
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(segments.read(&place).expect("it reads").as_deref(), Some(&b"bytes"[..]));
+        another.begin_segment(1).expect("this one is new");
+    }
 }

@@ -209,7 +209,7 @@ pub enum StoreError {
     /// The index failed.
     #[error("index of the block store failed: {0}")]
     Index(Arc<str>),
-    /// The store was closed.
+    /// The store was closed, or its disk failed and the index could not be opened again so far.
     #[error("block store is closed")]
     Closed,
 }

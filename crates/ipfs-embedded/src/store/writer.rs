@@ -1,50 +1,19 @@
 //! The one thread that writes: it takes what has queued up and commits it in one go.
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 
-use cid::multihash::Multihash;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::change::{Change, Usage};
 use super::collect::{self, STEP_PUNCHES};
+use super::command::{Answer, Command, RootCall, refusal, refuse, say, size_of_command};
 use super::index::{PUNCHES, ROOTS, damaged, failed};
-use super::nodes::{self, Incoming};
-use super::replay::{read_segment_rows, replay};
+use super::nodes;
+use super::replay::read_segment_rows;
 use super::root_log::RootLog;
 use super::row::Root;
 use super::segment::Tail;
-use super::{Collected, Committed, NodeKey, Shared, StoreError, Totals, roots};
-
-/// Where an answer goes.
-pub(crate) type Reply<T> = SyncSender<Result<T, StoreError>>;
-
-/// What the writer is asked to do.
-pub(crate) enum Command {
-    /// Commit a node.
-    Node(Incoming),
-    /// Change where a root stands.
-    Root(NodeKey, u64, RootCall, Reply<()>),
-    /// Give up damaged bytes.
-    Discard(Multihash<64>, Reply<()>),
-    /// Collect one step, at this time in milliseconds.
-    Collect(u64, Reply<Collected>),
-}
-
-/// What is to become of a root.
-#[derive(Clone, Copy)]
-pub(crate) enum RootCall {
-    Begin,
-    Finish(Totals),
-    /// Failed, and kept until then, in milliseconds.
-    Fail(u64),
-    Release,
-}
-
-/// What became of a command of a batch, to be said once the batch is durable.
-enum Answer {
-    Node(Committed),
-    Plain(Result<(), StoreError>),
-}
+use super::{Collected, NodeKey, Shared, StoreError, open, roots};
 
 pub(crate) struct Writer {
     store: Arc<Shared>,
@@ -63,13 +32,19 @@ impl Writer {
     pub fn run(mut self, inbox: &Receiver<Command>) {
         let mut next = inbox.recv().ok();
         while let Some(command) = next.take() {
-            if let Command::Collect(now_ms, reply) = command {
-                // Whoever asked may have gone; the step is done all the same.
-                let _ = reply.send(self.collect(now_ms));
-            } else {
-                let (batch, rest) = self.take_batch(command, inbox);
-                self.commit(batch);
-                next = rest;
+            // Whoever asked may have gone; it is done all the same.
+            match command {
+                Command::Collect(now_ms, reply) => {
+                    let _ = reply.send(self.collect(now_ms));
+                }
+                Command::CatchUp(reply) => {
+                    let _ = reply.send(self.find_index());
+                }
+                command => {
+                    let (batch, rest) = self.take_batch(command, inbox);
+                    self.commit(batch);
+                    next = rest;
+                }
             }
             next = next.or_else(|| inbox.recv().ok());
         }
@@ -83,7 +58,7 @@ impl Writer {
         let mut batch = vec![first];
         while bytes < options.batch_bytes && batch.len() < options.batch_blocks {
             match inbox.try_recv() {
-                Ok(command @ Command::Collect(..)) => return (batch, Some(command)),
+                Ok(command @ (Command::Collect(..) | Command::CatchUp(_))) => return (batch, Some(command)),
                 Ok(command) => {
                     bytes += size_of_command(&command);
                     batch.push(command);
@@ -95,6 +70,9 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Vec<Command>) {
+        if let Err(error) = self.find_index() {
+            return refuse(batch, &error);
+        }
         let holds_nodes = batch.iter().any(|command| matches!(command, Command::Node(_)));
         let room = if holds_nodes { self.look_for_room() } else { Ok(()) };
         match self.try_commit(&batch, &room) {
@@ -117,15 +95,13 @@ impl Writer {
     fn commit_without_nodes(&mut self, batch: Vec<Command>, error: &StoreError) {
         let had_nodes = batch.iter().any(|command| matches!(command, Command::Node(_)));
         if !had_nodes && !matches!(error, StoreError::StorageFull) {
-            let answers = batch.iter().map(|command| refusal(command, error)).collect();
-            return say(batch, answers);
+            return refuse(batch, error);
         }
         match self.try_commit(&batch, &Err(error.clone())) {
             Ok(answers) => say(batch, answers),
             Err(error) => {
                 self.recover(&error);
-                let answers = batch.iter().map(|command| refusal(command, &error)).collect();
-                say(batch, answers);
+                refuse(batch, &error);
             }
         }
     }
@@ -205,7 +181,7 @@ impl Writer {
                 nodes::discard(change, multihash)?;
                 Ok(None)
             }
-            Command::Collect(..) => Ok(None),
+            Command::Collect(..) | Command::CatchUp(_) => Ok(None),
         })
     }
 
@@ -234,24 +210,36 @@ impl Writer {
         }
     }
 
+    /// Opens the index again if it is lost: the disk may have come back since.
+    fn find_index(&mut self) -> Result<(), StoreError> {
+        if self.store.index.is_lost() { self.catch_up() } else { Ok(()) }
+    }
+
+    /// Nobody sees the index until it is whole, and when this fails nobody does: one that is behind
+    /// would give segments' numbers that are taken, and write the log of roots without the latest.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
+        store.index.close();
         self.tail.drop_batch();
-        store.index.reopen()?;
-        let (rows, _) = read_segment_rows(&store.index)?;
+        self.log.cut()?;
+        let index = open::open_index(&store.segments, &store.options)?;
+        // An index that was made anew may have added to it.
+        self.log = RootLog::open(Arc::clone(store.segments.disk()), store.segments.folder())?;
         if let Some((number, end)) = self.tail.active() {
+            let (rows, _) = read_segment_rows(&index)?;
             let saved = rows.get(&number).map_or(0, |(end, _)| *end);
             self.tail.abandon(end.max(saved))?;
         }
-        replay(&store.index, &store.segments, &self.log.read()?)?;
-        self.unsaved = (0, 0);
-        let (rows, _) = read_segment_rows(&store.index)?;
+        let rows = open::catch_up(&index, &store.segments, &self.log.read()?)?;
         store.watch.set_used(rows.values().map(|(_, live)| live).sum());
+        self.unsaved = (0, 0);
+        store.index.replace(index);
         Ok(())
     }
 
     /// One step of collection; tried once more when the ballast had to go for it.
     fn collect(&mut self, now_ms: u64) -> Result<Collected, StoreError> {
+        self.find_index()?;
         match self.try_collect(now_ms) {
             Err(StoreError::StorageFull) => {
                 self.recover(&StoreError::StorageFull);
@@ -328,39 +316,5 @@ impl Writer {
             }
             Ok(self.log.rewrite(rows.into_iter())?)
         })
-    }
-}
-
-fn size_of_command(command: &Command) -> usize {
-    match command {
-        Command::Node(incoming) => incoming.bytes.as_ref().map_or(0, bytes::Bytes::len),
-        _ => 0,
-    }
-}
-
-fn refusal(command: &Command, error: &StoreError) -> Answer {
-    match command {
-        Command::Node(incoming) => Answer::Node(refused_node(incoming.key, error.clone())),
-        _ => Answer::Plain(Err(error.clone())),
-    }
-}
-
-/// The answer to a node that was not committed.
-pub(crate) fn refused_node(key: NodeKey, error: StoreError) -> Committed {
-    Committed { key, size: 0, missing: Vec::new(), result: Err(error) }
-}
-
-/// Whoever does not listen any more does not need to know.
-fn say(batch: Vec<Command>, answers: Vec<Answer>) {
-    for (command, answer) in batch.into_iter().zip(answers) {
-        match (command, answer) {
-            (Command::Node(incoming), Answer::Node(committed)) => {
-                let _ = incoming.done.send(committed);
-            }
-            (Command::Root(.., reply) | Command::Discard(_, reply), Answer::Plain(result)) => {
-                let _ = reply.send(result);
-            }
-            _ => {}
-        }
     }
 }

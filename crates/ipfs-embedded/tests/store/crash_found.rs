@@ -1,12 +1,13 @@
 //! What crash points have found, each told by itself.
 use std::path::Path;
 
-use crate::crash_points::{Crash, Run};
+use crate::crash_points::{Crash, Run, assert_gone_on};
 use crate::dag::{Block, RAW, block, leaf, parent};
 use crate::expect::expect;
+use crate::fault::Fault;
 use crate::platter::{Change, Platter};
 use crate::script::{Done, Step, run};
-use crate::sim_disk::{Fault, SimDisk};
+use crate::sim_disk::SimDisk;
 use crate::verify::verify;
 
 /// A root with a leaf whose disk is given back once it is deleted.
@@ -30,7 +31,11 @@ fn find(journal: &[Change], from: usize, like: impl Fn(&Change) -> bool) -> usiz
 /// which would save its index.
 fn run_failing(steps: &[Step], at: usize, count: usize) -> Vec<Done> {
     // The cache goes on showing what did not arrive, by this seed.
-    let failing = |off| SimDisk::failing(Platter::default(), Some(Fault::Fail { at, count }), off, 1);
+    run_with(steps, Fault::Fail { at, count }, 1)
+}
+
+fn run_with(steps: &[Step], fault: Fault, seed: u64) -> Vec<Done> {
+    let failing = |off| SimDisk::failing(Platter::default(), Some(fault), off, seed);
     let end = run(&failing(usize::MAX), steps).last().expect("there are steps").to;
     let disk = failing(end);
     let history = run(&disk, steps);
@@ -114,5 +119,45 @@ fn a_change_of_roots_that_failed_does_not_come_back() {
     // The release of the second root fails, and so does cutting it off.
     for count in 1..12 {
         run_failing(&steps, run.history[6].from + 1, count);
+    }
+}
+
+#[test]
+fn an_index_that_could_not_catch_up_is_not_gone_on_with() {
+    let mut steps = pinned("one");
+    steps.extend(pinned("two"));
+    steps.push(Step::Collect(0));
+    steps.extend(pinned("three"));
+    // The index fails with all that it has not saved, and then something that catching up reads or
+    // writes.
+    let saved = Run::new(&steps).history[6].from;
+    for between in 0..100 {
+        run_with(&steps, Fault::Relapse { at: saved, between }, 1);
+    }
+}
+
+#[test]
+fn a_batch_whose_sync_failed_is_written_again_before_the_index_says_so() {
+    let mut steps = pinned("one");
+    steps.extend([Step::Reopen, Step::Begin(large("one").0.key, 2), Step::Begin(large("two").0.key, 1)]);
+    let run = Run::new(&steps);
+    let synced = find(&run.journal, run.history[1].from, |change| matches!(change, Change::Sync(_)));
+    // So does cutting it off, and opening the index to do so, until the store is opened again. An odd
+    // seed makes a disk that cannot write past the cache.
+    for (count, seed) in (2..10).flat_map(|count| (1..20).step_by(2).map(move |seed| (count, seed))) {
+        run_with(&steps, Fault::Fail { at: synced, count }, seed);
+    }
+}
+
+#[test]
+fn a_read_that_failed_once_does_not_close_the_store() {
+    let mut steps = pinned("one");
+    let (root, _) = large("one");
+    steps.extend([Step::Reopen, Step::Finish(root.key, 1), Step::Finish(root.key, 1), Step::Begin(root.key, 2)]);
+    let sound = SimDisk::new(Platter::default());
+    let without_faults = run(&sound, &steps);
+    for at in 0..sound.looks() {
+        let disk = SimDisk::failing(Platter::default(), Some(Fault::Blink { at }), usize::MAX, 0);
+        assert_gone_on(&run(&disk, &steps), &without_faults);
     }
 }

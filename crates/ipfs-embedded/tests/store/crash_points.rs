@@ -1,7 +1,8 @@
 //! A crash at every change of the disk, and every fault of it.
 //!
-//! Each change meets one crash, and every other one a fault, drawn by a seed. `PINRAIL_CRASH_POINTS=all`
-//! has every change meet all of them, `PINRAIL_CRASH_SEED` draws others; what fails says its seed.
+//! Each change meets the two crashes that differ most, and some of them the others, another crash
+//! while the store recovers, and a fault, drawn by a seed. `PINRAIL_CRASH_POINTS=all` has every
+//! change meet all of them, `PINRAIL_CRASH_SEED` draws others; what fails says its seed.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,10 +10,11 @@ use std::thread;
 use pinrail_ipfs_embedded::store::StoreError;
 
 use crate::expect::expect;
+use crate::fault::{Dice, Fault};
 use crate::platter::{Change, Platter, SECTOR, index};
-use crate::script::{Done, Step, run, script};
-use crate::sim_disk::{Dice, Fault, SimDisk};
-use crate::verify::verify;
+use crate::script::{Done, Step, open, run, script};
+use crate::sim_disk::SimDisk;
+use crate::verify::{verify, without_index};
 
 /// What a crash does to what was not synced.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,19 @@ fn after(platter: &Platter, next: Option<&Change>, crash: Crash, dice: &mut Dice
             platter.crash(&mut || dice.roll(10) < odds)
         }
     }
+}
+
+/// The disk when the power goes a second time, while the store opens.
+fn after_another(platter: Platter, dice: &mut Dice) -> Platter {
+    let platter = if dice.roll(2) == 0 { platter } else { without_index(&platter) };
+    let whole = SimDisk::new(platter.clone());
+    let store = open(&whole).expect("it opens while there is power");
+    let changes = u64::try_from(whole.changes()).expect("it fits");
+    drop(store);
+    let off = usize::try_from(dice.roll(changes)).expect("it fits");
+    let disk = SimDisk::failing(platter, None, off, dice.roll(u64::MAX));
+    open(&disk).expect_err("there is no power");
+    after(&disk.platter(), None, CRASHES[index(dice.roll(3))], dice)
 }
 
 /// A run without faults.
@@ -129,43 +144,76 @@ fn a_crash_at_any_change_of_the_disk_loses_nothing() {
     let mut dice = Dice(seed);
     let mut cases = Vec::new();
     for at in 0..=run.journal.len() {
-        if all {
-            cases.extend(CRASHES.map(|crash| (at, crash, dice.roll(u64::MAX))));
-        } else {
-            cases.push((at, CRASHES[index(dice.roll(4))], dice.roll(u64::MAX)));
+        let crashes = if all { &CRASHES[..] } else { &[Crash::Lose, Crash::Some] };
+        cases.extend(crashes.iter().map(|crash| (at, *crash, dice.roll(u64::MAX), all || dice.roll(8) == 0)));
+        if !all && dice.roll(8) == 0 {
+            cases.push((at, [Crash::Tear, Crash::Keep][index(dice.roll(2))], dice.roll(u64::MAX), false));
         }
     }
-    try_all(&cases, |(at, crash, seed)| {
-        verify(run.crash(*at, *crash, *seed), &expect(&run.history, *at));
+    try_all(&cases, |(at, crash, seed, again)| {
+        let expected = expect(&run.history, *at);
+        let left = run.crash(*at, *crash, *seed);
+        if *again {
+            verify(after_another(left.clone(), &mut Dice(*seed)), &expected);
+        }
+        verify(left, &expected);
     });
+}
+
+/// The faults that may come with a change, with and without the power going at some time afterwards.
+fn faults_at(at: usize, dice: &mut Dice) -> Vec<(Fault, usize, u64)> {
+    let mut some = |least: u64, more: u64| usize::try_from(least + dice.roll(more)).expect("it fits");
+    let (off, count, flickering, between) = (at + some(0, 150), some(2, 40), some(2, 60), some(0, 40));
+    let faults = [
+        Fault::Fail { at, count: 1 },
+        Fault::Fail { at, count },
+        Fault::Flicker { at, count: flickering, odds: 2 + dice.roll(8) },
+        Fault::Relapse { at, between },
+        Fault::Fill { at },
+    ];
+    faults.iter().flat_map(|fault| [off, usize::MAX].map(|off| (*fault, off, dice.roll(u64::MAX)))).collect()
 }
 
 #[test]
 fn a_fault_at_any_change_of_the_disk_loses_nothing() {
     let (seed, all) = effort();
     let steps = script();
-    let changes = Run::new(&steps).journal.len();
+    let sound = SimDisk::new(Platter::default());
+    let without_faults = run(&sound, &steps);
     let mut dice = Dice(seed);
     let mut cases = Vec::new();
-    for at in 0..changes {
-        let some = usize::try_from(2 + dice.roll(40)).expect("it fits");
-        let faults = [Fault::Fail { at, count: 1 }, Fault::Fail { at, count: some }, Fault::Fill { at }];
-        // With and without the power going at some time afterwards.
-        let off = at + usize::try_from(dice.roll(150)).expect("it fits");
-        let choices: Vec<_> =
-            faults.iter().flat_map(|fault| [off, usize::MAX].map(|off| (*fault, off, dice.roll(u64::MAX)))).collect();
+    for at in 0..sound.changes() {
+        let choices = faults_at(at, &mut dice);
         if all {
             cases.extend(choices);
         } else if dice.roll(2) == 0 {
-            cases.push(choices[index(dice.roll(6))]);
+            cases.push(choices[index(dice.roll(10))]);
+        }
+    }
+    for at in 0..sound.looks() {
+        if all || dice.roll(16) == 0 {
+            cases.push((Fault::Blink { at }, usize::MAX, dice.roll(u64::MAX)));
         }
     }
     try_all(&cases, |(fault, off, seed)| {
         let disk = SimDisk::failing(Platter::default(), Some(*fault), *off, *seed);
         let history = run(&disk, &steps);
+        if fault.is_single() && *off == usize::MAX {
+            assert_gone_on(&history, &without_faults);
+        }
         let mut dice = Dice(*seed);
         let crash = CRASHES[index(dice.roll(3))];
         let platter = after(&disk.platter(), None, crash, &mut dice);
         verify(platter, &expect(&history, disk.changes()));
     });
+}
+
+/// Once a single failure has passed, no step fails for the disk's sake, though nobody opens the store
+/// again.
+pub fn assert_gone_on(history: &[Done], without_faults: &[Done]) {
+    for (done, sound) in history.iter().zip(without_faults).filter(|(done, _)| done.struck) {
+        let full = |done: &Done| matches!(done.result, Err(StoreError::StorageFull));
+        let refused = done.is_refused() || full(done) && full(sound);
+        assert!(done.result.is_ok() || refused, "{done:?}");
+    }
 }

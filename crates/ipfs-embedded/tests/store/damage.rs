@@ -83,3 +83,29 @@ fn a_file_in_the_way_is_said_in_one_line() {
     let error = BlockStore::open(&path, options()).expect_err("it is no folder");
     assert!(matches!(error, StoreError::Folder { .. }), "{error}");
 }
+
+#[test]
+fn a_root_that_lost_a_block_with_the_index_is_pinned_no_longer() {
+    let fixture = Fixture::new();
+    let (kept, lost) = (leaf("kept"), block(RAW, vec![5; 10_000], &[]));
+    let root = parent("root", &[&kept, &lost]);
+    pin(&fixture.store, 1, &[&root, &kept, &lost]);
+    let Fixture { store, folder } = fixture;
+    drop(store);
+    let path = folder.path().join("00000000.seg");
+    let mut bytes = fs::read(&path).expect("it reads");
+    let at = bytes.windows(100).position(|window| window == [5; 100]).expect("it is there");
+    bytes[at + 5000] ^= 1;
+    fs::write(&path, &bytes).expect("it is written");
+    fs::remove_file(folder.path().join("index.redb")).expect("it is removed");
+
+    for _ in 0..2 {
+        let store = BlockStore::open(folder.path(), options()).expect("it opens");
+        let state = store.root_state(&root.key).expect("it answers").expect("it is held");
+        assert!(!state.pinned);
+        assert!(matches!(store.finish(root.key, 1), Err(StoreError::Holes(holes)) if holes == [lost.key]));
+    }
+    let store = BlockStore::open(folder.path(), options()).expect("it opens");
+    put_one(&store, root.key, 1, &lost).result.expect("it is committed");
+    assert_eq!(store.finish(root.key, 1).expect("it is whole").blocks, 3);
+}

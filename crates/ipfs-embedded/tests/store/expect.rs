@@ -48,6 +48,9 @@ pub fn expect(history: &[Done], crash: usize) -> BTreeMap<NodeKey, Expected> {
                     expected.blocks.extend(&done.blocks);
                 }
             }
+            Step::Discard(root, _, block) => {
+                all.entry(*root).or_default().blocks.remove(block);
+            }
             Step::Collect(now_ms) => {
                 let roots: Vec<NodeKey> = all.keys().copied().collect();
                 for root in roots {

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use multihash_codetable::{Code, MultihashDigest};
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, RootState, Scanned};
 
 use crate::dag::{Fixture, options};
@@ -41,6 +42,23 @@ pub fn assert_counts(image: &Image, held: &BTreeSet<NodeKey>) {
     }
     let found = image.nodes.iter().map(|(key, node)| (*key, node.count)).collect();
     assert_eq!(counts, found);
+}
+
+/// Under every root each node and each byte is there, and there is nothing else: so it is after
+/// collection when nothing is being fetched.
+pub fn assert_whole(store: &BlockStore, image: &Image) {
+    let mut reached = BTreeSet::new();
+    let mut ahead: Vec<NodeKey> = image.roots.iter().map(|(root, _)| *root).collect();
+    while let Some(key) = ahead.pop() {
+        if reached.insert(key) {
+            let links = store.links(&key).expect("it answers").expect("it is committed").links;
+            let bytes = store.read(&key.multihash).expect("it reads").expect("it is there");
+            assert_eq!(Code::Sha2_256.digest(&bytes), key.multihash, "{key} is what it was");
+            ahead.extend(links);
+        }
+    }
+    let kept: BTreeSet<NodeKey> = image.nodes.keys().copied().collect();
+    assert_eq!(kept, reached);
 }
 
 /// The files as the operating system would have them if the process died now, opened as a store of

@@ -6,6 +6,7 @@ mod dag;
 mod damage;
 mod deletes;
 mod expect;
+mod fault;
 mod full;
 mod image;
 mod life;

@@ -260,7 +260,9 @@ impl Content {
     }
 
     fn resize(&mut self, length: u64) {
-        self.bytes.resize(index(length), 0);
+        self.bytes.truncate(index(length));
+        // Many times as fast as `resize` when nothing is optimized.
+        self.bytes.extend_from_slice(&vec![0; index(length) - self.bytes.len()]);
         self.pages.resize(index(length.div_ceil(PAGE)), false);
     }
 

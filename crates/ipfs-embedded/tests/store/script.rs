@@ -28,8 +28,12 @@ pub enum Step {
     Collect(u64),
     /// Others leave so much disk; none: plenty.
     Leave(Option<u64>),
+    /// Gives the block up as damaged, if the root is being fetched at this epoch.
+    Discard(NodeKey, u64, NodeKey),
     /// Closes the store and opens it.
     Reopen,
+    /// Closes the store, removes its index and opens it.
+    LoseIndex,
 }
 
 /// What became of a step, and the numbers of the disk's changes before and after it.
@@ -38,6 +42,8 @@ pub struct Done {
     pub step: Step,
     pub from: usize,
     pub to: usize,
+    /// Whether the fault of the disk had come before.
+    pub struck: bool,
     pub result: Result<(), StoreError>,
     /// Blocks that were answered to be durable.
     pub blocks: Vec<NodeKey>,
@@ -61,7 +67,7 @@ pub fn tight() -> StoreOptions {
         save_blocks: 12,
         save_bytes: 1 << 20,
         log_bytes: 600,
-        cache_bytes: 1 << 20,
+        cache_bytes: 64 << 10,
         collect_nodes: 4,
         keep_failed_ms: 1_000,
     }
@@ -78,19 +84,27 @@ pub fn run(disk: &Arc<SimDisk>, steps: &[Step]) -> Vec<Done> {
     let mut history = Vec::with_capacity(steps.len());
     let mut store = None;
     for step in steps {
-        let from = disk.changes();
+        let (from, struck) = (disk.changes(), disk.is_struck());
         let mut blocks = Vec::new();
-        if matches!(step, Step::Reopen) {
+        if matches!(step, Step::Reopen | Step::LoseIndex) {
             store = None;
         }
+        let lost = if matches!(step, Step::LoseIndex) { lose_index(disk) } else { Ok(()) };
         let opened = match &store {
             Some(store) => Ok(store),
             None => open(disk).map(|opened| &*store.insert(opened)),
         };
-        let result = opened.and_then(|store| take(disk, store, step, &mut blocks));
-        history.push(Done { step: step.clone(), from, to: disk.changes(), result, blocks });
+        let result = opened.and_then(|store| take(disk, store, step, &mut blocks)).and(lost);
+        history.push(Done { step: step.clone(), from, to: disk.changes(), struck, result, blocks });
     }
     history
+}
+
+fn lose_index(disk: &Arc<SimDisk>) -> Result<(), StoreError> {
+    let folder = Path::new(FOLDER);
+    let disk = disk.handle();
+    disk.remove(&folder.join("index.redb"))?;
+    Ok(disk.sync_folder(folder)?)
 }
 
 fn take(disk: &SimDisk, store: &BlockStore, step: &Step, answered: &mut Vec<NodeKey>) -> Result<(), StoreError> {
@@ -115,7 +129,11 @@ fn take(disk: &SimDisk, store: &BlockStore, step: &Step, answered: &mut Vec<Node
             disk.leave(*free);
             store.space().map(|_| ())
         }
-        Step::Reopen => Ok(()),
+        Step::Discard(root, epoch, block) => match store.root_state(root)? {
+            Some(state) if !state.pinned && state.epoch == *epoch => store.discard(&block.multihash),
+            _ => Ok(()),
+        },
+        Step::Reopen | Step::LoseIndex => Ok(()),
     }
 }
 
@@ -185,12 +203,16 @@ pub fn script() -> Vec<Step> {
     steps.extend(full(&list));
     steps.extend([
         Step::Release(two.key, 2),
+        Step::LoseIndex,
         Step::Collect(5_000),
         Step::Begin(raw.key, 2),
         Step::Finish(raw.key, 2),
         Step::Reopen,
         Step::Release(raw.key, 3),
         Step::Collect(6_000),
+        Step::Begin(small[7].key, 1),
+        Step::Put(small[7].key, 1, list(&[&small[7]])),
+        Step::Finish(small[7].key, 1),
     ]);
     steps
 }
@@ -212,7 +234,7 @@ fn failing(small: &[Block], list: List<'_>) -> Vec<Step> {
         Step::Finish(four.key, 1),
         Step::Fail(four.key, 1, 500),
         Step::Collect(600),
-        Step::Reopen,
+        Step::LoseIndex,
         Step::Begin(three.key, 2),
         Step::Put(three.key, 2, list(&[&absent])),
         Step::Finish(three.key, 2),
@@ -233,6 +255,7 @@ fn again(one: &Block, shared: &Block, large: &Block, small: &[Block], list: List
         Step::Collect(2_200),
         Step::Finish(one.key, 5),
         Step::Begin(one.key, 6),
+        Step::Discard(one.key, 6, large.key),
         Step::Put(one.key, 6, list(&[shared, large])),
         Step::Finish(one.key, 6),
         Step::Reopen,

@@ -7,17 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use pinrail_ipfs_embedded::store::{Access, Disk, DiskFile};
 
+use crate::fault::{Dice, Fault, Moment};
 use crate::platter::{Change, Inode, Platter, SECTOR, index};
-
-/// What goes wrong, and at which change of the disk.
-#[derive(Clone, Copy, Debug)]
-pub enum Fault {
-    /// So many changes from this one on fail: of a write some sectors arrive, of a sync some of what
-    /// it was for, of anything else nothing.
-    Fail { at: usize, count: usize },
-    /// From this change on others have taken all that was left.
-    Fill { at: usize },
-}
 
 /// The disk. Its changes are numbered, in the order in which they were asked for.
 #[derive(Debug)]
@@ -33,7 +24,12 @@ struct State {
     /// Changes that were made, when there were no faults to come.
     journal: Vec<Change>,
     changes: usize,
+    looks: usize,
     fault: Option<Fault>,
+    /// How many changes and looks there were since the fault came first.
+    since: Option<usize>,
+    /// Whether files can be written past the cache.
+    grants_direct: bool,
     /// The change from which on there is no power.
     off: usize,
     capacity: u64,
@@ -42,33 +38,22 @@ struct State {
     dice: Dice,
 }
 
-/// Reproducible chance.
-#[derive(Clone, Copy, Debug)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number under the limit.
-    pub fn roll(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % limit
-    }
-}
-
 impl SimDisk {
     pub fn new(platter: Platter) -> Arc<SimDisk> {
         SimDisk::failing(platter, None, usize::MAX, 0)
     }
 
-    /// A disk with a fault to come, and the change from which on there is no power.
+    /// A disk with a fault to come, and the change from which on there is no power. An odd seed makes
+    /// one whose files are all written through the cache.
     pub fn failing(platter: Platter, fault: Option<Fault>, off: usize, seed: u64) -> Arc<SimDisk> {
         let state = State {
             platter,
             journal: Vec::new(),
             changes: 0,
+            looks: 0,
             fault,
+            since: None,
+            grants_direct: seed.is_multiple_of(2),
             off,
             capacity: u64::MAX,
             held: false,
@@ -88,6 +73,16 @@ impl SimDisk {
         self.lock().changes
     }
 
+    /// How many looks at it were asked for so far.
+    pub fn looks(&self) -> usize {
+        self.lock().looks
+    }
+
+    /// Whether its fault has come.
+    pub fn is_struck(&self) -> bool {
+        self.lock().since.is_some()
+    }
+
     /// What is on it now.
     pub fn platter(&self) -> Platter {
         self.lock().platter.clone()
@@ -104,7 +99,7 @@ impl SimDisk {
         state.capacity = free.map_or(u64::MAX, |free| state.platter.used() + free);
     }
 
-    /// Runs `queue` while nothing is changed, once the store has begun something with `first`: what
+    /// Runs `queue` while nothing is read or changed, once the store has begun something with `first`: what
     /// is queued in the meantime is one batch.
     pub fn hold(&self, first: impl FnOnce(), queue: impl FnOnce()) {
         self.lock().held = true;
@@ -134,8 +129,10 @@ impl SimDisk {
 
     /// Looks at the disk, if there is power.
     fn look<T>(&self, look: impl FnOnce(&State) -> io::Result<T>) -> io::Result<T> {
-        let state = self.lock();
-        if state.changes >= state.off {
+        let mut state = self.enter();
+        let fails = state.fails(true);
+        state.looks += 1;
+        if state.changes >= state.off || fails {
             return Err(broken());
         }
         look(&state)
@@ -148,18 +145,17 @@ impl SimDisk {
 
 impl State {
     fn change(&mut self, change: Change) -> io::Result<()> {
-        let at = self.changes;
+        let (at, fails) = (self.changes, self.fails(false));
         self.changes += 1;
         if at >= self.off {
             return Err(broken());
         }
-        match self.fault {
-            Some(Fault::Fail { at: from, count }) if at >= from && at - from < count => {
-                self.fail(&change);
-                return Err(broken());
-            }
-            Some(Fault::Fill { at: from }) if at == from => self.capacity = self.platter.used(),
-            _ => {}
+        if fails {
+            self.fail(&change);
+            return Err(broken());
+        }
+        if matches!(self.fault, Some(Fault::Fill { at: from }) if at == from) {
+            self.capacity = self.platter.used();
         }
         let growth = self.platter.growth(&change);
         if growth > 0 && self.capacity != u64::MAX && self.platter.used() + growth > self.capacity {
@@ -168,6 +164,17 @@ impl State {
         self.platter.apply(&change);
         self.journal.push(change);
         Ok(())
+    }
+
+    /// Whether the fault comes now.
+    fn fails(&mut self, is_look: bool) -> bool {
+        let now = Moment { is_look, changes: self.changes, looks: self.looks, since: self.since };
+        let fails = self.fault.is_some_and(|fault| fault.fails(now, &mut self.dice));
+        self.since = match self.since {
+            Some(since) => Some(since + 1),
+            None => fails.then_some(0),
+        };
+        fails
     }
 
     /// Does by half what fails.
@@ -210,7 +217,7 @@ impl Disk for Mounted {
         }
         if access == Access::Direct {
             let mut state = self.0.lock();
-            if let Some(inode) = state.platter.inode(path) {
+            if let (true, Some(inode)) = (state.grants_direct, state.platter.inode(path)) {
                 state.platter.set_direct(inode);
             }
         }
@@ -253,7 +260,6 @@ impl Disk for Mounted {
     }
 
     fn free(&self, _folder: &Path) -> io::Result<u64> {
-        drop(self.0.enter());
         self.0.look(|state| Ok(state.capacity.saturating_sub(state.platter.used())))
     }
 

@@ -1,5 +1,5 @@
 //! Whether a store is all that it has to be on a disk that was through something.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, StoreError};
 
 use crate::dag::{collect_all, leaf, parent, pin};
 use crate::expect::Expected;
-use crate::image::{Image, image};
+use crate::image::{Image, assert_counts, assert_whole, image};
 use crate::platter::{Change, Platter};
 use crate::script::{FOLDER, open};
 use crate::sim_disk::SimDisk;
@@ -33,15 +33,18 @@ pub fn verify(platter: Platter, expected: &BTreeMap<NodeKey, Expected>) {
     let mut ends = Vec::new();
     for disk in [&disk, &rebuilt] {
         let store = open(disk).expect("it opens again");
-        let roots = image(&store).roots;
+        let found = image(&store);
+        hold_against(&store, &found, expected);
         // Blocks of fetches that were given up before may have come back to an index made anew, for
         // a fetch of the same root: they are there until it ends.
-        for (root, state) in roots.iter().filter(|(_, state)| !state.pinned) {
+        for (root, state) in found.roots.iter().filter(|(_, state)| !state.pinned) {
             store.release(*root, state.epoch + 1).expect("it is released");
         }
         collect_all(&store, 10_000);
-        ends.push(image(&store));
-        assert_counts(&ends[ends.len() - 1]);
+        let end = image(&store);
+        assert_counts(&end, &BTreeSet::new());
+        assert_whole(&store, &end);
+        ends.push(end);
     }
     assert_eq!(ends[0], ends[1], "an index made anew from the segments is the same");
     go_on(&disk);
@@ -74,12 +77,8 @@ fn hold_against(store: &BlockStore, found: &Image, expected: &BTreeMap<NodeKey, 
     }
 }
 
-/// Every count is what links and roots say, when nothing is being fetched.
-fn assert_counts(image: &Image) {
-    crate::image::assert_counts(image, &std::collections::BTreeSet::new());
-}
-
-fn without_index(platter: &Platter) -> Platter {
+/// The disk as it would be if somebody had removed the index.
+pub fn without_index(platter: &Platter) -> Platter {
     let mut platter = platter.clone();
     let folder = Path::new(FOLDER);
     platter.apply(&Change::Remove(folder.join("index.redb")));
