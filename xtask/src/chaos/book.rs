@@ -10,8 +10,11 @@ mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use serde_json::Value;
 
+use super::filter::Filter;
 pub use entry::{Entry, Fate, Item, Moment};
 
 /// A request of the book, by its place.
@@ -54,6 +57,11 @@ impl Book {
         self.leave(old);
         self.entries[new].replaces = Some(old);
         self.entries[new].alone = !contested;
+    }
+
+    /// Note that `new` surely took the place of what it replaces, though its own answer was lost.
+    pub fn surely_replaced(&mut self, new: Place) {
+        self.entries[new].alone = true;
     }
 
     /// Note that a request was answered 202; what is wrong with the answer.
@@ -100,6 +108,16 @@ impl Book {
         self.places(|fate| matches!(fate, Fate::Gone(_)))
     }
 
+    /// The name of any request that was ever asked for.
+    pub fn any_name(&self, rng: &mut StdRng) -> Option<String> {
+        self.entries.choose(rng).map(|entry| entry.name.clone())
+    }
+
+    /// How many requests were seen pinned.
+    pub fn seen_pinned(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.was_pinned_before(Moment::MAX)).count()
+    }
+
     fn places(&self, which: impl Fn(&Fate) -> bool) -> Vec<Place> {
         (0..self.entries.len()).filter(|place| which(&self.entries[*place].fate)).collect()
     }
@@ -119,13 +137,7 @@ impl Book {
     /// Hold all pages of a walk that was begun at `begun` against what is known, and learn from it.
     pub fn check_walk(&mut self, begun: Moment, items: &[Item]) -> Result<(), String> {
         let now = self.now();
-        ordered(items)?;
-        let mut seen = HashSet::new();
-        for item in items {
-            let place = self.place_of(item).ok_or_else(|| format!("a stranger is listed: {item:?}"))?;
-            seen.insert(place);
-            self.see(place, item, begun, now)?;
-        }
+        let seen = self.see_all(begun, now, items)?;
         for place in 0..self.entries.len() {
             if !seen.contains(&place) {
                 self.miss(place, begun, now)?;
@@ -139,6 +151,33 @@ impl Book {
             }
         }
         Ok(())
+    }
+
+    /// The same for a list that was asked for with a filter.
+    pub fn check_filtered(&mut self, begun: Moment, filter: &Filter, items: &[Item]) -> Result<(), String> {
+        let now = self.now();
+        if let Some(item) = items.iter().find(|item| !filter.lets(item)) {
+            return Err(format!("{filter:?} does not let {item:?} through"));
+        }
+        let seen = self.see_all(begun, now, items).map_err(|text| format!("{filter:?}: {text}"))?;
+        for place in 0..self.entries.len() {
+            if !seen.contains(&place) && filter.demands(&self.entries[place], begun) {
+                self.miss(place, begun, now).map_err(|text| format!("{filter:?}: {text}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hold what is listed against what is known, and learn from it; the places of all that is.
+    fn see_all(&mut self, begun: Moment, now: Moment, items: &[Item]) -> Result<HashSet<Place>, String> {
+        ordered(items)?;
+        let mut seen = HashSet::new();
+        for item in items {
+            let place = self.place_of(item).ok_or_else(|| format!("a stranger is listed: {item:?}"))?;
+            seen.insert(place);
+            self.see(place, item, begun, now)?;
+        }
+        Ok(seen)
     }
 
     fn place_of(&self, item: &Item) -> Option<Place> {

@@ -6,7 +6,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::environment::Environment;
+use crate::command::{program, run};
+use crate::environment::{Environment, root};
 use crate::progress::Step;
 use crate::tools::system;
 
@@ -62,7 +63,8 @@ impl Clock {
         let variables = [
             ("LD_PRELOAD", library.as_str()),
             ("FAKETIME_TIMESTAMP_FILE", file.as_str()),
-            ("FAKETIME_CACHE_DURATION", "1"),
+            // Whole seconds: at 1 it would be read anew after two of them only.
+            ("FAKETIME_CACHE_DURATION", "0"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
             ("NO_FAKE_STAT", "1"),
         ];
@@ -77,6 +79,13 @@ impl Clock {
     /// By how much it is ahead.
     pub fn hours(&self) -> u64 {
         self.hours.load(Ordering::Relaxed)
+    }
+
+    /// What every program reads from it by now, or later: RFC 3339 in UTC, without fractions.
+    pub fn shown(&self) -> Result<String> {
+        let mut date = program(Path::new("date"), root());
+        date.args(["--utc", "+%FT%T", &format!("--date={} hours", self.hours())]);
+        Ok(run(date)?.success("date")?.trim().to_owned())
     }
 
     fn file(&self) -> PathBuf {

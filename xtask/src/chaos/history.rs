@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::signals;
@@ -18,12 +18,12 @@ const KEPT: usize = 12;
 
 /// The history of one run.
 pub struct History {
-    watch: Stopwatch,
     bound: Duration,
     state: Mutex<State>,
 }
 
 struct State {
+    watch: Stopwatch,
     file: File,
     breaches: Vec<String>,
     counts: BTreeMap<String, u64>,
@@ -33,8 +33,14 @@ impl History {
     /// A history that begins now, is written to `path`, and whose faults end after `bound`.
     pub fn begin(path: &Path, bound: Duration) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-        let state = Mutex::new(State { file, breaches: Vec::new(), counts: BTreeMap::new() });
-        Ok(Self { watch: Stopwatch::start(), bound, state })
+        let (breaches, counts) = (Vec::new(), BTreeMap::new());
+        let state = Mutex::new(State { watch: Stopwatch::start(), file, breaches, counts });
+        Ok(Self { bound, state })
+    }
+
+    /// Have its time begin now: what was done until now was no part of it.
+    pub fn begin_anew(&self) {
+        self.state().watch = Stopwatch::start();
     }
 
     /// Write down what `who` did and saw.
@@ -61,11 +67,21 @@ impl History {
 
     /// Whether the clients and the faults are to end: the time is over, or more would tell no more.
     pub fn is_over(&self) -> bool {
-        self.watch.passed(self.bound) || signals::stopping() || !self.state().breaches.is_empty()
+        let state = self.state();
+        state.watch.passed(self.bound) || signals::stopping() || !state.breaches.is_empty()
     }
 
     pub fn breaches(&self) -> Vec<String> {
         self.state().breaches.clone()
+    }
+
+    /// An error unless each of these was counted so often.
+    pub fn reaches(&self, floors: &[(&str, u64)]) -> Result<()> {
+        for (what, floor) in floors {
+            let count = self.state().counts.get(*what).copied().unwrap_or_default();
+            ensure!(count >= *floor, "only {count} {what}, wanted {floor} at the least");
+        }
+        Ok(())
     }
 
     /// What was counted, in a line.
@@ -76,7 +92,7 @@ impl History {
     }
 
     fn millis(&self) -> u128 {
-        self.watch.elapsed().as_millis()
+        self.state().watch.elapsed().as_millis()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -5,7 +5,9 @@ mod account;
 mod book;
 pub mod clock;
 mod database;
+mod filter;
 mod history;
+mod keeper;
 mod material;
 mod pinner;
 mod plan;
@@ -22,13 +24,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::building::{self, Binaries};
 use crate::environment::Environment;
 use crate::instance::client::Client;
 use crate::progress::Step;
+use crate::signals;
 use account::Account;
 pub use database::{Kind, postgres_triggers};
 use history::History;
@@ -44,6 +47,21 @@ const ACCOUNTS: u64 = 3;
 /// Clients of each that add, replace and delete.
 const PINNERS: u64 = 2;
 
+/// What is got done under the faults at the least, on a slow machine in a minute too.
+const FLOORS: &[(&str, u64)] = &[
+    ("answered 202", 15),
+    ("deleted", 3),
+    ("replaced", 3),
+    ("looked up", 3),
+    ("walks", 3),
+    ("lists", 3),
+    ("filtered lists", 3),
+    ("faults of processes", 3),
+    ("faults of connections", 3),
+];
+/// How many requests clients see pinned meanwhile.
+const SEEN_PINNED: usize = 3;
+
 #[derive(Args)]
 pub struct Options {
     /// Draw the faults and the clients' wishes from this number; without it, from one that is printed.
@@ -51,7 +69,7 @@ pub struct Options {
     seed: Option<u64>,
 
     /// For how long faults come; the checks afterwards take a minute or two.
-    #[arg(long, value_name = "M", default_value_t = 2)]
+    #[arg(long, value_name = "M", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
 
     /// On which database.
@@ -124,28 +142,38 @@ impl Trial {
         let site = Site::set_up(environment, self.database, binaries, &material, folder, step)?;
         site.database.watch(LEASE.as_millis())?;
         let mut tokens = Vec::new();
-        for number in 0..ACCOUNTS {
-            let name = format!("account-{number}");
+        let names = (0..ACCOUNTS).map(|number| format!("account-{number}")).chain(["keeper".to_owned()]);
+        for name in names {
             site.instance.ensure_account(&name)?;
             tokens.push((site.instance.mint_token(&name, "chaos")?, name));
         }
         site.start_all()?;
 
-        step.detail("faults");
         let history = Arc::new(History::begin(&folder.join("history.jsonl"), self.length)?);
         let (ports, origins) = (site.endpoints(), site.origins());
         let account = |(token, name): &(String, String)| {
             Account::new(name, token, &ports, Arc::clone(&material), origins.clone(), Arc::clone(&history))
         };
         let accounts: Vec<Account> = tokens.iter().map(account).collect();
-        self.suffer(&site, &accounts, &history);
+        // Each account by another api, so that the questions go to all of them.
+        let endpoint = |port: &u16| format!("http://127.0.0.1:{port}");
+        let client = |((token, _), port): (&(String, String), &u16)| Client::new(&endpoint(port), token);
+        let clients: Vec<Client> = tokens.iter().zip(ports.iter().cycle()).map(client).collect();
+        let (keeper, busy) = accounts.split_last().context("there are no accounts")?;
+        keeper::begin(keeper, &clients[busy.len()])?;
+
+        step.detail("faults");
+        history.begin_anew();
+        self.suffer(&site, busy, &history);
+        signals::check()?;
         let breaches = history.breaches();
         if !breaches.is_empty() {
             bail!("{}", breaches.join("\n"));
         }
+        history.reaches(FLOORS)?;
+        let pinned: usize = busy.iter().map(|account| account.book().seen_pinned()).sum();
+        ensure!(pinned >= SEEN_PINNED, "only {pinned} requests were seen pinned, wanted {SEEN_PINNED} at the least");
 
-        let client = |(token, _): &(String, String)| Client::new(&format!("http://127.0.0.1:{}", ports[0]), token);
-        let clients = tokens.iter().map(client).collect();
         Verdict { site: &site, accounts: &accounts, material: &material, clients }.reach(step)?;
         Ok(format!("{}, {} hours of clock", history.sums(), site.clock.hours()))
     }
@@ -161,8 +189,8 @@ impl Trial {
                     scope.spawn(move || pinner.run());
                 }
             }
-            scope.spawn(|| hurt_connections(site, history, Plan::new(seed, 1, site.fleet)));
-            hurt_processes(site, history, Plan::new(seed, 0, site.fleet));
+            scope.spawn(|| hurt_connections(site, history, Plan::for_connections(seed, site.fleet)));
+            hurt_processes(site, history, Plan::for_processes(seed, site.fleet));
         });
     }
 }

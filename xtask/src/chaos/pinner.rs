@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::account::{Account, Outcome};
 use super::book::{Book, Item, Place};
+use super::filter::KINDS;
 
 /// About as many requests as an account has at once.
 const FULL: usize = 40;
@@ -69,6 +70,7 @@ impl<'a> Pinner<'a> {
         let what = json!({ "replace": id, "by": wish.body });
         let outcome = self.account.expect_done(&self.who, &what, answer);
         if self.made(&wish, &outcome) {
+            self.account.history.count("replaced");
             self.account.book().gone(old);
         }
     }
@@ -82,7 +84,8 @@ impl<'a> Pinner<'a> {
         }
     }
 
-    /// A delete and a replace of one request at once: exactly one is answered 202, the other 404.
+    /// A delete and a replace of one request at once: exactly one is answered 202, the other 404. Either answer tells
+    /// what became of the other request, should its own be lost.
     fn race(&mut self) {
         let wish = self.wish();
         let Some((old, id)) = self.pick(|book, old| book.replace(old, wish.place, true)) else {
@@ -101,10 +104,10 @@ impl<'a> Pinner<'a> {
         self.made(&wish, &replaced);
         match (&deleted, &replaced) {
             (Outcome::Unknown, Outcome::Unknown) => return,
-            (Outcome::Done(_), Outcome::Refused(404, _) | Outcome::Unknown)
-            | (Outcome::Refused(404, _) | Outcome::Unknown, Outcome::Done(_))
-            | (Outcome::Refused(404, _), Outcome::Unknown)
-            | (Outcome::Unknown, Outcome::Refused(404, _)) => {}
+            (Outcome::Done(_), Outcome::Unknown) => self.account.book().refused(wish.place),
+            (Outcome::Refused(404, _), Outcome::Unknown) => self.account.book().surely_replaced(wish.place),
+            (Outcome::Done(_) | Outcome::Unknown, Outcome::Refused(404, _))
+            | (Outcome::Refused(404, _) | Outcome::Unknown, Outcome::Done(_)) => {}
             _ => self.account.history.breach(&self.who, &format!("{id}: {deleted:?} and {replaced:?}")),
         }
         self.account.history.count("contested");
@@ -140,7 +143,7 @@ impl<'a> Pinner<'a> {
         let name = format!("{}/{}", self.who, self.made);
         let mut meta = BTreeMap::new();
         if self.rng.random_ratio(1, 2) {
-            meta.insert("kind".to_owned(), self.rng.random_range(0..3).to_string());
+            meta.insert("kind".to_owned(), self.rng.random_range(0..KINDS).to_string());
         }
         // Some say where it is, some leave that to others, some are wrong.
         let origins: Vec<&String> = match (dag.provider, self.rng.random_range(0..4)) {

@@ -34,9 +34,13 @@ impl Process {
     /// Start it, and do not wait for it: it is to be hurt while it starts too.
     pub fn start(&mut self) -> Result<()> {
         self.lives += 1;
-        let log = self.logs.join(format!("{}.{:03}.log", self.name, self.lives));
-        self.running = Some(Running::start(&self.name, (self.start)(), &log)?);
+        self.running = Some(Running::start(&self.name, (self.start)(), &self.log())?);
         Ok(())
+    }
+
+    /// The log of its last life.
+    pub fn log(&self) -> PathBuf {
+        self.logs.join(format!("{}.{:03}.log", self.name, self.lives))
     }
 
     /// An error if it ended by itself, which no fault of others may make it do.

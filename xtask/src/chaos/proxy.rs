@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -36,6 +36,8 @@ struct Line {
     target: SocketAddr,
     weather: AtomicU8,
     closed: AtomicBool,
+    /// Answers 503 that did not say when to try again.
+    curt: AtomicU64,
     connections: Mutex<Vec<Connection>>,
 }
 
@@ -55,6 +57,7 @@ impl Proxy {
             target: (Ipv4Addr::LOCALHOST, target).into(),
             weather: AtomicU8::new(Weather::Fair as u8),
             closed: AtomicBool::new(false),
+            curt: AtomicU64::new(0),
             connections: Mutex::default(),
         });
         let shared = Arc::clone(&line);
@@ -71,6 +74,11 @@ impl Proxy {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many answers 503 went through that did not say when to try again.
+    pub fn curt_answers(&self) -> u64 {
+        self.line.curt.load(Ordering::Relaxed)
     }
 
     /// Change the weather, of connections that are open too.
@@ -121,6 +129,9 @@ impl Line {
         thread::spawn(move || {
             let mut chunk = vec![0; CHUNK];
             while let Ok(count @ 1..) = from.read(&mut chunk) {
+                if is_curt(&chunk[..count]) {
+                    line.curt.fetch_add(1, Ordering::Relaxed);
+                }
                 if line.is(Weather::Slow) {
                     thread::sleep(DELAY);
                 }
@@ -141,6 +152,15 @@ impl Line {
             }
         }
     }
+}
+
+/// Whether what came at once is the whole head of an answer 503 without `Retry-After`.
+fn is_curt(chunk: &[u8]) -> bool {
+    if !chunk.starts_with(b"HTTP/1.1 503") {
+        return false;
+    }
+    let text = String::from_utf8_lossy(chunk).to_lowercase();
+    text.split_once("\r\n\r\n").is_some_and(|(head, _)| !head.contains("\r\nretry-after: "))
 }
 
 #[cfg(test)]
@@ -178,5 +198,13 @@ mod tests {
         assert!(!says_back(&mut connect()));
         proxy.set(Weather::Slow);
         assert!(says_back(&mut connect()));
+    }
+
+    #[test]
+    fn an_answer_503_has_to_say_when_to_try_again() {
+        assert!(is_curt(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\n{}"));
+        assert!(!is_curt(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n{}"));
+        assert!(!is_curt(b"HTTP/1.1 503 Service Unavailable\r\ncontent-le"));
+        assert!(!is_curt(b"HTTP/1.1 200 OK\r\n\r\n{}"));
     }
 }

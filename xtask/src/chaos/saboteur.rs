@@ -16,12 +16,13 @@ use super::site::Site;
 const BEAT: Duration = Duration::from_millis(50);
 
 /// Hurt processes until the history is over. All of them run again then.
-pub fn hurt_processes(site: &Site, history: &History, mut plan: Plan) {
+pub fn hurt_processes(site: &Site, history: &History, mut plan: Plan<Fault>) {
     while !history.is_over() {
         wait(history, plan.rest());
-        let fault = plan.fault();
+        let fault = plan.draw();
         history.note("faults", &json!(format!("{fault:?}")));
         history.count(word(&format!("{fault:?}")));
+        history.count("faults of processes");
         if let Err(error) = hurt(site, history, fault) {
             history.breach("faults", &format!("{fault:?}: {error:#}"));
         }
@@ -73,12 +74,13 @@ fn each(site: &Site, act: impl Fn(Target) -> Result<()>) -> Result<()> {
 }
 
 /// Hurt connections until the history is over. All of them work again then.
-pub fn hurt_connections(site: &Site, history: &History, mut plan: Plan) {
+pub fn hurt_connections(site: &Site, history: &History, mut plan: Plan<Storm>) {
     while !history.is_over() {
         wait(history, plan.rest());
-        let storm = plan.storm();
+        let storm = plan.draw();
         history.note("faults", &json!(format!("{storm:?}")));
         history.count(word(&format!("{storm:?}")));
+        history.count("faults of connections");
         match storm {
             Storm::Cut(link, length) => {
                 site.proxy(link).set(Weather::Cut);

@@ -1,6 +1,6 @@
 //! A Pinrail with every connection behind a proxy and every process within reach of `kill -9`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,12 +33,28 @@ const WORKER: &[&str] = &[
     "--max-retry=4s",
     "--rotation=1s",
     "--stall=6s",
-    "--time-limit=6h",
     "--pause=2s",
     "--reserve=64MiB",
     "--ballast=1MiB",
     "--drain=2s",
 ];
+
+/// Hours that a root may take: the limit that the workers are told.
+pub const TIME_LIMIT: u64 = 6;
+
+/// Where a worker keeps its blocks.
+pub struct Home {
+    pub instance: Instance,
+    /// Of its IPFS node, for TCP.
+    pub port: u16,
+}
+
+impl Home {
+    /// The folder of the block store.
+    pub fn blocks(&self) -> PathBuf {
+        self.instance.data().join("blocks")
+    }
+}
 
 /// Everything that runs. Dropping it ends it all.
 pub struct Site {
@@ -48,7 +64,7 @@ pub struct Site {
     /// With the operator's commands, on the data folder of the apis.
     pub instance: Instance,
     /// The data folder of each worker; on SQLite the only one shares that of the apis.
-    pub homes: Vec<Instance>,
+    pub homes: Vec<Home>,
     apis: Vec<Mutex<Process>>,
     workers: Vec<Mutex<Process>>,
     before_apis: Vec<Proxy>,
@@ -149,11 +165,12 @@ impl Site {
             }
         };
         let home = self.behind_a_proxy(home)?;
-        self.homes.push(home.clone());
+        self.homes.push(Home { instance: home.clone(), port: ports.p2p });
         let clock = Arc::clone(&self.clock);
         let worker = Process::new(&format!("worker-{number}"), &self.instance.logs(), ports.health, move || {
             let mut command = home.worker();
-            command.arg("serve").args(WORKER).arg(format!("--lease={}s", LEASE.as_secs()));
+            command.arg("serve").args(WORKER);
+            command.arg(format!("--lease={}s", LEASE.as_secs())).arg(format!("--time-limit={TIME_LIMIT}h"));
             command.arg(format!("--health=127.0.0.1:{}", ports.health)).args(["--listen", &ports.multiaddr()]);
             clock.show(&mut command);
             command
@@ -246,6 +263,11 @@ impl Site {
         }
         self.database.stop();
         Ok(())
+    }
+
+    /// The log of a process's last life, if it is ours.
+    pub fn log(&self, target: Target) -> Option<PathBuf> {
+        self.process(target).map(|process| process.log())
     }
 
     /// Start every process of ours and wait until all are ready.

@@ -9,16 +9,17 @@ use serde_json::json;
 
 use super::account::{Account, Outcome};
 use super::book::Item;
+use super::filter::Filter;
 
 /// List until the history is over.
 pub fn run(account: &Account, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let who = format!("{}/lists", account.name);
     while !account.history.is_over() {
-        if rng.random_ratio(1, 3) {
-            take_all(account, &who, &mut rng);
-        } else {
-            walk(account, &who, &mut rng);
+        match rng.random_range(0..3) {
+            0 => take_all(account, &who, &mut rng),
+            1 => take_filtered(account, &who, &mut rng),
+            _ => drop(walk(account, &who, &mut rng)),
         }
         thread::sleep(Duration::from_millis(rng.random_range(50..400)));
     }
@@ -37,24 +38,43 @@ pub fn walk(account: &Account, who: &str, rng: &mut StdRng) -> bool {
 /// The longest page there is.
 const LONGEST: usize = 1000;
 
-/// All in one page, whose count is of the same moment. Deletes that never arrived leave more behind than a page holds
-/// after a while: then the walks alone see everything.
+/// All in one page, whose count is of the same moment.
 fn take_all(account: &Account, who: &str, rng: &mut StdRng) {
     let begun = account.book().now();
-    let path = format!("/pins?status=queued,pinning,pinned,failed&limit={LONGEST}");
+    if let Some(items) = take(account, who, "status=queued,pinning,pinned,failed", rng) {
+        let checked = account.book().check_walk(begun, &items);
+        account.hold(who, checked);
+        account.history.count("lists");
+    }
+}
+
+/// What some filter lets through.
+pub fn take_filtered(account: &Account, who: &str, rng: &mut StdRng) {
+    let filter = Filter::draw(account, rng);
+    let begun = account.book().now();
+    if let Some(items) = take(account, who, &filter.query(), rng) {
+        let checked = account.book().check_filtered(begun, &filter, &items);
+        account.hold(who, checked);
+        account.history.count("filtered lists");
+    }
+}
+
+/// A list in one page; none if it was broken off, or cut off: deletes that never arrived leave more behind than a page
+/// holds after a while, and then the walks alone see everything.
+fn take(account: &Account, who: &str, query: &str, rng: &mut StdRng) -> Option<Vec<Item>> {
+    let path = format!("/pins?{query}&limit={LONGEST}");
     let answer = account.client(rng).get(&path);
-    let Outcome::Done(page) = account.expect_done(who, &json!({ "list": path }), answer) else { return };
+    let Outcome::Done(page) = account.expect_done(who, &json!({ "list": path }), answer) else { return None };
     let results = page["results"].as_array().map_or(&[][..], Vec::as_slice);
     if results.len() == LONGEST {
         account.history.count("lists that were cut off");
-        return;
+        return None;
     }
     if page["count"].as_u64() != Some(results.len() as u64) {
-        account.history.breach(who, &format!("count is {}, and there are {}", page["count"], results.len()));
-        return;
+        let text = format!("{path}: count is {}, and there are {}", page["count"], results.len());
+        account.history.breach(who, &text);
+        return None;
     }
     let items = results.iter().map(Item::read).collect::<Result<Vec<_>, _>>();
-    let checked = items.and_then(|items| account.book().check_walk(begun, &items));
-    account.hold(who, checked);
-    account.history.count("lists");
+    items.map_err(|text| account.history.breach(who, &text)).ok()
 }

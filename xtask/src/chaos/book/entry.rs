@@ -67,10 +67,15 @@ impl Entry {
         if same { Ok(()) } else { Err(format!("{self:?} is answered as {item:?}")) }
     }
 
+    /// Whether an answer that was there at `moment` showed it pinned.
+    pub fn was_pinned_before(&self, moment: Moment) -> bool {
+        self.pinned.is_some_and(|since| since < moment)
+    }
+
     /// Once pinned, always pinned: nobody takes a block away here.
     pub fn see_status(&mut self, item: &Item, asked: Moment, now: Moment) -> Result<(), String> {
         let pinned = item.status == "pinned";
-        if !pinned && self.pinned.is_some_and(|since| since < asked) {
+        if !pinned && self.was_pinned_before(asked) {
             return Err(format!("{self} was pinned and is {}", item.status));
         }
         if pinned && self.pinned.is_none() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Book, Item, Place};
+use crate::chaos::filter::Filter;
 
 fn answer(number: u32, status: &str) -> Value {
     json!({
@@ -96,6 +97,43 @@ fn half_a_replace_is_seen() {
         let result = walk(&mut book, listed).and_then(|()| book.close());
         assert_eq!(result.is_ok(), holds, "{listed:?}: {result:?}");
     }
+}
+
+#[test]
+fn a_replace_that_another_answer_proves_must_have_come() {
+    for (listed, holds) in [(&[2_u32][..], true), (&[][..], false)] {
+        let mut book = Book::default();
+        let old = added(&mut book, 1);
+        let new = asked(&mut book, 2);
+        book.replace(old, new, true);
+        book.surely_replaced(new);
+        book.gone(old);
+        let result = walk(&mut book, listed).and_then(|()| book.close());
+        assert_eq!(result.is_ok(), holds, "{listed:?}: {result:?}");
+    }
+}
+
+#[test]
+fn a_filtered_list_has_what_it_must_and_nothing_else() {
+    let mut book = Book::default();
+    added(&mut book, 1);
+    let pinned = added(&mut book, 2);
+    let asked = book.now();
+    assert_eq!(book.check_one(pinned, asked, Some(&item(2, "pinned"))), Ok(()));
+    let mut check = |filter: Filter, items: &[Item]| {
+        let begun = book.now();
+        book.check_filtered(begun, &filter, items).map_err(|text| text.split(": ").nth(1).unwrap_or(&text).to_owned())
+    };
+    let root = || Filter::Root(["bafkqaaa".to_owned(), "f01550000".to_owned()]);
+    assert_eq!(check(root(), &[item(2, "pinned"), item(1, "queued")]), Ok(()));
+    assert_eq!(check(root(), &[item(2, "pinned")]), Err("lost".to_owned()));
+    assert_eq!(check(Filter::Exact("name-1".to_owned()), &[item(1, "queued")]), Ok(()));
+    assert_eq!(check(Filter::Iexact("NAME-1".to_owned()), &[]), Err("lost".to_owned()));
+    assert!(check(Filter::Partial("me-1".to_owned()), &[item(2, "pinned")]).is_err());
+    assert_eq!(check(Filter::Status("pinned"), &[item(2, "pinned")]), Ok(()));
+    assert_eq!(check(Filter::Status("pinned"), &[]), Err("lost".to_owned()));
+    assert_eq!(check(Filter::Status("queued"), &[]), Ok(()));
+    assert!(check(Filter::Kind("1".to_owned()), &[item(1, "queued")]).is_err());
 }
 
 #[test]

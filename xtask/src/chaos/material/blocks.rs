@@ -37,6 +37,13 @@ impl Cid {
         Self(bytes)
     }
 
+    /// One that is its block: the identity multihash of up to 127 bytes that mean nothing.
+    pub fn inline(block: &[u8]) -> Self {
+        let mut bytes = vec![1, 0x55, 0, u8::try_from(block.len()).unwrap_or(u8::MAX)];
+        bytes.extend(block);
+        Self(bytes)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -168,6 +175,8 @@ mod tests {
         assert_eq!(empty.base32(), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
         let hello = Block::raw(b"hello".to_vec()).cid;
         assert_eq!(hello.base32(), "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq");
+        assert_eq!(Cid::inline(b"").base32(), "bafkqaaa");
+        assert_eq!(Cid::inline(b"hello").base32(), "bafkqablimvwgy3y");
         assert!(hello.base16().starts_with("f01551220"), "{}", hello.base16());
     }
 

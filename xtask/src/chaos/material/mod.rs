@@ -20,6 +20,8 @@ const DAGS: usize = 28;
 const NOWHERE: [usize; 4] = [3, 15, 24, 27];
 /// How many leaves they pick from.
 const LEAVES: usize = 120;
+/// What some CIDs carry in themselves.
+const INLINE: [&[u8]; 2] = [b"", b"the whole of it"];
 /// How many nodes provide something.
 pub const PROVIDERS: usize = 2;
 
@@ -34,12 +36,16 @@ pub struct Dag {
     pub bytes: u64,
     /// Which provider has it; nobody has some.
     pub provider: Option<usize>,
+    /// Whether its CID is its one block, so that anybody has it.
+    pub inline: bool,
 }
 
 /// All there is to pin.
 #[derive(Debug)]
 pub struct Material {
     pub dags: Vec<Dag>,
+    /// One more, for who keeps it alone.
+    pub kept: Dag,
     /// For each provider what it has.
     pub cars: Vec<PathBuf>,
 }
@@ -54,12 +60,15 @@ impl Material {
             fs::write(&path, pool.car(provider)?).with_context(|| format!("{} cannot be written", path.display()))?;
             cars.push(path);
         }
-        Ok(Self { dags: pool.dags(), cars })
+        let mut dags = pool.dags();
+        let kept = dags.pop().context("there is nothing to keep")?;
+        dags.extend(INLINE.map(inline));
+        Ok(Self { dags, kept, cars })
     }
 
     /// The DAG with this root, however it is spelt.
     pub fn find(&self, cid: &str) -> Option<&Dag> {
-        self.dags.iter().find(|dag| dag.cid == cid || dag.spelt == cid)
+        self.dags.iter().chain([&self.kept]).find(|dag| dag.cid == cid || dag.spelt == cid)
     }
 }
 
@@ -78,6 +87,9 @@ impl Pool {
             let provider = (!NOWHERE.contains(&index)).then_some(usize::from(index % 3 == 2));
             pool.roots.push((root, provider));
         }
+        let own = (0..3).map(|_| pool.add(leaf(rng))).collect();
+        let kept = pool.add(Block::node(Codec::DagPb, own, rng.next_u64()));
+        pool.roots.push((kept, Some(0)));
         pool
     }
 
@@ -135,6 +147,7 @@ impl Pool {
                 blocks: closure.len() as u64,
                 bytes: closure.values().map(|block| block.bytes.len() as u64).sum(),
                 provider: *provider,
+                inline: false,
             }
         };
         self.roots.iter().map(describe).collect()
@@ -160,6 +173,13 @@ impl Pool {
         }
         Ok(car)
     }
+}
+
+/// A DAG that is whole in its CID. Whoever is asked for it has it.
+fn inline(block: &[u8]) -> Dag {
+    let cid = Cid::inline(block);
+    let bytes = block.len() as u64;
+    Dag { cid: cid.base32(), spelt: cid.base16(), blocks: 1, bytes, provider: Some(0), inline: true }
 }
 
 /// Mostly small, some of them large enough to be interrupted.
@@ -189,7 +209,7 @@ mod tests {
     fn some_are_shared_and_some_are_nowhere() {
         let pool = Pool::fill(&mut StdRng::seed_from_u64(1));
         let dags = pool.dags();
-        assert_eq!(dags.len(), DAGS);
+        assert_eq!(dags.len(), DAGS + 1);
         let provided = |root: &Cid| {
             let with =
                 |(other, owner): &(Cid, Option<usize>)| owner.is_some() && pool.closure(other).contains_key(root);

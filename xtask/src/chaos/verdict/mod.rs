@@ -1,6 +1,7 @@
 //! What has to hold once the faults are over: held against what the clients know and what is on the disk.
 
-mod disk;
+mod pins;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,15 +11,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::account::Account;
-use super::material::{Dag, Material};
-use super::proxy::Weather;
+use super::clock::NOTICED;
+use super::material::Material;
+use super::proxy::{Proxy, Weather};
 use super::site::Site;
 use super::walker;
 use crate::command::run;
-use crate::instance::Instance;
 use crate::instance::client::Client;
 use crate::progress::Step;
 use crate::signals;
@@ -28,11 +29,11 @@ use crate::stopwatch::Stopwatch;
 const PATIENCE: Duration = Duration::from_mins(1);
 const BEAT: Duration = Duration::from_millis(300);
 
-/// What an empty block store may take on the disk: its index, without the ballast.
-const EMPTY: u64 = 8 << 20;
+/// Lists with a filter that are asked for of each account.
+const FILTERS: usize = 12;
 
-/// Hours after which the blocks of a failed root are kept no longer.
-const FAILED_KEPT: u64 = 25;
+/// What a process says last.
+const LAST_WORDS: &str = "shutting down";
 
 type Question<'a> = fn(&Verdict<'a>) -> Result<()>;
 
@@ -41,22 +42,27 @@ pub struct Verdict<'a> {
     pub site: &'a Site,
     pub accounts: &'a [Account],
     pub material: &'a Material,
-    /// Without a proxy, and with patience.
+    /// One for each account, with patience; the first ones each ask another api.
     pub clients: Vec<Client>,
 }
 
 impl<'a> Verdict<'a> {
     /// Ask everything, in this order; the first thing that does not hold is the error.
     pub fn reach(&self, step: &Step) -> Result<()> {
-        let asked: [(&str, Question<'a>); 9] = [
+        let asked: [(&str, Question<'a>); 14] = [
             ("everything comes back", Self::come_back),
+            ("an answer 503 says when to try again", Self::read_proxies),
+            ("the moved clock is seen", Self::see_clock),
             ("what was answered is there, what was deleted is not", Self::agree),
             ("what somebody provides is pinned", Self::wait_for_pins),
             ("what is pinned is served whole", Self::fetch_all),
+            ("what is replaced stays until what replaces it is there", Self::fetch_kept),
             ("counters equal what they count", Self::count),
             ("no root was done twice at one time", Self::read_triggers),
             ("every block hashes to its name", Self::hash_all),
+            ("it is still there, and what was deleted is not", Self::agree),
             ("blocks nobody wants are gone and the disk is given back", Self::empty),
+            ("nor was a root done twice while all were unpinned", Self::read_triggers),
             ("everything stops cleanly, and nobody panicked", Self::end),
         ];
         for (what, question) in asked {
@@ -78,12 +84,46 @@ impl<'a> Verdict<'a> {
         self.site.wait_until_ready()
     }
 
+    fn read_proxies(&self) -> Result<()> {
+        let curt: u64 = self.site.proxies().map(Proxy::curt_answers).sum();
+        ensure!(curt == 0, "{curt} answers have no Retry-After");
+        Ok(())
+    }
+
+    /// Let an hour pass, and have each api add something: it is not created before that hour is over.
+    ///
+    /// Nobody is connected to the database meanwhile: a session of PostgreSQL that is there before and after waits for
+    /// the timers of before, and so finds no deadlock for a minute.
+    fn see_clock(&self) -> Result<()> {
+        let ours = || self.site.apis().chain(self.site.workers());
+        ours().try_for_each(|target| self.site.end(target))?;
+        self.site.clock.advance(1)?;
+        thread::sleep(NOTICED);
+        ours().try_for_each(|target| self.site.start(target))?;
+        self.site.wait_until_ready()?;
+        let dag = self.material.dags.iter().find(|dag| dag.provider.is_some()).context("nobody has anything")?;
+        for account in &self.accounts[..self.site.fleet.apis] {
+            let shown = self.site.clock.shown()?;
+            let name = format!("{}/clock", account.name);
+            let (place, floor) = account.book().ask(&dag.cid, &name, BTreeMap::new());
+            let pin = json!({ "cid": dag.cid, "name": name, "origins": account.origins });
+            let answer = self.client(account).post("/pins", &pin)?.expect(202)?;
+            account.book().added(place, &floor, &answer).map_err(anyhow::Error::msg)?;
+            let created = answer["created"].as_str().unwrap_or_default();
+            ensure!(created >= shown.as_str(), "a pin was created at {created}, it was {shown} already");
+        }
+        Ok(())
+    }
+
     fn agree(&self) -> Result<()> {
         let mut rng = StdRng::seed_from_u64(0);
         for account in self.accounts {
             ensure!(walker::walk(account, "verdict", &mut rng), "a list of {} was broken off", account.name);
             account.book().close().map_err(anyhow::Error::msg)?;
             ensure!(walker::walk(account, "verdict", &mut rng), "a list of {} was broken off", account.name);
+            for _ in 0..FILTERS {
+                walker::take_filtered(account, "verdict", &mut rng);
+            }
             let book = account.book();
             for (places, status) in [(book.live(), 200), (book.dead(), 404)] {
                 for id in places.into_iter().filter_map(|place| book.entry(place).id.as_ref()) {
@@ -97,112 +137,10 @@ impl<'a> Verdict<'a> {
         Ok(())
     }
 
-    fn wait_for_pins(&self) -> Result<()> {
-        let mut watch = Stopwatch::start();
-        let mut least = usize::MAX;
-        loop {
-            let open = self.unfinished()?;
-            if open.is_empty() {
-                return Ok(());
-            }
-            if open.len() < least {
-                (least, watch) = (open.len(), Stopwatch::start());
-            }
-            if watch.passed(PATIENCE) {
-                bail!("{} requests are not pinned, among them {}", open.len(), open[0]);
-            }
-            signals::check()?;
-            thread::sleep(BEAT);
-        }
-    }
-
-    /// The requests that somebody provides and that are not pinned. Failed ones are asked for once more, which queues
-    /// all requests for the same root again.
-    fn unfinished(&self) -> Result<Vec<Value>> {
-        let mut open = Vec::new();
-        for account in self.accounts {
-            for item in self.list(account)? {
-                let dag = self.dag(&item)?;
-                match (dag.provider, item["status"].as_str().unwrap_or_default()) {
-                    (Some(_), "pinned") => {}
-                    (None, "pinned") => bail!("{item} is pinned, and nobody has it"),
-                    (Some(provider), "failed") => {
-                        ensure!(item["info"]["failure_reason"].is_string(), "{item} failed without a reason");
-                        self.ask_again(account, &dag.cid, provider)?;
-                        open.push(item);
-                    }
-                    (Some(_), _) => open.push(item),
-                    (None, _) => {}
-                }
-            }
-        }
-        Ok(open)
-    }
-
-    fn ask_again(&self, account: &Account, cid: &str, provider: usize) -> Result<()> {
-        let place = account.book().ask(cid, &format!("again/{cid}"), BTreeMap::new());
-        let pin = json!({ "cid": cid, "name": format!("again/{cid}"), "origins": [self.site.origins()[provider]] });
-        let answer = self.client(account).post("/pins", &pin)?.expect(202)?;
-        account.book().added(place.0, &place.1, &answer).map_err(anyhow::Error::msg)
-    }
-
-    /// All pins of an account, however many pages that takes.
-    fn list(&self, account: &Account) -> Result<Vec<Value>> {
-        let mut items: Vec<Value> = Vec::new();
-        loop {
-            let last = items.last().and_then(|item| item["created"].as_str());
-            let before = last.map_or(String::new(), |created| format!("&before={created}"));
-            let path = format!("/pins?status=queued,pinning,pinned,failed&limit=1000{before}");
-            let page = self.client(account).get(&path)?.expect(200)?;
-            match page["results"].as_array() {
-                Some(more) if !more.is_empty() => items.extend_from_slice(more),
-                _ => return Ok(items),
-            }
-        }
-    }
-
     /// The client of an account.
     fn client(&self, account: &Account) -> &Client {
         let index = self.accounts.iter().position(|other| other.name == account.name).unwrap_or_default();
         &self.clients[index]
-    }
-
-    /// Each DAG that is pinned, by its CID, with one of its requests.
-    fn pinned(&self) -> Result<BTreeMap<String, Value>> {
-        let mut pinned = BTreeMap::new();
-        for account in self.accounts {
-            for item in self.list(account)?.into_iter().filter(|item| item["status"] == "pinned") {
-                pinned.insert(self.dag(&item)?.cid.clone(), item);
-            }
-        }
-        Ok(pinned)
-    }
-
-    fn dag(&self, item: &Value) -> Result<&Dag> {
-        let dag = self.material.find(item["pin"]["cid"].as_str().unwrap_or_default());
-        dag.with_context(|| format!("nobody asked for {item}"))
-    }
-
-    /// Fetch every DAG that is pinned from the delegates into a store of its own, where each block is hashed.
-    fn fetch_all(&self) -> Result<()> {
-        for (cid, item) in self.pinned()? {
-            let (dag, info) = (self.dag(&item)?, &item["info"]);
-            let wanted = [json!(dag.blocks.to_string()), json!(dag.bytes.to_string())];
-            ensure!([&info["blocks"], &info["dag_size"]] == [&wanted[0], &wanted[1]], "{item}: wanted {wanted:?}");
-            self.fetch(&cid, dag.blocks, &item["delegates"])?;
-        }
-        Ok(())
-    }
-
-    fn fetch(&self, cid: &str, blocks: u64, delegates: &Value) -> Result<()> {
-        let mut command = self.site.instance.worker();
-        command.args(["fetch", cid]);
-        for delegate in delegates.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            command.args(["--from", delegate]);
-        }
-        let output = run(command)?.success(&format!("pinrail-worker fetch {cid}"))?;
-        ensure!(output.contains(&format!(": {blocks} blocks,")), "{output}, wanted {blocks} blocks");
-        Ok(())
     }
 
     fn count(&self) -> Result<()> {
@@ -217,53 +155,16 @@ impl<'a> Verdict<'a> {
         Ok(())
     }
 
-    /// Stop the workers, have every block read from the disk and hashed, and start them again.
-    fn hash_all(&self) -> Result<()> {
-        self.site.workers().try_for_each(|worker| self.site.end(worker))?;
-        let mut known = 0;
-        for home in &self.site.homes {
-            let mut command = home.worker();
-            command.args(["check", "--json"]);
-            let found = run(command)?.success("pinrail-worker check")?;
-            let found: Value = serde_json::from_str(&found).with_context(|| found.clone())?;
-            known += found["pinned"].as_u64().unwrap_or_default();
-        }
-        // They may know of more: of what nobody wants any more, or what is only held for a replace.
-        let pinned = self.site.database.count("roots WHERE state = 'pinned'")?;
-        ensure!(known >= pinned, "{pinned} roots are pinned, the block stores have {known}");
-        self.site.workers().try_for_each(|worker| self.site.start(worker))?;
-        self.site.wait_until_ready()
-    }
-
-    /// Delete every pin, and wait until nothing is left of them.
-    fn empty(&self) -> Result<()> {
-        for account in self.accounts {
-            for item in self.list(account)? {
-                let id = item["requestid"].as_str().unwrap_or_default();
-                self.client(account).delete(&format!("/pins/{id}"))?.expect(202)?;
-            }
-            let left = self.list(account)?;
-            ensure!(left.is_empty(), "{} are left", left.len());
-        }
-        let tables = ["roots", "pin_requests", "pin_meta", "pin_counts", "holds", "queue", "root_holders"];
-        wait_until(|| {
-            let counts = tables.map(|table| Ok((self.site.database.count(table)?, table)));
-            let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
-            let left = counts.into_iter().filter(|(rows, _)| *rows > 0);
-            Ok(left.map(|(rows, table)| format!("{rows} rows of {table}")).collect::<Vec<_>>().join(", "))
-        })?;
-        self.count()?;
-        self.site.clock.advance(FAILED_KEPT)?;
-        wait_until(|| {
-            let used = |home: &Instance| disk::used(&home.data().join("blocks"), "ballast");
-            let used = self.site.homes.iter().map(used).collect::<Result<Vec<_>>>()?;
-            Ok(if used.iter().any(|used| *used > EMPTY) { format!("{used:?} bytes of blocks") } else { String::new() })
-        })
-    }
-
     fn end(&self) -> Result<()> {
+        self.site.workers().try_for_each(|worker| self.site.start(worker))?;
+        self.site.wait_until_ready()?;
+        let shown = self.site.clock.shown()?;
         for target in self.site.targets().into_iter().rev() {
             self.site.end(target)?;
+            let Some(log) = self.site.log(target) else { continue };
+            let text = fs::read_to_string(&log)?;
+            let last = text.lines().rfind(|line| line.contains(LAST_WORDS)).unwrap_or_default();
+            ensure!(last >= shown.as_str(), "{target:?} ended with {last:?}, and it was {shown} already");
         }
         for entry in fs::read_dir(self.site.instance.logs())? {
             let path = entry?.path();
