@@ -22,13 +22,11 @@ pub fn folder(
     make: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let cache = &environment.cache;
-    fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
     let place = cache.join(format!("{name}-{key}"));
     if place.is_dir() {
         return Ok(place);
     }
-    let lock = File::create(cache.join(format!("{name}.lock")))?;
-    wait_for(&lock)?;
+    let _turn = turn(environment, name)?;
     if place.is_dir() {
         return Ok(place);
     }
@@ -38,6 +36,15 @@ pub fn folder(
     make(&draft).inspect_err(|_| drop(clear(&draft)))?;
     fs::rename(&draft, &place)?;
     Ok(place)
+}
+
+/// Wait until no other process does what is called `name`; others wait until this is dropped.
+pub fn turn(environment: &Environment, name: &str) -> Result<File> {
+    let cache = &environment.cache;
+    fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    let lock = File::create(cache.join(format!("{name}.lock")))?;
+    wait_for(&lock)?;
+    Ok(lock)
 }
 
 fn wait_for(lock: &File) -> Result<()> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cache;
 use crate::command::{program, run_showing};
 use crate::environment::{Environment, root};
 use crate::progress::Step;
@@ -15,6 +16,11 @@ pub fn install(environment: &Environment, name: &str, package: &str, step: &Step
         bail!("`{name}` is not installed (on Debian: apt-get install {package})");
     }
     step.detail(&format!("apt-get install {package}"));
+    // Of two at once apt refuses the second.
+    let _turn = cache::turn(environment, "apt-get")?;
+    if let Some(path) = environment.find_program(name) {
+        return Ok(path);
+    }
     for arguments in
         [&["update", "--quiet"][..], &["install", "--quiet", "--yes", "--no-install-recommends", package][..]]
     {

@@ -34,13 +34,13 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     port: Option<u16>,
 
-    /// Run on PostgreSQL: on a server that is started for this run and thrown away after it, with
-    /// the data.
-    #[arg(long, conflicts_with_all = ["database", "reset"])]
+    /// Run on PostgreSQL: on the database that `--database` names, or on a server that is started
+    /// for this run and thrown away after it, with the data.
+    #[arg(long, conflicts_with = "reset")]
     postgres: bool,
 
     /// Run on this PostgreSQL database; the rest of the data is kept beside that of other runs.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "reset")]
     database: Option<String>,
 
     /// Throw away what earlier runs kept in `.pinrail`, and start over.

@@ -25,12 +25,10 @@ pub struct Place {
 impl Place {
     /// What the options ask for.
     pub fn find(environment: &Environment, options: &Options) -> Result<Self> {
-        if options.postgres {
-            return Self::thrown_away(environment);
-        }
         let folder = root().join(".pinrail");
         let Some(url) = &options.database else {
-            return Ok(Self { folder, database: None, _thrown_away: None });
+            let usual = Self { folder, database: None, _thrown_away: None };
+            return if options.postgres { Self::thrown_away(environment) } else { Ok(usual) };
         };
         // Keys and blocks belong to one database.
         let name = format!("{:x}", Sha256::digest(url));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use pinrail_postgres_fixture::{Server, ServerOptions};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub const POSTGRES: Part = Part {
 /// What needs a server that stays as it is.
 const ON_A_SERVER: &[(&str, Check)] = &[
     ("what was fetched for a worker that was killed with -9 is fetched on", worker_killed),
-    ("a database that cannot be used is refused in one line", refusals),
+    ("a database that is not named rightly or not reached is refused in one line", wrong_places),
     ("what is pinned stays pinned and served from one kind of database to the other and back", moving::copied),
     ("a backup beside blocks that are younger: all is pinned again", moving::restored_beside_younger_blocks),
     ("a backup and no blocks: a new node fetches all of it", moving::restored_without_blocks),
@@ -43,6 +43,9 @@ fn on_postgres(context: &Context, step: &Step) -> Result<Tally> {
         tally.check(name, check(&context, step));
     }
     several::add_to(&mut tally, &context, &server, step);
+    let name = "a database that cannot be used is refused in one line by both binaries";
+    step.detail(name);
+    tally.check(name, unusable(&context, &server, step));
     let name = "a server that goes and comes back: 503 meanwhile, nothing lost, on by itself";
     step.detail(name);
     tally.check(name, server_restarted(&context, &server, step));
@@ -84,7 +87,7 @@ fn server_restarted(context: &Context, server: &Server, step: &Step) -> Result<(
     ensure_served(&fixture, &pinned.cid, &pinned.delegates, &path)
 }
 
-fn refusals(context: &Context, step: &Step) -> Result<()> {
+fn wrong_places(context: &Context, step: &Step) -> Result<()> {
     let fixture = Fixture::prepare(context, step)?;
     let nowhere = "postgres://pinrail@127.0.0.1:1/pinrail";
     for database in [nowhere, "postgres://pinrail@127.0.0.1", "mysql://pinrail@db/pinrail"] {
@@ -94,9 +97,47 @@ fn refusals(context: &Context, step: &Step) -> Result<()> {
         // For a server that does not answer the worker waits: it may be starting.
         if database != nowhere {
             let mut command = fixture.instance.worker();
-            command.args(["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"]);
-            command.args(["--database", database]);
+            command.args(SERVE_WORKER).args(["--database", database]);
             ensure_refused_in_a_line(command)?;
+        }
+    }
+    Ok(())
+}
+
+/// How a worker is started where only its database is looked at.
+const SERVE_WORKER: &[&str] = &["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
+
+/// What makes a migrated database one that must not be used, and a word of what is said of it.
+const UNUSABLE: &[(&str, &str)] = &[
+    ("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE invoices (n INT)", "another program's tables"),
+    (
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000001');
+        UPDATE service SET needs = '29990101000001'",
+        "was migrated by a newer version",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+        "is read only",
+    ),
+];
+
+fn unusable(context: &Context, server: &Server, step: &Step) -> Result<()> {
+    for (how, word) in UNUSABLE {
+        let fixture = Fixture::prepare(context, step)?;
+        let url = context.fresh_database()?.context("there is a server")?;
+        let name = url.rsplit('/').next().context("the URL names a database")?;
+        let instance = fixture.instance.on(Some(url.clone()));
+        instance.migrate()?;
+        server.sql(name, how)?;
+        let mut api = instance.api();
+        api.args(["serve", "--listen", "127.0.0.1:0"]);
+        let mut worker = instance.worker();
+        worker.args(SERVE_WORKER);
+        let mut migrate = instance.api();
+        migrate.arg("migrate");
+        for command in [api, worker, migrate] {
+            let told = ensure_refused_in_a_line(command)?;
+            ensure!(told.contains(word), "{told}");
         }
     }
     Ok(())
