@@ -61,9 +61,7 @@ impl Session {
             session.begin(begin).await?;
             return Ok(session);
         }
-        session.refuse_others(LOOKS).await?;
-        session.begin(begin).await?;
-        session.run(CLOSE).await?;
+        session.begin_alone(begin).await?;
         // Somebody may have come before the door was closed. The snapshot is made by this very query.
         session.refuse_others(1).await?;
         Ok(session)
@@ -72,10 +70,8 @@ impl Session {
     /// Begin to fill a migrated database in one transaction, if it is empty.
     pub(crate) async fn load(url: &str) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        session.refuse_others(LOOKS).await?;
         let begin = Opening { command: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", only_reads: false };
-        session.begin(begin).await?;
-        session.run(CLOSE).await?;
+        session.begin_alone(begin).await?;
         session.make_room().await?;
         Ok(session)
     }
@@ -95,6 +91,13 @@ impl Session {
     async fn begin(&mut self, opening: Opening) -> Result<(), TransferError> {
         self.conn.begin(opening);
         self.run(UNHURRIED).await
+    }
+
+    /// Begin once no other program is connected, and keep out those that come.
+    async fn begin_alone(&mut self, opening: Opening) -> Result<(), TransferError> {
+        self.refuse_others(LOOKS).await?;
+        self.begin(opening).await?;
+        self.run(CLOSE).await
     }
 
     async fn run(&mut self, statements: &str) -> Result<(), TransferError> {
