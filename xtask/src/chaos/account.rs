@@ -1,14 +1,15 @@
 //! One account as its clients share it: where they send requests, and what they know.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::book::{Book, Item};
+use super::book::{Book, Item, Place};
 use super::history::History;
 use super::material::Material;
 use crate::instance::client::{Answer, Client};
@@ -63,6 +64,20 @@ impl Account {
     /// Any of the apis.
     pub fn client(&self, rng: &mut StdRng) -> &Client {
         &self.clients[rng.random_range(0..self.clients.len())]
+    }
+
+    /// Ask for a pin while all is well, by a path that adds or replaces, and note it in the book; where, and the answer.
+    pub fn add_surely(
+        &self,
+        client: &Client,
+        path: &str,
+        (cid, name): (&str, &str),
+        origins: &[String],
+    ) -> Result<(Place, Value)> {
+        let (place, floor) = self.book().ask(cid, name, BTreeMap::new());
+        let answer = client.post(path, &json!({ "cid": cid, "name": name, "origins": origins }))?.expect(202)?;
+        self.book().added(place, &floor, &answer).map_err(Error::msg)?;
+        Ok((place, answer))
     }
 
     /// Write down a request with its answer, and say what it came to.

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,7 +21,7 @@ use crate::progress::Step;
 use crate::tools::system;
 
 /// How long a program may go on by the old offset.
-pub const NOTICED: Duration = Duration::from_millis(1_100);
+const NOTICED: Duration = Duration::from_millis(1_100);
 
 /// For programs with threads: it holds a lock while it reads the offset.
 const THREADED: &str = "libfaketimeMT.so.1";
@@ -74,6 +75,13 @@ impl Clock {
     /// Move it on by hours. Programs that run notice within [`NOTICED`].
     pub fn advance(&self, hours: u64) -> Result<()> {
         self.write(self.hours.fetch_add(hours, Ordering::Relaxed) + hours)
+    }
+
+    /// Move it on by an hour, and wait until every program that runs has noticed: none of them says so.
+    pub fn pass_an_hour(&self) -> Result<()> {
+        self.advance(1)?;
+        thread::sleep(NOTICED);
+        Ok(())
     }
 
     /// By how much it is ahead.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use super::clock::NOTICED;
 use super::history::History;
 use super::plan::{Fault, Plan, Storm, Target};
 use super::proxy::Weather;
@@ -48,12 +47,12 @@ fn hurt(site: &Site, history: &History, fault: Fault) -> Result<()> {
         }
         Fault::Sleep(target) => {
             site.pause(target)?;
-            pass_an_hour(site)?;
+            site.clock.pass_an_hour()?;
             site.resume(target)
         }
         Fault::SleepAll => {
             each(site, |target| site.pause(target))?;
-            pass_an_hour(site)?;
+            site.clock.pass_an_hour()?;
             each(site, |target| site.resume(target))
         }
         Fault::Restart(target) => {
@@ -61,12 +60,6 @@ fn hurt(site: &Site, history: &History, fault: Fault) -> Result<()> {
             site.start(target)
         }
     }
-}
-
-fn pass_an_hour(site: &Site) -> Result<()> {
-    site.clock.advance(1)?;
-    thread::sleep(NOTICED);
-    Ok(())
 }
 
 fn each(site: &Site, act: impl Fn(Target) -> Result<()>) -> Result<()> {

@@ -3,7 +3,6 @@
 mod pins;
 mod stores;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -11,10 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde_json::json;
 
 use super::account::Account;
-use super::clock::NOTICED;
 use super::material::Material;
 use super::proxy::{Proxy, Weather};
 use super::site::Site;
@@ -97,18 +94,14 @@ impl<'a> Verdict<'a> {
     fn see_clock(&self) -> Result<()> {
         let ours = || self.site.apis().chain(self.site.workers());
         ours().try_for_each(|target| self.site.end(target))?;
-        self.site.clock.advance(1)?;
-        thread::sleep(NOTICED);
+        self.site.clock.pass_an_hour()?;
         ours().try_for_each(|target| self.site.start(target))?;
         self.site.wait_until_ready()?;
         let dag = self.material.dags.iter().find(|dag| dag.provider.is_some()).context("nobody has anything")?;
         for account in &self.accounts[..self.site.fleet.apis] {
             let shown = self.site.clock.shown()?;
             let name = format!("{}/clock", account.name);
-            let (place, floor) = account.book().ask(&dag.cid, &name, BTreeMap::new());
-            let pin = json!({ "cid": dag.cid, "name": name, "origins": account.origins });
-            let answer = self.client(account).post("/pins", &pin)?.expect(202)?;
-            account.book().added(place, &floor, &answer).map_err(anyhow::Error::msg)?;
+            let (_, answer) = account.add_surely(self.client(account), "/pins", (&dag.cid, &name), &account.origins)?;
             let created = answer["created"].as_str().unwrap_or_default();
             ensure!(created >= shown.as_str(), "a pin was created at {created}, it was {shown} already");
         }

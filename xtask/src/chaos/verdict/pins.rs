@@ -79,10 +79,8 @@ impl Verdict<'_> {
     }
 
     fn ask_again(&self, account: &Account, cid: &str, provider: usize) -> Result<()> {
-        let place = account.book().ask(cid, &format!("again/{cid}"), BTreeMap::new());
-        let pin = json!({ "cid": cid, "name": format!("again/{cid}"), "origins": [account.origins[provider]] });
-        let answer = self.client(account).post("/pins", &pin)?.expect(202)?;
-        account.book().added(place.0, &place.1, &answer).map_err(anyhow::Error::msg)
+        let (name, origin) = (format!("again/{cid}"), &account.origins[provider..=provider]);
+        account.add_surely(self.client(account), "/pins", (cid, &name), origin).map(drop)
     }
 
     /// All pins of an account, however many pages that takes.

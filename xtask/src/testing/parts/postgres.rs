@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::moving;
 use super::several;
-use super::together::{CHECKS, Check, PATIENCE, ensure_refused_in_a_line, ensure_served, provide_sample};
+use super::together::{
+    CHECKS, Check, PATIENCE, SERVE_ANYWHERE, ensure_refused_in_a_line, ensure_served, provide_sample,
+};
 use crate::instance::provider::Provider;
 use crate::instance::sample;
 use crate::progress::Step;
@@ -97,15 +99,12 @@ fn wrong_places(context: &Context, step: &Step) -> Result<()> {
         // For a server that does not answer the worker waits: it may be starting.
         if database != nowhere {
             let mut command = fixture.instance.worker();
-            command.args(SERVE_WORKER).args(["--database", database]);
+            command.args(SERVE_ANYWHERE).args(["--database", database]);
             ensure_refused_in_a_line(command)?;
         }
     }
     Ok(())
 }
-
-/// How a worker is started where only its database is looked at.
-const SERVE_WORKER: &[&str] = &["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
 
 /// What makes a migrated database one that must not be used, and a word of what is said of it.
 const UNUSABLE: &[(&str, &str)] = &[
@@ -132,7 +131,7 @@ fn unusable(context: &Context, server: &Server, step: &Step) -> Result<()> {
         let mut api = instance.api();
         api.args(["serve", "--listen", "127.0.0.1:0"]);
         let mut worker = instance.worker();
-        worker.args(SERVE_WORKER);
+        worker.args(SERVE_ANYWHERE);
         let mut migrate = instance.api();
         migrate.arg("migrate");
         for command in [api, worker, migrate] {

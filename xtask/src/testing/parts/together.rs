@@ -194,10 +194,13 @@ fn clean_stop(context: &Context, step: &Step) -> Result<()> {
     Ok(())
 }
 
+/// How a worker is started that is not to come up.
+pub const SERVE_ANYWHERE: &[&str] = &["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
+
 fn second_worker(context: &Context, step: &Step) -> Result<()> {
     let fixture = Fixture::start(context, step)?;
     let mut command = fixture.instance.worker();
-    command.args(["serve", "--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    command.args(SERVE_ANYWHERE);
     ensure_refused_in_a_line(command).map(drop)
 }
 
