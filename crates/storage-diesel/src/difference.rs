@@ -37,6 +37,12 @@ pub(crate) enum Counter {
     Wants { account: i64, root: i64 },
     /// An account's holds on a root.
     Holds { account: i64, root: i64 },
+    /// The node in a root's place in an account's queue, which has to be the root's.
+    PlaceNode { account: i64, root: i64 },
+    /// The rank there.
+    PlaceRank { account: i64, root: i64 },
+    /// The due there, in milliseconds since the Unix epoch; 0 where it is not to be leased.
+    PlaceDue { account: i64, root: i64 },
 }
 
 impl Counter {
@@ -60,6 +66,9 @@ impl fmt::Display for Counter {
             Self::Claims(root) => write!(to, "claims on root {root}"),
             Self::Wants { account, root } => write!(to, "requests of account {account} for root {root}"),
             Self::Holds { account, root } => write!(to, "holds of account {account} on root {root}"),
+            Self::PlaceNode { account, root } => write!(to, "node of root {root} in the queue of account {account}"),
+            Self::PlaceRank { account, root } => write!(to, "rank of root {root} in the queue of account {account}"),
+            Self::PlaceDue { account, root } => write!(to, "due of root {root} in the queue of account {account}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Counters held against what they count, for an operator's check and for tests.
+//! Counters held against what they count, and places in queues against how roots stand, for an operator's check and for
+//! tests.
 //!
 //! However much there is, what is read at once stays small: roots come a page at a time with all that refers to them,
 //! accounts a page at a time with their requests, and only sums for each account and each node are kept to the end.
@@ -10,13 +11,15 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use pinrail_domain::RootState;
 
+use super::change::place;
 use super::tally::BUCKET_SHIFTS;
 use super::{Conn, RunQueryDsl};
 use crate::Difference;
 use crate::difference::{Counter, Counters};
 use crate::error::Step;
-use crate::rows::{State, is_unfinished};
+use crate::rows::{State, Work};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};
+use crate::transfer::rows::Queued;
 
 /// Roots of a page.
 const ROOTS: i64 = 5_000;
@@ -72,8 +75,7 @@ async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Differenc
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     while after < i64::MAX {
         let page = roots::table.filter(roots::key.gt(after)).order(roots::key).limit(ROOTS);
-        let columns = (roots::key, roots::node, roots::state, roots::requests, roots::refs, roots::dag_bytes);
-        let page: Vec<StandingRow> = page.select(columns).load(conn).await?;
+        let page: Vec<(i64, Work)> = page.select((roots::key, Work::as_select())).load(conn).await?;
         let keys = Keys::of_page(after, page.iter().map(|row| row.0), ROOTS);
         let mut counters = Counters::default();
         let standing = read_roots(conn, keys, page, &mut counters, sums).await?;
@@ -85,16 +87,14 @@ async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Differenc
     Ok(found)
 }
 
-/// A root's key, node, state, requests, claims and bytes.
-type StandingRow = (i64, i64, State, i64, i64, Option<i64>);
-/// Each root's state and what it counts for.
-type Standing = BTreeMap<i64, (RootState, i64)>;
+/// How each root stands, and the bytes it counts for.
+type Standing = BTreeMap<i64, (Work, i64)>;
 
 /// What roots say of themselves, and how they stand.
 async fn read_roots(
     conn: &mut Conn,
     keys: Keys,
-    page: Vec<StandingRow>,
+    page: Vec<(i64, Work)>,
     counters: &mut Counters,
     sums: &mut Counters,
 ) -> Step<Standing> {
@@ -103,16 +103,16 @@ async fn read_roots(
     let received: Vec<(i64, i64)> = received.load(conn).await?;
     let received: BTreeMap<i64, i64> = received.into_iter().collect();
     let mut standing = Standing::new();
-    for (key, node, State(state), requests, claims, size) in page {
-        counters.stored(Counter::RootRequests(key), requests);
-        counters.stored(Counter::Claims(key), claims);
-        sums.counted(Counter::Load(node), i64::from(is_unfinished(state)));
-        let bytes = match state {
-            RootState::Pinned => size.unwrap_or(0),
+    for (key, work) in page {
+        counters.stored(Counter::RootRequests(key), work.requests);
+        counters.stored(Counter::Claims(key), work.refs);
+        sums.counted(Counter::Load(work.node), i64::from(work.is_unfinished()));
+        let bytes = match work.state.0 {
+            RootState::Pinned => work.dag_bytes.unwrap_or(0),
             RootState::Queued | RootState::Pinning => received.get(&key).copied().unwrap_or(0),
             RootState::Failed | RootState::Releasing => 0,
         };
-        standing.insert(key, (state, bytes));
+        standing.insert(key, (work, bytes));
     }
     Ok(standing)
 }
@@ -147,17 +147,40 @@ async fn read_claims(
     sums: &mut Counters,
 ) -> Step<()> {
     let rows = queue::table.filter(queue::root.gt(keys.0)).filter(queue::root.le(keys.1));
-    let rows = rows.select((queue::root, queue::account, queue::requests, queue::holds));
-    let rows: Vec<(i64, i64, i64, i64)> = rows.load(conn).await?;
-    for (root, account, requests, holds) in rows {
+    let rows: Vec<Queued> = rows.load(conn).await?;
+    for row in rows {
+        let Queued { root, account, requests, holds, .. } = row;
         counters.stored(Counter::Wants { account, root }, requests);
         counters.stored(Counter::Holds { account, root }, holds);
-        let Some((state, bytes)) = standing.get(&root) else { continue };
-        let queued = requests > 0 && is_unfinished(*state);
+        let Some((work, bytes)) = standing.get(&root) else { continue };
+        let queued = requests > 0 && work.is_unfinished();
         sums.counted(Counter::QueuedRoots(account), i64::from(queued));
         sums.counted(Counter::Bytes(account), *bytes);
+        compare_place(counters, &row, work);
     }
     Ok(())
+}
+
+/// Hold a root's place in an account's queue against how the root stands: in a wrong one it would be leased out of turn,
+/// by another node, or never. A missing due counts as 0.
+fn compare_place(counters: &mut Counters, row: &Queued, work: &Work) {
+    let Queued { account, root, requests, node, rank, due, .. } = *row;
+    let mut work = work.clone();
+    if due.is_some() {
+        // Whose lease has expired is put back, and keeps the lease until somebody takes it over.
+        work.end_lease();
+    }
+    let place = (requests > 0).then(|| place(&work));
+    let mut compare = |counter, stored, counted| {
+        counters.stored(counter, stored);
+        counters.counted(counter, counted);
+    };
+    if let Some((wanted, _)) = place {
+        compare(Counter::PlaceNode { account, root }, node, work.node);
+        compare(Counter::PlaceRank { account, root }, i64::from(rank), i64::from(wanted));
+    }
+    let wanted = place.and_then(|(_, due)| due);
+    compare(Counter::PlaceDue { account, root }, due.unwrap_or(0), wanted.unwrap_or(0));
 }
 
 /// Go through all requests, account by account, with the counters of their buckets.

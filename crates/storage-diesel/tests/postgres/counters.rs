@@ -33,6 +33,8 @@ const WRONG: &str = "
     UPDATE roots SET requests = 3, refs = 2 WHERE key = (SELECT max(key) FROM roots);
     UPDATE roots SET refs = 0 WHERE key = (SELECT min(key) FROM roots);
     UPDATE queue SET requests = 5 WHERE root = (SELECT max(root) FROM queue);
+    UPDATE queue SET node = 77, rank = 2, due = NULL WHERE root = (SELECT max(root) - 1 FROM queue);
+    UPDATE queue SET due = 5 WHERE root = (SELECT min(root) FROM queue);
     INSERT INTO queue (root, account, requests, holds, node, rank) VALUES (999999, 1001, 1, 2, 1, 0);
     INSERT INTO holds (owner, root, account, awaited) VALUES (decode(repeat('00', 16), 'hex'), 888888, 1001, 1);";
 
@@ -46,9 +48,14 @@ async fn each_wrong_counter_is_found() {
     assert_eq!(storage.check_counters().await.expect("they are counted"), []);
 
     database.sql(WRONG);
-    let [first, last, node] = ["min(key) FROM roots", "max(key) FROM roots", "key FROM nodes"]
-        .map(|asked| database.sql(&format!("SELECT {asked}")).trim().to_owned());
+    let [first, place, last, node] =
+        ["min(key) FROM roots", "max(key) - 1 FROM roots", "max(key) FROM roots", "key FROM nodes"]
+            .map(|asked| database.sql(&format!("SELECT {asked}")).trim().to_owned());
     let owner = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {last}"));
+    let [pinned, queued] = [&first, &place].map(|root| {
+        let account = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {root}"));
+        format!("{root} in the queue of account {}", account.trim())
+    });
     let mut wanted = vec![
         ("requests of account 1001".to_owned(), 11, 10),
         ("requests of account 2200".to_owned(), 11, 10),
@@ -61,6 +68,10 @@ async fn each_wrong_counter_is_found() {
         (format!("claims on root {last}"), 2, 1),
         (format!("claims on root {first}"), 0, 1),
         (format!("requests of account {} for root {last}", owner.trim()), 5, 1),
+        (format!("node of root {queued}"), 77, node.parse().expect("a key")),
+        (format!("rank of root {queued}"), 2, 0),
+        (format!("due of root {queued}"), 0, 11_999),
+        (format!("due of root {pinned}"), 5, 0),
         ("requests of account 1001 for root 999999".to_owned(), 1, 0),
         ("holds of account 1001 on root 999999".to_owned(), 2, 0),
         ("claims on root 888888".to_owned(), 0, 1),
