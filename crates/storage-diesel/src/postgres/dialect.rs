@@ -12,12 +12,12 @@ use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
-use super::found::{SORTED, take_keys};
+use super::found::take_keys;
 pub(super) use super::found::{lock_accounts_of, lock_roots, lock_roots_of, look_up};
 use super::matching::Condition;
 use super::together::Together;
 use crate::error::Step;
-use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
+use crate::rows::{AccountRow, NewRoot, RequestRow, Root, SORTED, State};
 use crate::schema::{accounts, pin_counts, pin_requests, roots};
 use crate::transfer::rows::{PinCount, PinMeta, Queued};
 use crate::written::upsert_counts;

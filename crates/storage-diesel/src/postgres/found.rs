@@ -12,12 +12,8 @@ use pinrail_spec::RootKey;
 use super::known::{self, Found, Name};
 use super::questions::{Question, Questions};
 use super::{Conn, nodes};
-use crate::rows::{AccountRow, RequestRow, Root};
+use crate::rows::{AccountRow, RequestRow, Root, SORTED};
 use crate::schema::{accounts, roots};
-
-/// What is added to a key to sort rows by it once they are found: to go through a whole index because that has the
-/// order looks cheap to a planner that takes the table for nearly empty, and its plan stays when the table has grown.
-pub(super) const SORTED: i64 = 0;
 
 /// What stands before and after the keys of roots in a condition on these and on those held until one of them is there,
 /// which are looked up one by one too.

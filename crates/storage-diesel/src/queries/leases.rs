@@ -14,7 +14,7 @@ use super::turns::{Served, Turns};
 use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::{addresses, id_bytes, moment, root_key, to_column};
 use crate::error::{Failed, Step};
-use crate::rows::{AccountRow, Root, State};
+use crate::rows::{AccountRow, Root, SORTED, State};
 use crate::schema::{accounts, holds, pin_requests, queue, root_holders, roots};
 
 /// The most origins that a worker is given for one root.
@@ -195,8 +195,12 @@ async fn previous(conn: &mut Conn, root: &Root) -> Step<Option<RootKey>> {
         .filter(holds::awaited.eq(root.key))
         .filter(roots::node.eq(root.work.node))
         .filter(roots::state.eq(State(RootState::Pinned)));
-    let youngest: Option<(i64, Vec<u8>)> =
-        whole.order(roots::key.desc()).select((roots::codec, roots::multihash)).first(conn).await.optional()?;
+    let youngest: Option<(i64, Vec<u8>)> = whole
+        .order((roots::key + SORTED).desc())
+        .select((roots::codec, roots::multihash))
+        .first(conn)
+        .await
+        .optional()?;
     Ok(youngest.map(|(codec, multihash)| root_key(codec, &multihash)))
 }
 
