@@ -21,8 +21,9 @@ const SILENT: Duration = Duration::from_secs(15);
 const UNCONFIRMED: Duration = Duration::from_secs(20);
 
 /// What the server is held to for every connection, in its own words: no statement, no wait for a lock and no
-/// forgotten transaction lasts for ever.
-const LIMITS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=60s";
+/// forgotten transaction lasts for ever. The last is ended well before those who wait for its locks give up: a process
+/// that is stopped in the middle of one does not make others fail.
+const LIMITS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=10s";
 
 /// Nothing is read whole where an index finds it, whatever the planner takes a table's size for: a plan that is made
 /// while a table is nearly empty is kept until the server has counted it, a minute and many requests later. What has no
@@ -137,6 +138,21 @@ fn is_near(config: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_stops_in_a_transaction_does_not_make_others_fail() {
+        let address = Address::parse("postgres://ada@127.0.0.1/pinrail").expect("it is a URL");
+        let options = address.config.get_options().expect("there are some").to_owned();
+        let seconds = |setting: &str| {
+            let value = options.split_once(&format!("-c {setting}=")).map(|(_, rest)| rest.split('s').next());
+            value
+                .flatten()
+                .and_then(|value| value.parse::<u32>().ok())
+                .unwrap_or_else(|| panic!("{setting}: {options}"))
+        };
+        assert!(2 * seconds("idle_in_transaction_session_timeout") <= seconds("lock_timeout"), "{options}");
+        assert!(seconds("lock_timeout") < seconds("statement_timeout"), "{options}");
+    }
 
     #[test]
     fn off_this_machine_it_is_over_tls() {

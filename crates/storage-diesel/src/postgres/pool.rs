@@ -53,7 +53,7 @@ impl Access {
             }
             Self::Everything => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
-                SET LOCAL enable_seqscan = on"
+                SET LOCAL enable_seqscan = on; SET LOCAL idle_in_transaction_session_timeout = 0"
             }
             Self::LookUp => return None,
             Self::Write => {
