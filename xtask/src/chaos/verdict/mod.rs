@@ -4,6 +4,7 @@ mod pins;
 mod stores;
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -109,8 +110,8 @@ impl<'a> Verdict<'a> {
     }
 
     fn agree(&self) -> Result<()> {
-        let mut rng = StdRng::seed_from_u64(0);
-        for account in self.accounts {
+        self.of_each(|account| {
+            let mut rng = StdRng::seed_from_u64(0);
             ensure!(walker::walk(account, "verdict", &mut rng), "a list of {} was broken off", account.name);
             account.book().close().map_err(anyhow::Error::msg)?;
             ensure!(walker::walk(account, "verdict", &mut rng), "a list of {} was broken off", account.name);
@@ -120,14 +121,24 @@ impl<'a> Verdict<'a> {
             let book = account.book();
             for (places, status) in [(book.live(), 200), (book.dead(), 404)] {
                 for id in places.into_iter().filter_map(|place| book.entry(place).id.as_ref()) {
+                    signals::check()?;
                     self.client(account).get(&format!("/pins/{id}"))?.expect(status)?;
                 }
             }
             drop(book);
             let breaches = account.history.breaches();
             ensure!(breaches.is_empty(), "{}", breaches.join("\n"));
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    /// Ask something of every account, of all at once: after an hour each has tens of thousands of requests.
+    fn of_each(&self, ask: impl Fn(&Account) -> Result<()> + Sync) -> Result<()> {
+        thread::scope(|scope| {
+            let asked: Vec<_> = self.accounts.iter().map(|account| scope.spawn(|| ask(account))).collect();
+            let answers = asked.into_iter().map(|asked| asked.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            answers.collect::<Vec<_>>().into_iter().collect()
+        })
     }
 
     /// The client of an account.

@@ -39,14 +39,15 @@ impl Verdict<'_> {
 
     /// Delete every pin, and wait until nothing is left of them: no row, no root, no block, no file with blocks.
     pub(super) fn empty(&self) -> Result<()> {
-        for account in self.accounts {
+        self.of_each(|account| {
             for item in self.list(account)? {
                 let id = item["requestid"].as_str().unwrap_or_default();
                 self.client(account).delete(&format!("/pins/{id}"))?.expect(202)?;
             }
             let left = self.list(account)?;
             ensure!(left.is_empty(), "{} are left", left.len());
-        }
+            Ok(())
+        })?;
         wait_until(|| {
             let counts = TABLES.map(|table| Ok((self.site.database.count(table)?, table)));
             let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
