@@ -150,7 +150,7 @@ async fn a_server_without_room_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_waited_for() {
     let empty = PostgresDatabase::empty();
-    let (url, options) = (empty.url(), PostgresOptions { wait: Duration::from_secs(30), ..PostgresOptions::default() });
+    let (url, options) = (empty.url(), PostgresOptions { wait: Duration::from_mins(5), ..PostgresOptions::default() });
     let (opened, migrated) = tokio::join!(PostgresStorage::open(&url, &options), postgres_schema::migrate(&url));
     migrated.expect("it is migrated");
     opened.expect("it is opened").now().await.expect("it has a clock");

@@ -22,7 +22,7 @@ async fn client(database: &PostgresDatabase) -> tokio_postgres::Client {
 }
 
 /// How many wait for a lock of this database.
-fn waiting(database: &PostgresDatabase) -> usize {
+pub fn waiting(database: &PostgresDatabase) -> usize {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     database.sql(waiting).trim().parse().expect("a number")

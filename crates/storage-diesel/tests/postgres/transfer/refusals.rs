@@ -6,6 +6,7 @@ use pinrail_storage_diesel::transfer::{Backup, Restoring, copy};
 use super::dump::{backed_up, dump, file_of};
 use super::{lived_in, migrated_file, new_file, open};
 use crate::clock::system_time;
+use crate::overlapping::waiting;
 use crate::server::PostgresDatabase;
 
 /// Why a copy is refused.
@@ -88,6 +89,27 @@ async fn a_database_that_is_in_use_is_not_copied() {
     assert!(refused(&file, &postgres).await.contains("a program of Pinrail is connected to"));
     drop(using);
     copy(&postgres, &to, system_time(), &mut |_| ()).await.expect("nobody uses it any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_during_a_copy_waits_for_its_end() {
+    let (folder, server) = (tempfile::tempdir().expect("a folder"), PostgresDatabase::new());
+    let (postgres, to) = (Database::Postgres(server.url()), new_file(&folder, "to.db"));
+    lived_in(&postgres).await;
+    let mut started = None;
+    let mut start = |_| {
+        if started.is_none() {
+            let postgres = postgres.clone();
+            let start = tokio::spawn(async move { open(&postgres).await.ready().await });
+            while waiting(&server) == 0 {
+                assert!(!start.is_finished(), "it is let in");
+                std::thread::yield_now();
+            }
+            started = Some(start);
+        }
+    };
+    copy(&postgres, &to, system_time(), &mut start).await.expect("nobody was let in");
+    started.expect("rows were copied").await.expect("it ends").expect("it is let in afterwards");
 }
 
 #[tokio::test]
