@@ -37,6 +37,8 @@ macro_rules! check_storage {
                 a_token_has_an_account,
                 tokens_are_listed_newest_first,
                 a_token_is_revoked_once,
+                each_token_stands_for_itself,
+                a_revocation_holds_at_once_for_all,
                 standing_follows_the_account_at_once,
                 a_revoked_key_revokes_its_tokens,
                 the_last_use_is_the_latest,

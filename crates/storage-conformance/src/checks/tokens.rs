@@ -1,5 +1,8 @@
 //! Access tokens and the key ring: what is revoked is revoked at once.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use futures::future::{join, join_all};
 use pinrail_domain::{Access, AccountId, KeyState, PublicKeyRecord, RevocationId, Scope, Scopes, TokenId, TokenRecord};
 use pinrail_storage::StorageError;
 
@@ -106,6 +109,51 @@ pub async fn a_token_is_revoked_once(fixture: &Fixture) {
 
     let unknown = token(fixture, &ada, "never kept").id;
     assert!(!fixture.storage.revoke_token(&unknown, fixture.now()).await.unwrap());
+}
+
+/// Who asks how a token stands is told of that token, however many ask at the same time.
+pub async fn each_token_stands_for_itself(fixture: &Fixture) {
+    let accounts = [fixture.account("ada").await, fixture.account("bob").await];
+    let mut tokens: Vec<_> = (0..20).map(|number| token(fixture, &accounts[number % 2], "one of many")).collect();
+    for token in &tokens {
+        add(fixture, token).await;
+    }
+    fixture.storage.revoke_token(&tokens[7].id, fixture.now()).await.unwrap();
+    tokens.push(token(fixture, &accounts[0], "never kept"));
+    let asked = tokens.iter().cycle().take(400).map(|token| fixture.storage.standing(&token.id));
+    for (number, standing) in join_all(asked).await.into_iter().enumerate().map(|(at, told)| (at % 21, told.unwrap())) {
+        let told = standing.map(|standing| (standing.token, standing.account, standing.token_revoked));
+        let token = &tokens[number];
+        assert_eq!(told, (number < 20).then_some((token.id, token.account, number == 7)), "token {number}");
+    }
+}
+
+/// A revocation holds for whoever asks once it is answered, whatever else is being asked.
+pub async fn a_revocation_holds_at_once_for_all(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let lost = token(fixture, &ada, "lost");
+    add(fixture, &lost).await;
+    let (revoked, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let ask = || async {
+        loop {
+            let is_answered = revoked.load(Ordering::SeqCst);
+            let told = is_revoked(fixture, &lost.id).await;
+            assert!(told || !is_answered, "it was revoked before this was asked");
+            asked.fetch_add(1, Ordering::SeqCst);
+            if told {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let revoke = async {
+        while asked.load(Ordering::SeqCst) < 100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(fixture.storage.revoke_token(&lost.id, fixture.now()).await.unwrap());
+        revoked.store(true, Ordering::SeqCst);
+    };
+    join(revoke, join_all((0..16).map(|_| ask()))).await;
 }
 
 /// What a request is judged by is never older than the last change of the account.

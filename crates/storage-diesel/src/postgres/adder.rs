@@ -11,41 +11,33 @@ use diesel_async::SimpleAsyncConnection;
 use pinrail_domain::{NewPinRequest, PinRequest};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
-use tokio::sync::{mpsc, oneshot};
 
+use super::lane::Lane;
 use super::pool::{Access, Pool};
 use super::{Conn, requests};
 use crate::error::{Failed, Step};
 
-/// Requests that go into one transaction at most: what waits longest should not wait for hundreds.
-const GROUPED_AT_MOST: usize = 128;
-
 /// Groups that are added at one time: while one is being written, the other is on its way to the disk. More of them
 /// would be smaller, and all would wait for the row of the node that they choose.
 const LANES: usize = 2;
-
-/// A request that waits to be added.
-struct Add {
-    request: NewPinRequest,
-    now: Timestamp,
-    reply: oneshot::Sender<Outcome>,
-}
 
 type Outcome = Result<PinRequest, StorageError>;
 type Group = Arc<[(NewPinRequest, Timestamp)]>;
 
 /// What adds requests.
 pub(super) struct Adder {
-    lanes: [mpsc::UnboundedSender<Add>; LANES],
+    lanes: [Lane<(NewPinRequest, Timestamp), PinRequest>; LANES],
 }
 
 impl Adder {
-    /// Start the lanes; they end when this is dropped and all that waits is added.
+    /// Begin to add.
     pub(super) fn start(pool: &Arc<Pool>) -> Self {
         let start = |_| {
-            let (lane, waiting) = mpsc::unbounded_channel();
-            tokio::spawn(add_groups(Arc::clone(pool), waiting));
-            lane
+            let pool = Arc::clone(pool);
+            Lane::start(1, move |group| {
+                let pool = Arc::clone(&pool);
+                async move { add_group(&pool, Arc::from(group)).await }
+            })
         };
         Self { lanes: std::array::from_fn(start) }
     }
@@ -55,27 +47,7 @@ impl Adder {
         let mut hasher = DefaultHasher::new();
         request.account.hash(&mut hasher);
         let lane = usize::from(hasher.finish().to_le_bytes()[0]) % LANES;
-        let (reply, answer) = oneshot::channel();
-        let stopped = || StorageError::Unavailable("the storage is closed".to_owned());
-        self.lanes[lane].send(Add { request, now, reply }).map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
-    }
-}
-
-async fn add_groups(pool: Arc<Pool>, mut waiting: mpsc::UnboundedReceiver<Add>) {
-    let mut group = Vec::new();
-    while waiting.recv_many(&mut group, GROUPED_AT_MOST).await > 0 {
-        // Whoever was told meanwhile that it takes too long may ask again: it is not to be added twice.
-        group.retain(|add: &Add| !add.reply.is_closed());
-        let (asked, replies): (Vec<_>, Vec<_>) = group.drain(..).map(|add| ((add.request, add.now), add.reply)).unzip();
-        if replies.is_empty() {
-            continue;
-        }
-        let outcomes = add_group(&pool, Arc::from(asked)).await;
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // Nobody waits any more when the caller was cancelled; the request is added all the same.
-            drop(reply.send(outcome));
-        }
+        self.lanes[lane].ask((request, now)).await
     }
 }
 

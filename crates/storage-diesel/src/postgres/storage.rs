@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
-use pinrail_domain::{NewPinRequest, PinRequest, ServiceId};
+use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, ServiceId, Standing, TokenId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
 use super::adder::Adder;
 use super::listener::Listener;
+use super::look_ups::LookUps;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
 use super::{Conn, check, clock, dialect, service};
@@ -26,6 +27,7 @@ const NO_INDEX: &str = "parts of names are looked for without an index, which is
 pub struct PostgresStorage {
     pool: Arc<Pool>,
     adder: Adder,
+    look_ups: LookUps,
     listener: Listener,
 }
 
@@ -37,8 +39,8 @@ impl PostgresStorage {
         let connections = options.connections.max(2);
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
-        let adder = Adder::start(&pool);
-        Ok(Self { pool, adder, listener: Listener::start(place) })
+        let (adder, look_ups) = (Adder::start(&pool), LookUps::start(&pool));
+        Ok(Self { pool, adder, look_ups, listener: Listener::start(place) })
     }
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
@@ -57,6 +59,21 @@ impl PostgresStorage {
         let added = self.adder.add(request, now).await?;
         self.listener.tell();
         Ok(added)
+    }
+
+    /// How a token stands, read with those of others that are asked for at the same time.
+    pub(super) async fn find_standing(&self, token: TokenId) -> Result<Option<Standing>, StorageError> {
+        self.look_ups.standing(token).await
+    }
+
+    /// One request of an account, read with others that are asked for at the same time.
+    pub(super) async fn find_request(
+        &self,
+        account: AccountId,
+        id: RequestId,
+        now: Timestamp,
+    ) -> Result<Option<PinRequest>, StorageError> {
+        self.look_ups.request(account, id, now).await
     }
 
     /// A step that writes. The database's clock needs no note of the time.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use diesel::dsl::sql;
+use diesel::dsl::{AsSelect, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
@@ -13,7 +13,7 @@ use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 use super::accounts::account_key;
 use super::clock::{self, Clock};
 use super::matching::{Matching, count_matching};
-use super::{Conn, RunQueryDsl, holds};
+use super::{Conn, Db, RunQueryDsl, holds};
 use crate::columns::{from_column, id, id_bytes, moment};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, RequestRow, Root, State};
@@ -32,45 +32,58 @@ const LOOKED_UP: usize = 10;
 
 /// Blocks and bytes received of a root, if any were.
 type Received = Option<(i64, i64)>;
-/// One request with its root and node, how many are ahead of it, when its holds end, and what the clock shows.
-type Found = (RequestRow, Root, Received, NodeRow, Option<i64>, Option<i64>, i64);
 
-/// One request, its status the root's truth, with its place in the queue. One statement, and so one snapshot.
-pub(crate) async fn find_pin_request(
-    conn: &mut Conn,
-    account: &AccountId,
-    id: &RequestId,
-    now: Timestamp,
-) -> Step<Option<PinRequest>> {
-    let found: Option<Found> = pin_requests::table
+/// One request with whose it is, its root and node, how many are ahead of it, when its holds end, and what the clock
+/// shows.
+#[derive(Queryable)]
+pub(super) struct Found {
+    account: Vec<u8>,
+    pub(super) request: RequestRow,
+    root: Root,
+    received: Received,
+    node: NodeRow,
+    ahead: Option<i64>,
+    held: Option<i64>,
+    clock: i64,
+}
+
+/// All requests, each with its root's truth and its place in the queue. One statement, and so one snapshot.
+#[diesel::dsl::auto_type]
+pub(super) fn found_rows() -> _ {
+    let request: AsSelect<RequestRow, Db> = RequestRow::as_select();
+    let root: AsSelect<Root, Db> = Root::as_select();
+    let node: AsSelect<NodeRow, Db> = NodeRow::as_select();
+    let ahead: SqlLiteral<Nullable<BigInt>> = sql(AHEAD);
+    let held: SqlLiteral<Nullable<BigInt>> = holds::last_end();
+    let clock: SqlLiteral<BigInt> = clock::shown();
+    pin_requests::table
         .inner_join(accounts::table)
         .inner_join(roots::table)
         .inner_join(nodes::table.on(nodes::key.eq(roots::node)))
         .left_join(root_progress::table.on(root_progress::root.eq(roots::key)))
-        .filter(pin_requests::id.eq(id_bytes(id.as_uuid())))
-        .filter(accounts::id.eq(id_bytes(account.as_uuid())))
         .select((
-            RequestRow::as_select(),
-            Root::as_select(),
+            accounts::id,
+            request,
+            root,
             (root_progress::blocks, root_progress::bytes).nullable(),
-            NodeRow::as_select(),
-            ahead(),
-            holds::last_end(),
-            clock::shown(),
+            node,
+            ahead,
+            held,
+            clock,
         ))
-        .get_result(conn)
-        .await
-        .optional()?;
-    let Some((row, root, received, node, ahead, held, shown)) = found else { return Ok(None) };
-    let now = Clock::reading(conn, shown).moment(now);
-    let holder = Holder::of(&node, now)?;
-    let queue_position = (root.work.state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
-    let shown = show(*account, &row, root.work.state, &root, progress(&root, received), &holder, now)?;
-    Ok(Some(PinRequest { queue_position, held_until: held.map(moment), ..shown }))
 }
 
-fn ahead() -> SqlLiteral<Nullable<BigInt>> {
-    sql(AHEAD)
+/// What an account is told of its request, its status the root's truth; nothing of another's.
+pub(super) fn shown(conn: &Conn, account: AccountId, found: &Found, now: Timestamp) -> Step<Option<PinRequest>> {
+    if found.account != id_bytes(account.as_uuid()) {
+        return Ok(None);
+    }
+    let Found { request, root, received, node, ahead, held, clock, .. } = found;
+    let now = Clock::reading(conn, *clock).moment(now);
+    let state = root.work.state;
+    let queue_position = (state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
+    let shown = show(account, request, state, root, progress(root, *received), &Holder::of(node, now)?, now)?;
+    Ok(Some(PinRequest { queue_position, held_until: held.map(moment), ..shown }))
 }
 
 /// The place behind so many.

@@ -7,7 +7,7 @@ use pinrail_storage::StorageError;
 
 use super::accounts::account_key;
 use super::{Conn, RunQueryDsl};
-use crate::columns::{self, id, id_bytes, key_state, key_state_word, moment, role, word};
+use crate::columns::{id, id_bytes, key_state, key_state_word, moment, role, word};
 use crate::error::{Failed, Step};
 use crate::rows::access;
 use crate::schema::{access_tokens, accounts, signing_keys};
@@ -102,16 +102,40 @@ pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, now: Timestamp) 
     Ok(diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 1)
 }
 
-type StandingRow =
-    (Vec<u8>, String, Option<String>, (Option<i64>, Option<String>, Option<i64>), Option<i64>, Option<String>);
+/// A token with what it and its account stand by.
+#[derive(Queryable)]
+pub(super) struct StandingRow {
+    pub(super) token: Vec<u8>,
+    account: Vec<u8>,
+    role: String,
+    blocked: Option<String>,
+    access: (Option<i64>, Option<String>, Option<i64>),
+    revoked: Option<i64>,
+    key: Option<String>,
+}
 
-/// How a token and its account stand.
-pub(crate) async fn standing(conn: &mut Conn, id: &TokenId) -> Step<Option<Standing>> {
-    let found: Option<StandingRow> = access_tokens::table
+impl StandingRow {
+    pub(super) fn standing(&self) -> Step<Standing> {
+        let (since, by, until) = self.access.clone();
+        Ok(Standing {
+            account: AccountId::from_uuid(id(&self.account)?),
+            role: role(&self.role)?,
+            blocked: self.blocked.clone(),
+            access: access(since, by, until),
+            token: TokenId::from_uuid(id(&self.token)?),
+            token_revoked: self.revoked.is_some() || self.key.as_deref() == Some(key_state_word(KeyState::Revoked)),
+        })
+    }
+}
+
+/// How all tokens stand.
+#[diesel::dsl::auto_type]
+pub(super) fn standing_rows() -> _ {
+    access_tokens::table
         .inner_join(accounts::table)
         .left_join(signing_keys::table.on(signing_keys::id.eq(access_tokens::key_id)))
-        .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
         .select((
+            access_tokens::id,
             accounts::id,
             accounts::role,
             accounts::blocked,
@@ -119,18 +143,6 @@ pub(crate) async fn standing(conn: &mut Conn, id: &TokenId) -> Step<Option<Stand
             access_tokens::revoked,
             signing_keys::state.nullable(),
         ))
-        .get_result(conn)
-        .await
-        .optional()?;
-    let Some((account, account_role, blocked, (since, by, until), revoked, key)) = found else { return Ok(None) };
-    Ok(Some(Standing {
-        account: AccountId::from_uuid(columns::id(&account)?),
-        role: role(&account_role)?,
-        blocked,
-        access: access(since, by, until),
-        token: *id,
-        token_revoked: revoked.is_some() || key.as_deref() == Some(key_state_word(KeyState::Revoked)),
-    }))
 }
 
 /// Note that tokens were used.

@@ -47,9 +47,7 @@ impl PinRequests for Store {
         id: &RequestId,
         now: Timestamp,
     ) -> Result<Option<PinRequest>, StorageError> {
-        let account = *account;
-        let id = *id;
-        self.look_up(move |conn| Box::pin(async move { pages::find_pin_request(conn, &account, &id, now).await })).await
+        self.find_request(*account, *id, now).await
     }
 
     async fn list_pin_requests(

@@ -30,8 +30,7 @@ impl AccessTokens for Store {
     }
 
     async fn standing(&self, id: &TokenId) -> Result<Option<Standing>, StorageError> {
-        let id = *id;
-        self.look_up(move |conn| Box::pin(async move { tokens::standing(conn, &id).await })).await
+        self.find_standing(*id).await
     }
 
     async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), StorageError> {

@@ -13,5 +13,6 @@ mod running;
 #[path = "../scene/mod.rs"]
 mod scene;
 mod server;
+mod standings;
 mod strange;
 mod transfer;

@@ -1,0 +1,50 @@
+//! How tokens stand, asked for by many with one query.
+
+use futures::future::join_all;
+use pinrail_domain::{AccountId, Limits, RevocationId, Role, Scopes, TokenId, TokenRecord};
+use pinrail_storage::{AccessTokens, Accounts, NewAccount, StorageError};
+
+use crate::clock::system_time;
+use crate::scene::bytes;
+use crate::server::PostgresDatabase;
+
+/// A token of an account.
+fn token(account: AccountId, number: u64) -> TokenRecord {
+    let id = TokenId::new(system_time(), bytes(number));
+    TokenRecord {
+        id,
+        account,
+        name: "laptop".to_owned(),
+        scopes: Scopes::pins(),
+        expires: None,
+        created: system_time(),
+        key_id: 1,
+        revocation_id: RevocationId::from_bytes(id.as_uuid().as_bytes().to_vec()),
+        last_used: None,
+        revoked: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_contradicts_itself_fails_its_own_token_alone() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let mut tokens = Vec::new();
+    for (number, name) in [(1, "ada"), (2, "bob")] {
+        let id = AccountId::new(system_time(), bytes(number));
+        let account =
+            NewAccount { id, name: name.to_owned(), email: None, role: Role::Pinner, limits: Limits::STANDARD };
+        storage.add_account(&account, system_time()).await.expect("the account is added");
+        tokens.push(token(id, number));
+    }
+    for token in &tokens {
+        storage.add_token(token).await.expect("the token is kept");
+    }
+    database.sql("UPDATE accounts SET role = 'emperor' WHERE name = 'bob'");
+    let asked = tokens.iter().cycle().take(64).map(|token| storage.standing(&token.id));
+    for pair in join_all(asked).await.chunks(2) {
+        let ada = pair[0].as_ref().expect("hers is read").as_ref().expect("it is known");
+        assert_eq!(ada.token, tokens[0].id);
+        assert!(matches!(&pair[1], Err(StorageError::Corrupt(why)) if why.contains("emperor")), "{:?}", pair[1]);
+    }
+}
