@@ -165,12 +165,7 @@ async fn read_claims(
 /// by another node, or never. A missing due counts as 0.
 fn compare_place(counters: &mut Counters, row: &Queued, work: &Work) {
     let Queued { account, root, requests, node, rank, due, .. } = *row;
-    let mut work = work.clone();
-    if due.is_some() {
-        // Whose lease has expired is put back, and keeps the lease until somebody takes it over.
-        work.end_lease();
-    }
-    let place = (requests > 0).then(|| place(&work));
+    let place = (requests > 0).then(|| place(work));
     let mut compare = |counter, stored, counted| {
         counters.stored(counter, stored);
         counters.counted(counter, counted);
@@ -179,7 +174,11 @@ fn compare_place(counters: &mut Counters, row: &Queued, work: &Work) {
         compare(Counter::PlaceNode { account, root }, node, work.node);
         compare(Counter::PlaceRank { account, root }, i64::from(rank), i64::from(wanted));
     }
-    let wanted = place.and_then(|(_, due)| due);
+    let wanted = place.and_then(|(_, wanted)| {
+        // Whose lease has expired is put back, and keeps the lease until somebody takes it over.
+        let put_back = due.filter(|_| work.is_unfinished()).map(|_| work.due);
+        wanted.or(put_back)
+    });
     compare(Counter::PlaceDue { account, root }, due.unwrap_or(0), wanted.unwrap_or(0));
 }
 

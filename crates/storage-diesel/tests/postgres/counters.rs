@@ -51,11 +51,12 @@ async fn each_wrong_counter_is_found() {
     let [first, place, last, node] =
         ["min(key) FROM roots", "max(key) - 1 FROM roots", "max(key) FROM roots", "key FROM nodes"]
             .map(|asked| database.sql(&format!("SELECT {asked}")).trim().to_owned());
-    let owner = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {last}"));
-    let [pinned, queued] = [&first, &place].map(|root| {
-        let account = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {root}"));
-        format!("{root} in the queue of account {}", account.trim())
-    });
+    let owner_of = |root: &str| {
+        let owner = database.sql(&format!("SELECT account FROM pin_requests WHERE root = {root}"));
+        owner.trim().to_owned()
+    };
+    let owner = owner_of(&last);
+    let [pinned, queued] = [&first, &place].map(|root| format!("{root} in the queue of account {}", owner_of(root)));
     let mut wanted = vec![
         ("requests of account 1001".to_owned(), 11, 10),
         ("requests of account 2200".to_owned(), 11, 10),
@@ -67,7 +68,7 @@ async fn each_wrong_counter_is_found() {
         (format!("requests for root {last}"), 3, 1),
         (format!("claims on root {last}"), 2, 1),
         (format!("claims on root {first}"), 0, 1),
-        (format!("requests of account {} for root {last}", owner.trim()), 5, 1),
+        (format!("requests of account {owner} for root {last}"), 5, 1),
         (format!("node of root {queued}"), 77, node.parse().expect("a key")),
         (format!("rank of root {queued}"), 2, 0),
         (format!("due of root {queued}"), 0, 11_999),
