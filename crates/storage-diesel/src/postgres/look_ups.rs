@@ -29,8 +29,8 @@ const AT_ONCE: usize = 2;
 /// Which request is wanted, of which account, and when.
 type Wanted = (AccountId, RequestId, Timestamp);
 type Outcome<A> = Result<Option<A>, StorageError>;
-/// Finds what several ask for. A row that contradicts itself fails those alone who asked for it.
-type Find<Q, A> = for<'c> fn(&'c mut Conn, Arc<[Q]>) -> BoxFuture<'c, Step<Vec<Outcome<A>>>>;
+/// Finds what several ask for, in their order.
+type Find<Q, A> = for<'c> fn(&'c mut Conn, Arc<[Q]>) -> BoxFuture<'c, Step<Vec<Option<A>>>>;
 
 /// What looks up.
 pub(super) struct LookUps {
@@ -61,38 +61,54 @@ impl LookUps {
 /// A lane that answers each group by one query.
 fn answer<Q, A>(pool: &Arc<Pool>, find: Find<Q, A>) -> Lane<Q, Option<A>>
 where
-    Q: Send + Sync + 'static,
-    A: Send + 'static,
+    Q: Copy + Send + Sync + 'static,
+    A: Clone + Send + 'static,
 {
     let pool = Arc::clone(pool);
     Lane::start(AT_ONCE, move |asked| {
-        let (pool, asked): (_, Arc<[Q]>) = (Arc::clone(&pool), Arc::from(asked));
-        async move {
-            let many = asked.len();
-            let found = pool.run(Access::LookUp, move |conn| find(conn, asked)).await;
-            found.unwrap_or_else(|error| (0..many).map(|_| Err(error.clone())).collect())
-        }
+        let pool = Arc::clone(&pool);
+        async move { answer_all(&pool, find, asked).await }
     })
 }
 
-async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Outcome<Standing>>> {
+async fn answer_all<Q: Copy, A: Clone>(pool: &Pool, find: Find<Q, A>, asked: Vec<Q>) -> Vec<Outcome<A>> {
+    match run(pool, find, &asked).await {
+        Ok(found) => found.into_iter().map(Ok).collect(),
+        // A row that contradicts itself fails the query: those who did not ask for it are not to suffer.
+        Err(StorageError::Corrupt(_)) if asked.len() > 1 => {
+            let mut outcomes = Vec::with_capacity(asked.len());
+            for one in asked {
+                outcomes.push(run(pool, find, &[one]).await.map(|mut found| found.pop().flatten()));
+            }
+            outcomes
+        }
+        Err(error) => vec![Err(error); asked.len()],
+    }
+}
+
+async fn run<Q: Copy, A>(pool: &Pool, find: Find<Q, A>, asked: &[Q]) -> Result<Vec<Option<A>>, StorageError> {
+    let asked: Arc<[Q]> = Arc::from(asked);
+    pool.run(Access::LookUp, move |conn| find(conn, asked)).await
+}
+
+async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Option<Standing>>> {
     let ids: BTreeSet<_> = tokens.iter().map(|token| id_bytes(token.as_uuid())).collect();
     let rows: Vec<StandingRow> = standing_rows().filter(access_tokens::id.eq_any(ids)).load(conn).await?;
     let rows: HashMap<_, _> = rows.iter().map(|row| (row.token.as_slice(), row)).collect();
     let told = |token: &TokenId| {
         let row = rows.get(id_bytes(token.as_uuid()).as_slice());
-        row.map(|row| row.standing()).transpose().map_err(StorageError::from)
+        row.map(|row| row.standing()).transpose()
     };
-    Ok(tokens.iter().map(told).collect())
+    tokens.iter().map(told).collect()
 }
 
-async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> Step<Vec<Outcome<PinRequest>>> {
+async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> Step<Vec<Option<PinRequest>>> {
     let ids: BTreeSet<_> = wanted.iter().map(|(_, id, _)| id_bytes(id.as_uuid())).collect();
     let rows: Vec<Found> = found_rows().filter(pin_requests::id.eq_any(ids)).load(conn).await?;
     let rows: HashMap<_, _> = rows.iter().map(|row| (row.request.id.as_slice(), row)).collect();
     let told = |(account, id, now): &Wanted| {
         let row = rows.get(id_bytes(id.as_uuid()).as_slice());
-        row.map_or(Ok(None), |row| shown(conn, *account, row, *now)).map_err(StorageError::from)
+        row.map_or(Ok(None), |row| shown(conn, *account, row, *now))
     };
-    Ok(wanted.iter().map(told).collect())
+    wanted.iter().map(told).collect()
 }

@@ -5,6 +5,7 @@ mod clock;
 mod conformance;
 mod counters;
 mod crowd;
+mod look_ups;
 mod names;
 mod opening;
 mod overlapping;
@@ -13,6 +14,5 @@ mod running;
 #[path = "../scene/mod.rs"]
 mod scene;
 mod server;
-mod standings;
 mod strange;
 mod transfer;

@@ -1,11 +1,11 @@
-//! How tokens stand, asked for by many with one query.
+//! Tokens and pins that many look up with one query: a row that contradicts itself fails its own look-ups alone.
 
 use futures::future::join_all;
 use pinrail_domain::{AccountId, Limits, RevocationId, Role, Scopes, TokenId, TokenRecord};
-use pinrail_storage::{AccessTokens, Accounts, NewAccount, StorageError};
+use pinrail_storage::{AccessTokens, Accounts, NewAccount, PinRequests, StorageError};
 
 use crate::clock::system_time;
-use crate::scene::bytes;
+use crate::scene::{bytes, request, settle_in};
 use crate::server::PostgresDatabase;
 
 /// A token of an account.
@@ -26,7 +26,7 @@ fn token(account: AccountId, number: u64) -> TokenRecord {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_contradicts_itself_fails_its_own_token_alone() {
+async fn a_token_of_an_account_that_cannot_be_read_fails_alone() {
     let database = PostgresDatabase::new();
     let storage = database.open().await;
     let mut tokens = Vec::new();
@@ -46,5 +46,24 @@ async fn a_row_that_contradicts_itself_fails_its_own_token_alone() {
         let ada = pair[0].as_ref().expect("hers is read").as_ref().expect("it is known");
         assert_eq!(ada.token, tokens[0].id);
         assert!(matches!(&pair[1], Err(StorageError::Corrupt(why)) if why.contains("emperor")), "{:?}", pair[1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_whose_root_cannot_be_read_fails_alone() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    let mut ids = Vec::new();
+    for number in 0..2 {
+        let added = storage.add_pin_request(&request(account, number), system_time()).await.expect("it is added");
+        ids.push(added.id);
+    }
+    database.sql("UPDATE roots SET state = 'adrift' WHERE key = (SELECT max(key) FROM roots)");
+    let asked = ids.iter().cycle().take(64).map(|id| storage.find_pin_request(&account, id, system_time()));
+    for pair in join_all(asked).await.chunks(2) {
+        let first = pair[0].as_ref().expect("it is read").as_ref().expect("it is known");
+        assert_eq!(first.id, ids[0]);
+        assert!(matches!(&pair[1], Err(StorageError::Corrupt(why)) if why.contains("state")), "{:?}", pair[1]);
     }
 }
