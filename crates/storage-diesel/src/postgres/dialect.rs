@@ -162,6 +162,11 @@ pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<
     diesel::select(sql::<Binary>(uuid).bind::<BigInt, _>(many).sql(")")).load(conn).await
 }
 
+/// Whether an account waits for roots, as the index of those that do is told it.
+pub(super) fn waits() -> diesel::expression::SqlLiteral<Bool> {
+    sql("accounts.waiting")
+}
+
 /// The status of a request; PostgreSQL knows how frequent each is and chooses its index itself.
 pub(super) fn status_word() -> diesel::expression::SqlLiteral<Text> {
     sql("pin_requests.status")

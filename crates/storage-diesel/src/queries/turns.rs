@@ -52,7 +52,7 @@ impl Turns {
             .left_join(
                 queue_accounts::table.on(queue_accounts::account.eq(accounts::key).and(queue_accounts::node.eq(node))),
             )
-            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("used_queued_roots > 0"))
+            .filter(dialect::waits())
             .filter(accounts::blocked.is_null());
         let waiting: Vec<(i64, Vec<u8>, Option<i64>)> =
             waiting.select((accounts::key, accounts::id, queue_accounts::last_served.nullable())).load(conn).await?;

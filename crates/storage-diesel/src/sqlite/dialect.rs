@@ -6,7 +6,7 @@ use std::future::{Ready, ready};
 use diesel::dsl::{case_when, sql};
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
@@ -186,6 +186,11 @@ pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<
     let all = sql::<Binary>("randomblob(10 * ").bind::<BigInt, _>(many).sql(")");
     let all: Vec<u8> = diesel::select(all).get_result(conn).await?;
     Ok(all.chunks(10).map(<[u8]>::to_vec).collect())
+}
+
+/// Whether an account waits for roots, as the index of those that do is told it.
+pub(super) fn waits() -> diesel::expression::SqlLiteral<Bool> {
+    sql("accounts.used_queued_roots > 0")
 }
 
 /// The status of a request as a plain expression, which no index fits.

@@ -222,8 +222,9 @@ fn declared() -> BTreeMap<(String, String), (String, bool)> {
 #[test]
 fn the_schema_is_the_one_that_is_declared() {
     let database = PostgresDatabase::new();
+    // What the server works out by itself is for its indices alone.
     let asked = "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
-        WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations'";
+        WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations' AND is_generated = 'NEVER'";
     let rows = database.sql(asked);
     let found: BTreeMap<_, _> = rows
         .lines()

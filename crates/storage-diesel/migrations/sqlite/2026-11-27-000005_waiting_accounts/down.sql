@@ -1,0 +1,1 @@
+-- PostgreSQL alone writes all indices of a row anew because one of them is about a counter that changes.
