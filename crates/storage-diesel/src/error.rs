@@ -54,19 +54,18 @@ impl Failed {
         }
     }
 
-    /// `conflict` when the database found the value of a unique column taken, in whatever query of a step, unless it
-    /// is another step that has made the same root.
-    pub(crate) fn or_taken(self, conflict: impl Into<String>) -> Self {
-        match self {
-            Self::Database(error) if !is_same_root(&error) => Self::or_conflict(error, conflict),
-            other => other,
-        }
+    /// Whether the database found the value of a unique column taken, unless another step has made the same root.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        matches!(error, Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) && !is_same_root(error)
     }
 }
 
 impl From<Failed> for StorageError {
     fn from(failed: Failed) -> Self {
+        let is_taken = failed.is_taken();
         match failed {
+            Failed::Database(error) if is_taken => Self::Conflict(error.to_string()),
             Failed::Refused(error) => error,
             Failed::Database(Error::DeserializationError(error)) => Self::Corrupt(error.to_string()),
             Failed::Database(Error::NotFound) => Self::Corrupt("a row that others refer to is gone".to_owned()),

@@ -86,7 +86,7 @@ fn borrowed(group: &[(NewPinRequest, Timestamp)]) -> Vec<(&NewPinRequest, Timest
 /// Add one of several; it fails alone.
 async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<Outcome> {
     conn.batch_execute("SAVEPOINT one").await?;
-    let outcome = requests::add_pin_request(conn, request, now).await;
+    let outcome = write_one(conn, request, now).await;
     match &outcome {
         Ok(_) => conn.batch_execute("RELEASE SAVEPOINT one").await?,
         Err(_) => conn.undo("ROLLBACK TO SAVEPOINT one").await?,
@@ -94,11 +94,19 @@ async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> St
     kept(outcome)
 }
 
-/// Our own refusals are an answer; what the database refuses is for the transaction as a whole.
+async fn write_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<PinRequest> {
+    let shown = requests::add_pin_request(conn, request, now).await?;
+    conn.catch_up().await?;
+    Ok(shown)
+}
+
+/// Our own refusals are an answer, and so is that an id is taken; what else the database refuses is for the transaction
+/// as a whole.
 fn kept(outcome: Step<PinRequest>) -> Step<Outcome> {
     match outcome {
         Ok(request) => Ok(Ok(request)),
         Err(Failed::Refused(refused)) => Ok(Err(refused)),
+        Err(failed) if failed.is_taken() => Ok(Err(failed.into())),
         Err(failed) => Err(failed),
     }
 }

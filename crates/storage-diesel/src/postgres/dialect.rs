@@ -109,14 +109,19 @@ pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryR
     ready(added.and_then(|()| conn.put_off_together(&mut counts)))
 }
 
-/// Run a query for its effect, later and with others: at the latest before anything else is asked.
+/// Run a query for its effect, later and with others: at the latest before anything else is asked or committed.
 pub(super) fn write_later<Q: QueryFragment<Pg>>(conn: &mut Conn, query: Q) -> Ready<QueryResult<()>> {
     ready(conn.put_off(&query))
 }
 
-/// Run what was left for later.
-pub(super) async fn catch_up(conn: &mut Conn) -> QueryResult<()> {
-    conn.catch_up().await
+/// Run updates of a row each, whose values alone differ, later and together.
+pub(super) fn update_each<Q: QueryFragment<Pg>>(
+    conn: &mut Conn,
+    mut updates: impl Iterator<Item = Q>,
+) -> Ready<QueryResult<()>> {
+    let mut together = Together::default();
+    let added = updates.try_for_each(|update| together.add(&update));
+    ready(added.and_then(|()| conn.put_off_together(&mut together)))
 }
 
 /// A root's row, locked until the transaction ends.

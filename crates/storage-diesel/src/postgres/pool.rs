@@ -131,21 +131,21 @@ impl Pool {
             return outcome.map_err(Outcome::Undone);
         };
         conn.begin(begin);
-        match step(conn).await {
-            Ok(outcome) => {
-                if begin.only_reads {
-                    conn.end_reading();
-                } else {
-                    conn.batch_execute("COMMIT").await.map_err(after_commit)?;
-                }
-                lent.is_clean = true;
+        let outcome = match step(conn).await {
+            Ok(outcome) if begin.only_reads => {
+                conn.end_reading();
                 Ok(outcome)
             }
-            Err(failed) => {
-                lent.is_clean = conn.undo("ROLLBACK").await.is_ok();
-                Err(Outcome::Undone(failed))
-            }
-        }
+            // What is still to be written goes with it. If the server refuses that, it keeps nothing.
+            Ok(outcome) => conn.batch_execute("COMMIT").await.map(|()| outcome).map_err(after_commit),
+            Err(failed) => Err(Outcome::Undone(failed)),
+        };
+        lent.is_clean = match &outcome {
+            Ok(_) => true,
+            Err(Outcome::Undone(_)) => conn.undo("ROLLBACK").await.is_ok(),
+            Err(Outcome::NoConnection(_) | Outcome::Unknown(_)) => false,
+        };
+        outcome
     }
 }
 

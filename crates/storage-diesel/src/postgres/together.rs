@@ -1,7 +1,5 @@
-//! Inserts of one row each, put together into one statement whose text is the same however many rows there are: so it
-//! is prepared and planned once.
-
-use std::fmt::Write as _;
+//! Inserts and updates of one row each, put together into one statement whose text is the same however many rows there
+//! are, if there is more than one: so it is prepared and planned once.
 
 use bytes::BufMut as _;
 use diesel::pg::Pg;
@@ -14,31 +12,37 @@ use super::asked::{Asked, Bind};
 
 /// Where the row begins in an insert as Diesel writes it.
 const VALUES: &str = " VALUES (";
+/// Where it is said which row an update is of.
+const WHERE: &str = " WHERE ";
 
 /// Rows for one statement.
 #[derive(Default)]
 pub(super) struct Together {
-    insert: Option<(String, Vec<Type>)>,
+    write: Option<(String, Vec<Type>)>,
     rows: Vec<Vec<Bind>>,
 }
 
 impl Together {
-    /// Insert the row of this insert as well. It has to be the same query each time, whose values alone differ.
-    pub(super) fn add<Q: QueryFragment<Pg>>(&mut self, insert: &Q) -> QueryResult<()> {
-        if self.insert.is_none() {
-            let Asked { sql, types, binds } = Asked::of(insert)?;
-            self.insert = Some((sql, types));
+    /// Write the row of this insert or update as well. It has to be the same query each time, whose values alone
+    /// differ, and updates have to be of different rows.
+    pub(super) fn add<Q: QueryFragment<Pg>>(&mut self, write: &Q) -> QueryResult<()> {
+        if self.write.is_none() {
+            let Asked { sql, types, binds } = Asked::of(write)?;
+            self.write = Some((sql, types));
             self.rows.push(binds);
         } else {
-            self.rows.push(Asked::binds_of(insert)?);
+            self.rows.push(Asked::binds_of(write)?);
         }
         Ok(())
     }
 
-    /// The statement that inserts all rows; none are left.
+    /// The statement that writes all rows; none are left.
     pub(super) fn take(&mut self) -> QueryResult<Option<Asked>> {
-        let Some((sql, types)) = self.insert.take() else { return Ok(None) };
-        let rows = std::mem::take(&mut self.rows);
+        let Some((sql, types)) = self.write.take() else { return Ok(None) };
+        let mut rows = std::mem::take(&mut self.rows);
+        if rows.len() == 1 {
+            return Ok(rows.pop().map(|binds| Asked { sql, types, binds }));
+        }
         let arrays = types.iter().map(array_of).collect::<QueryResult<Vec<_>>>()?;
         let array = |(column, element)| array(element, rows.iter().map(|row| &row[column]));
         let binds = types.iter().enumerate().map(array).collect();
@@ -46,18 +50,23 @@ impl Together {
     }
 }
 
-/// An insert of one row made into one of a row for each element of its parameters, which are arrays.
-fn from_arrays(insert: &str, parameters: usize) -> QueryResult<String> {
-    let (into, values) = insert.split_once(VALUES).ok_or_else(|| not_a_row(insert))?;
-    let (row, rest) = values.split_at(end_of_row(values).ok_or_else(|| not_a_row(insert))?);
-    if rest.contains('$') {
-        return Err(not_a_row(insert));
-    }
+/// A write of one row made into one of a row for each element of its parameters, which are arrays.
+fn from_arrays(write: &str, parameters: usize) -> QueryResult<String> {
     let list = |before: &str| (1..=parameters).map(|it| format!("{before}{it}")).collect::<Vec<_>>().join(", ");
-    let row = row.replace('$', "given.c");
-    let mut sql = format!("{into} SELECT {row} FROM unnest({}) AS given ({})", list("$"), list("c"));
-    write!(sql, "{}", &rest[1..]).map_err(|error| Error::SerializationError(error.into()))?;
-    Ok(sql)
+    let given = format!("FROM unnest({}) AS given ({})", list("$"), list("c"));
+    let each = |part: &str| part.replace('$', "given.c");
+    if write.starts_with("UPDATE ") {
+        let (set, row) = write.split_once(WHERE).ok_or_else(|| not_a_row(write))?;
+        let (column, parameter) = row.split_once(" = $").ok_or_else(|| not_a_row(write))?;
+        // Said twice, so that no plan reads all rows to find which of them are given.
+        return Ok(format!("{} {given}{WHERE}{} AND {column} = ANY (${parameter})", each(set), each(row)));
+    }
+    let (into, values) = write.split_once(VALUES).ok_or_else(|| not_a_row(write))?;
+    let (row, rest) = values.split_at(end_of_row(values).ok_or_else(|| not_a_row(write))?);
+    if rest.contains('$') {
+        return Err(not_a_row(write));
+    }
+    Ok(format!("{into} SELECT {} {given}{}", each(row), &rest[1..]))
 }
 
 /// Where the parenthesis is that closes a row.
@@ -73,8 +82,8 @@ fn end_of_row(values: &str) -> Option<usize> {
     })
 }
 
-fn not_a_row(insert: &str) -> Error {
-    Error::QueryBuilderError(format!("this is no insert of one row with all its values: {insert}").into())
+fn not_a_row(write: &str) -> Error {
+    Error::QueryBuilderError(format!("this writes no single row with all its values: {write}").into())
 }
 
 fn array_of(element: &Type) -> QueryResult<Type> {
@@ -127,12 +136,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_insert_of_one_row_is_refused() {
+    fn an_update_takes_its_rows_from_arrays() {
+        let update = "UPDATE t SET a = (t.a + $1), b = $2 WHERE (t.c = $3)";
+        let wanted = "UPDATE t SET a = (t.a + given.c1), b = given.c2 \
+            FROM unnest($1, $2, $3) AS given (c1, c2, c3) WHERE (t.c = given.c3) AND (t.c = ANY ($3))";
+        assert_eq!(from_arrays(update, 3).expect("it is an update of a row"), wanted);
+    }
+
+    #[test]
+    fn what_writes_no_single_row_is_refused() {
         for (sql, parameters) in [
             ("INSERT INTO t (a) SELECT b FROM c", 0),
             ("INSERT INTO t (a) VALUES ($1) ON CONFLICT DO UPDATE SET a = $2", 2),
             ("INSERT INTO t (a) VALUES ($1), ($2)", 2),
             ("INSERT INTO t (a) VALUES ($1", 1),
+            ("UPDATE t SET a = $1", 1),
         ] {
             from_arrays(sql, parameters).expect_err(sql);
         }

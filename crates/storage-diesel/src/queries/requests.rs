@@ -35,18 +35,6 @@ pub(crate) async fn add_pin_requests(
     conn: &mut Conn,
     requests: &[(&NewPinRequest, Timestamp)],
 ) -> Step<Vec<Result<PinRequest, StorageError>>> {
-    let added = accept_each(conn, requests).await;
-    added.map_err(|failed| match requests {
-        [(request, _)] => failed.or_taken(taken(request)),
-        // Which of them it is shows when they are added one by one.
-        _ => failed.or_taken("one of several pin requests"),
-    })
-}
-
-async fn accept_each(
-    conn: &mut Conn,
-    requests: &[(&NewPinRequest, Timestamp)],
-) -> Step<Vec<Result<PinRequest, StorageError>>> {
     let Locked { accounts, mut roots, mut fleet } = lock(conn, requests).await?;
     let clock = Clock::read(conn).await?;
     let mut tally = Tally::default();
@@ -83,22 +71,8 @@ pub(crate) async fn lock(conn: &mut Conn, requests: &[(&NewPinRequest, Timestamp
     Ok(Locked { accounts, roots: KnownRoots(roots), fleet: Fleet::of(nodes)? })
 }
 
-/// How the client is told that a request's id is taken.
-fn taken(request: &NewPinRequest) -> String {
-    format!("the pin request {}", request.id)
-}
-
 /// Replace `old` by `request`.
 pub(crate) async fn replace_pin_request(
-    conn: &mut Conn,
-    old: &RequestId,
-    request: &NewPinRequest,
-    now: Timestamp,
-) -> Step<Option<PinRequest>> {
-    replace(conn, old, request, now).await.map_err(|failed| failed.or_taken(taken(request)))
-}
-
-async fn replace(
     conn: &mut Conn,
     old: &RequestId,
     request: &NewPinRequest,

@@ -22,8 +22,15 @@ struct UsageChange {
     requests: i64,
     queued_roots: i64,
     bytes: i64,
-    /// The `created` and the ordinal that were given out last.
-    issued: Option<(i64, i64)>,
+    /// By how much the last `created` that was given out is later.
+    created: i64,
+    ordinals: i64,
+}
+
+impl UsageChange {
+    const fn is_none(&self) -> bool {
+        self.requests == 0 && self.queued_roots == 0 && self.bytes == 0 && self.ordinals == 0
+    }
 }
 
 /// A row of `pin_counts`: account, level, bucket, and status.
@@ -54,11 +61,11 @@ impl Tally {
     /// Give a request of `account` its `created`, which is `now` or right after the last one's, and its ordinal.
     pub(super) fn issue(&mut self, account: &AccountRow, now: i64) -> (i64, i64) {
         let change = self.usage.entry(account.key).or_default();
-        let (last, ordinal) = match change.issued {
-            Some((created, ordinal)) => (created, ordinal + 1),
-            None => (account.last_created, account.next_ordinal),
-        };
-        *change.issued.insert((now.max(last + 1), ordinal))
+        let ordinal = account.next_ordinal + change.ordinals;
+        let created = now.max(account.last_created + change.created + 1);
+        change.ordinals += 1;
+        change.created = created - account.last_created;
+        (created, ordinal)
     }
 
     /// What an account uses with what is not written yet.
@@ -110,9 +117,7 @@ impl Tally {
 
     /// Write all of it.
     pub(super) async fn flush(self, conn: &mut Conn) -> Step<()> {
-        for (account, change) in self.usage {
-            flush_usage(conn, account, change).await?;
-        }
+        flush_usage(conn, self.usage).await?;
         flush_counts(conn, self.counts).await?;
         for (node, change) in self.loads.into_iter().filter(|(_, change)| *change != 0) {
             enum AddLoad {}
@@ -125,26 +130,22 @@ impl Tally {
             let update = diesel::update(row).set(service::released_epoch.eq(epoch));
             dialect::write_later(conn, update).await?;
         }
-        Ok(dialect::catch_up(conn).await?)
+        Ok(())
     }
 }
 
-async fn flush_usage(conn: &mut Conn, account: i64, change: UsageChange) -> Step<()> {
-    let used = (
-        accounts::used_requests.eq(accounts::used_requests + change.requests),
-        accounts::used_queued_roots.eq(accounts::used_queued_roots + change.queued_roots),
-        accounts::used_bytes.eq(accounts::used_bytes + change.bytes),
-    );
-    let row = diesel::update(accounts::table.find(account));
-    if let Some((created, ordinal)) = change.issued {
-        enum Issue {}
-        let issued = (accounts::last_created.eq(created), accounts::next_ordinal.eq(ordinal + 1));
-        dialect::write_later(conn, fixed::<Issue, _>(row.set((used, issued)))).await?;
-    } else if change.requests != 0 || change.queued_roots != 0 || change.bytes != 0 {
-        enum Use {}
-        dialect::write_later(conn, fixed::<Use, _>(row.set(used))).await?;
-    }
-    Ok(())
+async fn flush_usage(conn: &mut Conn, usage: BTreeMap<i64, UsageChange>) -> Step<()> {
+    enum Use {}
+    let updates = usage.into_iter().filter(|(_, change)| !change.is_none()).map(|(account, change)| {
+        fixed::<Use, _>(diesel::update(accounts::table.find(account)).set((
+            accounts::used_requests.eq(accounts::used_requests + change.requests),
+            accounts::used_queued_roots.eq(accounts::used_queued_roots + change.queued_roots),
+            accounts::used_bytes.eq(accounts::used_bytes + change.bytes),
+            accounts::last_created.eq(accounts::last_created + change.created),
+            accounts::next_ordinal.eq(accounts::next_ordinal + change.ordinals),
+        )))
+    });
+    Ok(dialect::update_each(conn, updates).await?)
 }
 
 /// Write the counts in the order of their keys, those that grow and follow one another together.

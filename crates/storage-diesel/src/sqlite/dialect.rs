@@ -132,9 +132,13 @@ pub(super) fn write_later<Q: QueryFragment<Sqlite> + QueryId>(conn: &mut Conn, q
     ready(conn.run(&query).map(|_| ()))
 }
 
-/// Nothing: nothing was left for later.
-pub(super) fn catch_up(_conn: &mut Conn) -> Ready<QueryResult<()>> {
-    ready(Ok(()))
+/// Run updates of a row each, whose values alone differ.
+pub(super) fn update_each<Q: QueryFragment<Sqlite> + QueryId>(
+    conn: &mut Conn,
+    updates: impl Iterator<Item = Q>,
+) -> Ready<QueryResult<()>> {
+    let mut written = updates.map(|update| conn.run(&update));
+    ready(written.try_for_each(|written| written.map(drop)))
 }
 
 /// A root's row. The writer holds the lock of the whole database.
