@@ -47,18 +47,18 @@ pub(super) enum Access {
 impl Access {
     const fn begin(self) -> Option<Opening> {
         let command = match self {
-            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto",
             Self::Search => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
+                SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
             }
             Self::Everything => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
+                SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
                 SET LOCAL enable_seqscan = on; SET LOCAL idle_in_transaction_session_timeout = 0"
             }
             Self::LookUp => return None,
-            Self::Write => {
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan"
-            }
+            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         };
         Some(Opening { command, only_reads: !matches!(self, Self::Write) })
     }

@@ -1,17 +1,17 @@
 //! Tokens and pins that many look up with one query: a row that contradicts itself fails its own look-ups alone.
 
 use futures::future::join_all;
-use pinrail_domain::{AccountId, Limits, RevocationId, Role, Scopes, TokenId, TokenRecord};
-use pinrail_storage::{AccessTokens, Accounts, NewAccount, PinRequests, StorageError};
+use pinrail_domain::{AccountId, Limits, RevocationId, Scopes, TokenId, TokenRecord};
+use pinrail_storage::{AccessTokens, PinRequests, StorageError};
 
 use crate::clock::system_time;
-use crate::scene::{bytes, request, settle_in};
+use crate::scene::{add_account, bytes, request, settle_in};
 use crate::server::PostgresDatabase;
 
 /// A token of an account.
-fn token(account: AccountId, number: u64) -> TokenRecord {
+pub async fn add_token(storage: &dyn AccessTokens, account: AccountId, number: u64) -> TokenId {
     let id = TokenId::new(system_time(), bytes(number));
-    TokenRecord {
+    let token = TokenRecord {
         id,
         account,
         name: "laptop".to_owned(),
@@ -22,7 +22,9 @@ fn token(account: AccountId, number: u64) -> TokenRecord {
         revocation_id: RevocationId::from_bytes(id.as_uuid().as_bytes().to_vec()),
         last_used: None,
         revoked: None,
-    }
+    };
+    storage.add_token(&token).await.expect("the token is kept");
+    id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,20 +33,14 @@ async fn a_token_of_an_account_that_cannot_be_read_fails_alone() {
     let storage = database.open().await;
     let mut tokens = Vec::new();
     for (number, name) in [(1, "ada"), (2, "bob")] {
-        let id = AccountId::new(system_time(), bytes(number));
-        let account =
-            NewAccount { id, name: name.to_owned(), email: None, role: Role::Pinner, limits: Limits::STANDARD };
-        storage.add_account(&account, system_time()).await.expect("the account is added");
-        tokens.push(token(id, number));
-    }
-    for token in &tokens {
-        storage.add_token(token).await.expect("the token is kept");
+        let account = add_account(&storage, name, number, Limits::STANDARD).await;
+        tokens.push(add_token(&storage, account, number).await);
     }
     database.sql("UPDATE accounts SET role = 'emperor' WHERE name = 'bob'");
-    let asked = tokens.iter().cycle().take(64).map(|token| storage.standing(&token.id));
+    let asked = tokens.iter().cycle().take(64).map(|token| storage.standing(token));
     for pair in join_all(asked).await.chunks(2) {
         let ada = pair[0].as_ref().expect("hers is read").as_ref().expect("it is known");
-        assert_eq!(ada.token, tokens[0].id);
+        assert_eq!(ada.token, tokens[0]);
         assert!(matches!(&pair[1], Err(StorageError::Corrupt(why)) if why.contains("emperor")), "{:?}", pair[1]);
     }
 }

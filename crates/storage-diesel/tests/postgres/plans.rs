@@ -1,22 +1,36 @@
 //! Rows are found by an index, also while the server still takes the tables for as small as they were when its plans
 //! were made.
 
-use pinrail_domain::Limits;
+use std::ops::Range;
 
+use futures::future::join_all;
+use pinrail_domain::{AccountId, Limits, NodeId, TokenId};
+use pinrail_storage::{AccessTokens, PinRequests};
+use pinrail_storage_diesel::PostgresStorage;
+
+use crate::clock::system_time;
 use crate::crowd;
-use crate::scene::{add_and_pin, settle_in};
+use crate::look_ups::add_token;
+use crate::scene::{add_account, add_and_pin, everything, request, settle_in};
 use crate::server::PostgresDatabase;
 
-/// More accounts, none of which waits for anything.
+/// More accounts with a token each, none of which waits for anything.
 const CROWD: &str = "
     INSERT INTO accounts (id, name, role, used_requests, used_queued_roots, used_bytes, last_created, next_ordinal,
         created)
     SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'crowd ' || n, 'pinner', 0, 0, 0, 0, 0, 0
-    FROM generate_series(1, 50000) AS n;";
+    FROM generate_series(1, 50000) AS n;
+    INSERT INTO access_tokens (id, account, name, scopes, created, key_id, revocation_id)
+    SELECT id, key, 'laptop', '', 0, 1, id FROM accounts WHERE name LIKE 'crowd %';";
 
 /// Rows of these tables that were read since the database was made, in whatever way.
-const READ: &str = "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('roots', 'accounts'))
-    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('roots', 'accounts'))";
+const READ: &str = "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables
+        WHERE relname IN ('roots', 'accounts', 'access_tokens'))
+    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('roots', 'accounts', 'access_tokens'))";
+
+/// Rows of accounts that were written, and those that were with an entry in each index: the others stay on their page.
+const WRITTEN: &str = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'accounts'";
+const WRITTEN_WHOLE: &str = "SELECT n_tup_upd - n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'accounts'";
 
 /// Wait until every other connection is closed: a server process counts what it read at its end at the latest.
 const ALONE: &str = "DO $$ BEGIN
@@ -34,7 +48,7 @@ async fn a_plan_for_small_tables_does_not_read_large_ones_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_one_made_when_some_tables_were_counted() {
-    find_by_index("ANALYZE roots").await;
+    find_by_index("ANALYZE roots, accounts, access_tokens").await;
 }
 
 /// Have plans made while tables are small, of which `counted` counts some, and look at what they read of large ones.
@@ -42,19 +56,61 @@ async fn find_by_index(counted: &str) {
     let database = PostgresDatabase::new();
     let storage = database.open().await;
     let (account, node) = settle_in(&storage, Limits::UNLIMITED).await;
-    add_and_pin(&storage, &storage, account, node, 0..200).await;
+    let mut users = Users { node, accounts: vec![account], tokens: vec![add_token(&storage, account, 1).await] };
+    for number in 10..17 {
+        let account = add_account(&storage, &format!("user {number}"), number, Limits::UNLIMITED).await;
+        users.accounts.push(account);
+        users.tokens.push(add_token(&storage, account, number).await);
+    }
+    users.pin(&storage, 0..200).await;
     database.sql(counted);
-    add_and_pin(&storage, &storage, account, node, 300..310).await;
+    users.pin(&storage, 300..310).await;
     crowd::add_roots(&database, "pinned", 50_000);
     database.sql(CROWD);
-    let before = read(&database);
-    add_and_pin(&storage, &storage, account, node, 200..264).await;
+    let before = number(&database, READ);
+    users.pin(&storage, 200..264).await;
     drop(storage);
     database.sql(ALONE);
-    let rows = read(&database) - before;
+    let rows = number(&database, READ) - before;
     assert!((64..50_000).contains(&rows), "{rows} rows were read for 64 requests");
 }
 
-fn read(database: &PostgresDatabase) -> i64 {
-    database.sql(READ).trim().parse().expect("a number")
+/// Who pin at the same time.
+struct Users {
+    node: NodeId,
+    accounts: Vec<AccountId>,
+    tokens: Vec<TokenId>,
+}
+
+impl Users {
+    /// Pin these, and look up what is asked for by ids, for all of them at once.
+    async fn pin(&self, storage: &PostgresStorage, numbers: Range<u64>) {
+        add_and_pin(storage, storage, &self.accounts, self.node, numbers).await;
+        let asked = self.accounts.iter().zip(&self.tokens).map(|(account, token)| async move {
+            storage.standing(token).await.expect("it is read").expect("it is known");
+            let filter = everything();
+            let page = storage.list_pin_requests(account, &filter, system_time()).await.expect("a page");
+            let id = page.requests[0].id;
+            storage.find_pin_request(account, &id, system_time()).await.expect("it is read").expect("it is known");
+        });
+        join_all(asked).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_account_uses_is_written_without_its_indices() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let (account, _) = settle_in(&storage, Limits::UNLIMITED).await;
+    for number in 0..50 {
+        storage.add_pin_request(&request(account, number), system_time()).await.expect("it is added");
+    }
+    drop(storage);
+    database.sql(ALONE);
+    let (all, whole) = (number(&database, WRITTEN), number(&database, WRITTEN_WHOLE));
+    assert!(all >= 50 && whole <= 2, "{whole} of {all} rows were written with the entries of all indices");
+}
+
+fn number(database: &PostgresDatabase, asked: &str) -> i64 {
+    database.sql(asked).trim().parse().expect("a number")
 }

@@ -43,12 +43,18 @@ pub fn everything() -> PinFilter {
     }
 }
 
+/// An account.
+pub async fn add_account(storage: &dyn Storage, name: &str, number: u64, limits: Limits) -> AccountId {
+    let id = AccountId::new(system_time(), bytes(number));
+    let new = NewAccount { id, name: name.to_owned(), email: None, role: Role::Pinner, limits };
+    storage.add_account(&new, system_time()).await.expect("the account is added");
+    id
+}
+
 /// An account and a node.
 pub async fn settle_in(storage: &dyn Storage, limits: Limits) -> (AccountId, NodeId) {
     let now = system_time();
-    let account = AccountId::new(now, bytes(1));
-    let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
-    storage.add_account(&new, now).await.expect("the account is added");
+    let account = add_account(storage, "ada", 1, limits).await;
     let node = registration(2, "/ip4/203.0.113.1/tcp/4401");
     storage.register_node(&node, now).await.expect("the node is registered");
     (account, node.id)
@@ -69,22 +75,23 @@ fn pinned(lease: &Lease) -> Settlement {
 /// Have one process add 200 requests while another does what is due, until all of them are pinned.
 pub async fn add_while_working(api: &dyn Storage, worker: &dyn Storage) {
     let (account, node) = settle_in(api, Limits::UNLIMITED).await;
-    add_and_pin(api, worker, account, node, 0..200).await;
+    add_and_pin(api, worker, &[account], node, 0..200).await;
     let page = api.list_pin_requests(&account, &everything(), system_time()).await.expect("a page");
     assert_eq!((page.count, page.requests[0].root.state), (200, RootState::Pinned));
 }
 
-/// Have one process add requests with these numbers while another does what is due, until as many are pinned.
+/// Have one process add requests with these numbers, by turns in these accounts, while another does what is due, until
+/// as many are pinned.
 pub async fn add_and_pin(
     api: &dyn Storage,
     worker: &dyn Storage,
-    account: AccountId,
+    accounts: &[AccountId],
     node: NodeId,
     numbers: Range<u64>,
 ) {
     let many = numbers.clone().count();
-    let adding = join_all(numbers.map(|number| {
-        let request = request(account, number);
+    let adding = join_all(numbers.zip(accounts.iter().cycle()).map(|(number, account)| {
+        let request = request(*account, number);
         async move { api.add_pin_request(&request, system_time()).await.expect("it is added") }
     }));
     let working = async {
