@@ -9,7 +9,7 @@ use super::change::Change;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect};
 use crate::error::Step;
-use crate::rows::State;
+use crate::rows::{SORTED, State};
 use crate::schema::{queue, roots};
 
 /// No account that is not blocked wants the root of a row of `queue`, but perhaps the row's own.
@@ -26,7 +26,7 @@ pub(super) async fn end_fetches(conn: &mut Conn, account: i64) -> Step<()> {
         .filter(queue::account.eq(account))
         .filter(queue::requests.gt(0))
         .filter(sql::<Bool>(NO_OPEN_ACCOUNT_BESIDES));
-    let keys: Vec<i64> = leased.select(roots::key).order(roots::key).load(conn).await?;
+    let keys: Vec<i64> = leased.select(roots::key).order(roots::key + SORTED).load(conn).await?;
     let mut tally = Tally::default();
     for root in dialect::lock_each(conn, keys).await? {
         if root.work.is_unfinished() && root.work.lease_token.is_some() {
@@ -49,7 +49,7 @@ pub(super) async fn resume_fetches(conn: &mut Conn, account: i64, now: i64) -> S
         .filter(queue::requests.gt(0))
         .filter(roots::state.eq_any([State(RootState::Queued), State(RootState::Pinning)]))
         .filter(sql::<Bool>(NO_OPEN_ACCOUNT_BESIDES));
-    let keys: Vec<i64> = wanted.select(queue::root).order(queue::root).load(conn).await?;
+    let keys: Vec<i64> = wanted.select(queue::root).order(queue::root + SORTED).load(conn).await?;
     let mut tally = Tally::default();
     for root in dialect::lock_each(conn, keys).await? {
         if root.work.is_unfinished() {

@@ -15,7 +15,7 @@ use super::tally::Tally;
 use super::{Conn, Db, RunQueryDsl, dialect, releases};
 use crate::columns::{addresses_text, backend_word, from_column, id_bytes, root_key};
 use crate::error::{Failed, Step};
-use crate::rows::{NodeRow, Root};
+use crate::rows::{NodeRow, Root, SORTED};
 use crate::schema::{nodes, roots};
 
 /// Roots of a retired node that are queued again in one step.
@@ -154,7 +154,7 @@ async fn end_leases(conn: &mut Conn, id: &NodeId) -> Step<()> {
 
 async fn leased_by(conn: &mut Conn, node: i64) -> Step<Vec<i64>> {
     let leased = roots::table.filter(roots::lease_token.is_not_null()).filter(roots::lease_node.eq(node));
-    Ok(leased.select(roots::key).order(roots::key).load(conn).await?)
+    Ok(leased.select(roots::key).order(roots::key + SORTED).load(conn).await?)
 }
 
 /// Change where clients can dial a node; a sign of life.
@@ -220,10 +220,13 @@ async fn still(conn: &mut Conn, key: i64, node: i64, state: RootState) -> Step<O
     Ok(root.filter(|root| root.work.node == node && root.work.state.0 == state))
 }
 
-/// Some of the roots of a node in a state, given as SQL: the index of each state is known by that very text.
+/// Some of the roots of a node in a state, in the order of their keys. The state is given as SQL: the index of each is
+/// known by that very text.
 async fn of_node(conn: &mut Conn, node: i64, state: &str) -> Step<Vec<(i64, RootKey)>> {
     let found = roots::table.filter(roots::node.eq(node)).filter(sql::<Bool>(state));
-    let found = found.select((roots::key, roots::codec, roots::multihash)).order(roots::key).limit(RETIRED_AT_ONCE);
-    let rows: Vec<(i64, i64, Vec<u8>)> = found.load(conn).await?;
+    // Those that the index has first, whichever they are: to find those with the least keys all would be read.
+    let found = found.select((roots::key, roots::codec, roots::multihash)).limit(RETIRED_AT_ONCE);
+    let mut rows: Vec<(i64, i64, Vec<u8>)> = found.load(conn).await?;
+    rows.sort_unstable();
     Ok(rows.into_iter().map(|(key, codec, multihash)| (key, root_key(codec, &multihash))).collect())
 }

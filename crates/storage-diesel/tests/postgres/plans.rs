@@ -2,10 +2,11 @@
 //! were made.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use futures::future::join_all;
-use pinrail_domain::{AccountId, Limits, NodeId, TokenId};
-use pinrail_storage::{AccessTokens, PinRequests};
+use pinrail_domain::{AccountId, Lease, Limits, NodeId, TokenId, Verdict};
+use pinrail_storage::{AccessTokens, PinRequests, RootQueue, Settlement};
 use pinrail_storage_diesel::PostgresStorage;
 
 use crate::clock::system_time;
@@ -95,6 +96,31 @@ impl Users {
         });
         join_all(asked).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_reads_no_more_releases_than_it_takes() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let (account, node) = settle_in(&storage, Limits::UNLIMITED).await;
+    add_and_pin(&storage, &storage, &[account], node, 0..20).await;
+    crowd::add_roots(&database, "releasing", 50_000);
+    let before = number(&database, READ);
+    for _ in 0..4 {
+        let now = system_time();
+        let leases = storage.lease_due(&node, now, now + Duration::from_mins(1), 16, 64).await.expect("leases");
+        storage.settle(&leases.iter().map(released).collect::<Vec<_>>(), now).await.expect("they are settled");
+        assert_eq!(leases.len(), 64);
+    }
+    drop(storage);
+    database.sql(ALONE);
+    let rows = number(&database, READ) - before;
+    assert!((4 * 64..50_000).contains(&rows), "{rows} rows were read for 256 releases");
+}
+
+/// The settlement of a lease whose root is gone from the node.
+fn released(lease: &Lease) -> Settlement {
+    Settlement { lease: lease.key.clone(), verdict: Verdict::Released }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,2 @@
+DROP INDEX roots_releasing;
+CREATE INDEX roots_releasing ON roots (node, due) WHERE state = 'releasing';

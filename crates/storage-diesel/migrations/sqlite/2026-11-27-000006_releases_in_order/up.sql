@@ -1,0 +1,1 @@
+-- In SQLite every index ends with the table's key.
