@@ -25,10 +25,9 @@ const UNCONFIRMED: Duration = Duration::from_secs(20);
 /// that is stopped in the middle of one does not make others fail.
 const LIMITS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=10s";
 
-/// A statement is planned once for whatever it is asked, and nothing is read whole where an index finds it, whatever
-/// the planner takes a table's size for: a plan that is made while a table is nearly empty is kept until the server has
-/// counted it, a minute and many requests later. What has no index is read whole all the same, and must not be compiled
-/// first because that looks dear.
+/// A statement is planned for whatever it may be asked, and nothing is read whole where an index finds it, whatever the
+/// planner takes a table's size for: a plan that is made while a table is nearly empty is kept for many requests. What
+/// has no index is read whole all the same, and must not be compiled first because that looks dear.
 const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
     -c enable_mergejoin=off -c jit=off";
 

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Pool as Connections, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Hook, Manager, ManagerConfig, Pool as Connections, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
 use diesel::result::Error;
 use diesel_async::SimpleAsyncConnection;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 
@@ -27,6 +28,10 @@ const LONGEST: Duration = Duration::from_secs(90);
 const TRIES: u32 = 8;
 /// How long to wait before a second try at most; twice that before a third, and so on.
 const PAUSE: Duration = Duration::from_millis(4);
+
+/// How long a connection keeps the plans of its statements. They fit the tables as large as these were: where all rows
+/// are few, to go through all of them is as good as any plan.
+const PLANS_KEPT: Duration = Duration::from_secs(10);
 
 /// What a step does with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,7 @@ impl Pool {
         let manager = Manager::from_config(place.address.config.clone(), place.tls.clone(), recycling);
         let pool = Connections::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
         let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(2 * WAIT)).recycle_timeout(Some(WAIT));
+        let pool = pool.pre_recycle(forget_plans());
         Ok(Self { connections: pool.build().map_err(|error| error.to_string())?, time })
     }
 
@@ -147,6 +153,19 @@ impl Pool {
         };
         outcome
     }
+}
+
+/// Has the server make its plans anew for the first who is lent a connection in each period of [`PLANS_KEPT`].
+fn forget_plans() -> Hook {
+    let period = |age: Duration| age.as_secs() / PLANS_KEPT.as_secs();
+    Hook::sync_fn(move |client, metrics| {
+        let age = metrics.age();
+        if period(age.saturating_sub(metrics.last_used())) != period(age) {
+            // It is sent when it is first polled, and whatever is asked next comes behind it.
+            drop(client.batch_execute("DISCARD PLANS").now_or_never());
+        }
+        Ok(())
+    })
 }
 
 /// Why one try did not do a step.

@@ -1,18 +1,15 @@
 //! Rows are found by an index, also while the server still takes the tables for as small as they were when its plans
 //! were made.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use futures::future::join_all;
-use pinrail_domain::{AccountId, Lease, Limits, NodeId, TokenId, Verdict};
+use pinrail_domain::{Lease, Limits, Verdict};
 use pinrail_storage::{AccessTokens, PinRequests, RootQueue, Settlement};
-use pinrail_storage_diesel::PostgresStorage;
 
 use crate::clock::system_time;
 use crate::crowd;
 use crate::look_ups::add_token;
-use crate::scene::{add_account, add_and_pin, everything, request, settle_in};
+use crate::scene::{add_account, add_and_pin, request, settle_in};
 use crate::server::PostgresDatabase;
 
 /// More accounts with a token each, none of which waits for anything.
@@ -32,6 +29,9 @@ const READ: &str = "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables
 /// Rows of accounts that were written, and those that were with an entry in each index: the others stay on their page.
 const WRITTEN: &str = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'accounts'";
 const WRITTEN_WHOLE: &str = "SELECT n_tup_upd - n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'accounts'";
+
+/// Longer than a connection keeps a plan.
+const PLANS_KEPT: Duration = Duration::from_secs(11);
 
 /// Wait until every other connection is closed: a server process counts what it read at its end at the latest.
 const ALONE: &str = "DO $$ BEGIN
@@ -57,45 +57,44 @@ async fn find_by_index(counted: &str) {
     let database = PostgresDatabase::new();
     let storage = database.open().await;
     let (account, node) = settle_in(&storage, Limits::UNLIMITED).await;
-    let mut users = Users { node, accounts: vec![account], tokens: vec![add_token(&storage, account, 1).await] };
+    let mut accounts = vec![account];
     for number in 10..17 {
-        let account = add_account(&storage, &format!("user {number}"), number, Limits::UNLIMITED).await;
-        users.accounts.push(account);
-        users.tokens.push(add_token(&storage, account, number).await);
+        accounts.push(add_account(&storage, &format!("user {number}"), number, Limits::UNLIMITED).await);
     }
-    users.pin(&storage, 0..200).await;
+    add_and_pin(&storage, &storage, &accounts, node, 0..200).await;
     database.sql(counted);
-    users.pin(&storage, 300..310).await;
+    add_and_pin(&storage, &storage, &accounts, node, 300..310).await;
     crowd::add_roots(&database, "pinned", 50_000);
     database.sql(CROWD);
     let before = number(&database, READ);
-    users.pin(&storage, 200..264).await;
+    add_and_pin(&storage, &storage, &accounts, node, 200..264).await;
     drop(storage);
     database.sql(ALONE);
     let rows = number(&database, READ) - before;
     assert!((64..50_000).contains(&rows), "{rows} rows were read for 64 requests");
 }
 
-/// Who pin at the same time.
-struct Users {
-    node: NodeId,
-    accounts: Vec<AccountId>,
-    tokens: Vec<TokenId>,
-}
-
-impl Users {
-    /// Pin these, and look up what is asked for by ids, for all of them at once.
-    async fn pin(&self, storage: &PostgresStorage, numbers: Range<u64>) {
-        add_and_pin(storage, storage, &self.accounts, self.node, numbers).await;
-        let asked = self.accounts.iter().zip(&self.tokens).map(|(account, token)| async move {
-            storage.standing(token).await.expect("it is read").expect("it is known");
-            let filter = everything();
-            let page = storage.list_pin_requests(account, &filter, system_time()).await.expect("a page");
-            let id = page.requests[0].id;
-            storage.find_pin_request(account, &id, system_time()).await.expect("it is read").expect("it is known");
-        });
-        join_all(asked).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_for_few_tokens_is_not_kept_for_many() {
+    let database = PostgresDatabase::new();
+    let storage = database.open().await;
+    let account = add_account(&storage, "ada", 1, Limits::UNLIMITED).await;
+    let token = add_token(&storage, account, 1).await;
+    drop(storage);
+    database.sql("ALTER TABLE access_tokens SET (autovacuum_enabled = off); ANALYZE access_tokens");
+    let storage = database.open().await;
+    storage.standing(&token).await.expect("it is read").expect("it is known");
+    database.sql(CROWD);
+    // Nothing shows that the time of a plan is over.
+    tokio::time::sleep(PLANS_KEPT).await;
+    let before = number(&database, READ);
+    for _ in 0..64 {
+        storage.standing(&token).await.expect("it is read").expect("it is known");
     }
+    drop(storage);
+    database.sql(ALONE);
+    let rows = number(&database, READ) - before;
+    assert!((64..50_000).contains(&rows), "{rows} rows were read for 64 tokens");
 }
 
 #[tokio::test(flavor = "multi_thread")]
