@@ -12,11 +12,16 @@ use tokio::task::JoinSet;
 use crate::bare;
 use crate::figure::Figure;
 use crate::fill::{self, Fill};
-use crate::place::{self, Place};
+use crate::place::{self, Place, Sql};
 use crate::scene::{Scene, per_second, stopwatch, system_time};
 
 /// Roots that a worker settles four times a second, so that they are 500 in a second.
 const AT_ONCE: usize = 125;
+
+/// Accounts that wait, each for one root.
+const WAITING: u64 = 10_000;
+/// How often a lease among them is measured.
+const LEASES: usize = 9;
 
 static SETTLED: AtomicU64 = AtomicU64::new(0);
 
@@ -25,7 +30,7 @@ pub fn settled() -> u64 {
     SETTLED.load(Ordering::Relaxed)
 }
 
-/// Rates of claiming and settling `roots` by one worker and by four.
+/// Rates of claiming and settling `roots` by one worker and by four, and how long a lease takes when many wait.
 pub async fn measure(place: &Place, roots: u64) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for workers in [1, 4] {
@@ -41,7 +46,30 @@ pub async fn measure(place: &Place, roots: u64) -> Result<Vec<Figure>> {
                 ),
         ]);
     }
+    let lease = lease_among_waiting(place).await?;
+    let lease = Figure::time(format!("a lease among {WAITING} accounts whose roots are not due"), lease);
+    figures.push(lease.within(Duration::from_millis(100), "how often a worker asks"));
     Ok(figures)
+}
+
+/// How long it takes to find that none of many accounts has a root that is due, the median.
+async fn lease_among_waiting(place: &Place) -> Result<Duration> {
+    let scene = Scene::set_up(place, 0, 1).await?;
+    fill::crowd(&scene.database, WAITING, Fill { pins: 1, pinned: false, meta: false }).await?;
+    let later = "UPDATE roots SET due = due + 3600000; UPDATE queue SET due = due + 3600000";
+    Sql::to(&scene.database).await?.run(later).await?;
+    let storage = place::open(&scene.database, Duration::ZERO).await?;
+    let mut times = Vec::with_capacity(LEASES);
+    for _ in 0..LEASES {
+        let begun = stopwatch();
+        let many = claim_and_settle(storage.as_ref(), scene.nodes[0], AT_ONCE).await?;
+        times.push(begun.elapsed());
+        anyhow::ensure!(many == 0, "{many} roots were leased before their time");
+    }
+    times.sort_unstable();
+    drop(storage);
+    scene.clear().await?;
+    Ok(times[LEASES / 2])
 }
 
 async fn rate(place: &Place, workers: u64, roots: u64) -> Result<f64> {

@@ -47,7 +47,7 @@ pub(crate) async fn lease_due(
     dialect::lock_leases(conn, node).await?;
     let fleet = Fleet::load(conn).await?;
     let Some(node) = fleet.in_service(node) else { return Ok(Vec::new()) };
-    let mut nodes = fleet.not_live(now);
+    let mut nodes = fleet.abandoned(now);
     nodes.retain(|other| *other != node);
     nodes.push(node);
     let mut taker = Taker { node, nodes, now: now.as_millis(), until: until.as_millis(), random: Vec::new() };

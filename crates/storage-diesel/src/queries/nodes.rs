@@ -80,9 +80,10 @@ impl Fleet {
         if self.is_live(key, now) { key } else { chosen.unwrap_or(key) }
     }
 
-    /// The keys of the nodes that are not live.
-    pub(super) fn not_live(&self, now: Timestamp) -> Vec<i64> {
-        self.rows.iter().map(|row| row.key).filter(|key| !self.is_live(*key, now)).collect()
+    /// The keys of the nodes that are not live and were given roots that are not pinned yet.
+    pub(super) fn abandoned(&self, now: Timestamp) -> Vec<i64> {
+        let loaded = self.rows.iter().filter(|row| row.load > 0).map(|row| row.key);
+        loaded.filter(|key| !self.is_live(*key, now)).collect()
     }
 
     /// The keys of the nodes that were taken out of service.

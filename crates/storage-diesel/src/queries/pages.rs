@@ -22,10 +22,12 @@ use crate::schema::{accounts, nodes, pin_requests, root_progress, roots};
 /// How far a place in the queue is counted, as it stands in [`AHEAD`] too.
 const COUNTED_PLACES: i64 = 1_000;
 
-/// How many of the account's queued roots come before a queued one, by due, then age; counted up to 1,000.
-const AHEAD: &str = "CASE WHEN roots.state = 'queued' THEN (SELECT COUNT(*) FROM (SELECT 1 FROM queue
-    WHERE queue.account = pin_requests.account AND queue.rank = 0 AND queue.due IS NOT NULL
-    AND (queue.due, queue.root) < (roots.due, roots.key) LIMIT 1000) AS ahead) END";
+/// How many of the account's queued roots come before a queued one, by due, then age; counted up to 1,000 on each node,
+/// whose places the index has in their order.
+const AHEAD: &str = "CASE WHEN roots.state = 'queued' THEN (SELECT CAST(SUM(of_node.n) AS BIGINT) FROM (SELECT (
+    SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE queue.account = pin_requests.account AND queue.node = each.key
+    AND queue.rank = 0 AND queue.due IS NOT NULL AND (queue.due, queue.root) < (roots.due, roots.key) LIMIT 1000
+    ) AS ahead) AS n FROM nodes AS each) AS of_node) END";
 
 /// Roots that are looked up at once: a fixed number, so that there is one statement for pages of all lengths.
 const LOOKED_UP: usize = 10;

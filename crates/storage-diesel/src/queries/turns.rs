@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use pinrail_domain::AccountId;
 
@@ -48,15 +49,11 @@ impl Turns {
     /// The turns of a node whose worker has `slots` roots at once, the last quarter of which no account gets.
     pub(super) async fn load(conn: &mut Conn, node: i64, nodes: Vec<i64>, now: i64, slots: usize) -> Step<Self> {
         let running = running(conn, node, now).await?;
-        let waiting = accounts::table
-            .left_join(
-                queue_accounts::table.on(queue_accounts::account.eq(accounts::key).and(queue_accounts::node.eq(node))),
-            )
-            .filter(dialect::waits())
-            .filter(accounts::blocked.is_null());
-        let waiting: Vec<(i64, Vec<u8>, Option<i64>)> =
-            waiting.select((accounts::key, accounts::id, queue_accounts::last_served.nullable())).load(conn).await?;
-        let turn = |(key, id, served)| Reverse((running.get(&key).copied().unwrap_or(0), served, id, key));
+        let mut waiting = HashMap::new();
+        for of in &nodes {
+            waiting.extend(having_due(conn, *of, node, now).await?);
+        }
+        let turn = |(key, (id, served))| Reverse((running.get(&key).copied().unwrap_or(0), served, id, key));
         let ready = waiting.into_iter().map(turn).collect();
         Ok(Self { node, nodes, now, most: slots - slots / 4, ready, queues: HashMap::new() })
     }
@@ -105,6 +102,27 @@ impl Turns {
     }
 }
 
+/// The accounts with a due root of a node, each with its id and when it was last served by the node whose turns they are.
+///
+/// The question is asked for each account that waits, since there may be thousands whose roots are not due. The offset
+/// keeps PostgreSQL from reading all that is due of all accounts instead, and each rank for itself is found by the index
+/// alone, however many places an account has.
+async fn having_due(conn: &mut Conn, node: i64, served_by: i64, now: i64) -> Step<Vec<(i64, (Vec<u8>, Option<i64>))>> {
+    let due = |rank: i16| {
+        let places = queue::table.filter(queue::account.eq(accounts::key)).filter(queue::node.eq(node));
+        let due = places.filter(queue::rank.eq(rank)).filter(queue::due.is_not_null()).filter(queue::due.le(now));
+        exists(due.select(queue::root).offset(0))
+    };
+    let served = queue_accounts::account.eq(accounts::key).and(queue_accounts::node.eq(served_by));
+    let waiting = accounts::table
+        .left_join(queue_accounts::table.on(served))
+        .filter(dialect::waits())
+        .filter(accounts::blocked.is_null())
+        .filter(due(0).or(due(1)).or(due(2)));
+    let columns = (accounts::key, (accounts::id, queue_accounts::last_served.nullable()));
+    Ok(waiting.select(columns).load(conn).await?)
+}
+
 /// How many unexpired leases of the node were taken for each account.
 async fn running(conn: &mut Conn, node: i64, now: i64) -> Step<HashMap<i64, usize>> {
     let leased = roots::table
@@ -131,7 +149,8 @@ async fn due_roots(conn: &mut Conn, account: i64, nodes: &[i64], now: i64, limit
     Ok(fresh.into_iter().take(limit).map(|(_, root)| root).collect())
 }
 
-/// Up to `limit` due roots of one rank of an account's queue, with their due.
+/// Up to `limit` due roots of one rank of an account's queue, with their due. One node at a time, so that the index has
+/// each one's in their order.
 async fn due_of_rank(
     conn: &mut Conn,
     account: i64,
@@ -140,13 +159,19 @@ async fn due_of_rank(
     now: i64,
     limit: usize,
 ) -> Step<Vec<(i64, i64)>> {
-    let due = queue::table
-        .filter(queue::account.eq(account))
-        .filter(queue::rank.eq(rank))
-        .filter(queue::due.is_not_null())
-        .filter(queue::due.le(now))
-        .filter(queue::node.eq_any(nodes))
-        .order((queue::due, queue::root))
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX));
-    Ok(due.select((queue::due.assume_not_null(), queue::root)).load(conn).await?)
+    let mut due: Vec<(i64, i64)> = Vec::new();
+    for node in nodes {
+        let of_node = queue::table
+            .filter(queue::account.eq(account))
+            .filter(queue::node.eq(node))
+            .filter(queue::rank.eq(rank))
+            .filter(queue::due.is_not_null())
+            .filter(queue::due.le(now))
+            .order((queue::due, queue::root))
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        due.extend(of_node.select((queue::due.assume_not_null(), queue::root)).load::<(i64, i64)>(conn).await?);
+    }
+    due.sort_unstable();
+    due.truncate(limit);
+    Ok(due)
 }
