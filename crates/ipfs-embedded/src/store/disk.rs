@@ -118,10 +118,21 @@ impl Disk for SystemDisk {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(Locked(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+/// A file that is locked. It is unlocked and not closed alone: a program that this one is just starting has it open too,
+/// until it runs.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What cannot be unlocked is when the last who has it open closes it.
+        drop(self.0.unlock());
     }
 }
 
@@ -166,5 +177,22 @@ impl DiskFile for SystemFile {
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_although_its_file_is_open_elsewhere() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let path = folder.path().join("lock");
+        let file = File::create(&path).expect("it is made");
+        file.try_lock().expect("nobody has it");
+        let elsewhere = file.try_clone().expect("it is open twice");
+        drop(Locked(file));
+        assert!(SystemDisk.lock(&path).expect("it opens").is_some(), "it is locked still");
+        drop(elsewhere);
     }
 }
