@@ -30,6 +30,11 @@ impl Asked {
         Ok(collected(query)?.binds.into_iter().map(Bind).collect())
     }
 
+    /// Whether it changes no rows.
+    pub(super) fn only_reads(&self) -> bool {
+        self.sql.starts_with("SELECT ")
+    }
+
     /// The values as the driver takes them.
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.binds.iter().map(|bind| bind as &(dyn ToSql + Sync)).collect()

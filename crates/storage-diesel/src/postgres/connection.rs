@@ -185,12 +185,12 @@ impl Connection {
     }
 
     async fn rows(&mut self, asked: QueryResult<Asked>) -> QueryResult<Vec<QueryResult<Row>>> {
-        if self.opening.is_some_and(|opening| opening.only_reads) {
-            let mut answers = self.send(&[asked?]).await?;
+        let (asked, writes) = (asked?, self.take_writes()?);
+        if self.opening.is_some() && asked.only_reads() && writes.is_empty() {
+            let mut answers = self.send(&[asked]).await?;
             return Ok(answers.0.remove(0).into_iter().map(Ok).collect());
         }
         self.open().await?;
-        let (asked, writes) = (asked?, self.take_writes()?);
         let statement = self.prepare(&asked).await?;
         let binds = asked.parameters();
         let rows = self.write_and(&writes, self.client.query(&statement, &binds)).await?;

@@ -62,7 +62,7 @@ pub(super) async fn lock_account(conn: &mut Conn, id: &[u8]) -> QueryResult<Acco
 pub(super) async fn lock_leases(conn: &mut Conn, node: &NodeId) -> QueryResult<()> {
     // The lower half of the id is random, so an advisory lock for something else is another one.
     let lock = format!("pg_advisory_xact_lock({})::text", node.as_uuid().as_u64_pair().1.cast_signed());
-    diesel::select(sql::<Text>(&lock)).execute(conn).await.map(|_| ())
+    diesel::select(sql::<Text>(&lock)).load::<String>(conn).await.map(drop)
 }
 
 /// The rows of those of the roots that are there, locked in the order of their keys until the transaction ends.

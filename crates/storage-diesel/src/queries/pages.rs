@@ -1,7 +1,6 @@
 //! Pin requests as their owner reads them: one, or a page of a list.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use diesel::dsl::{AsSelect, sql};
 use diesel::expression::SqlLiteral;
@@ -13,6 +12,7 @@ use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 use super::accounts::account_key;
 use super::clock::{self, Clock};
 use super::matching::{Matching, count_matching};
+use super::nodes::Fleet;
 use super::{Conn, Db, RunQueryDsl, holds};
 use crate::columns::{from_column, id, id_bytes, moment};
 use crate::error::{Failed, Step};
@@ -84,7 +84,9 @@ pub(super) fn shown(conn: &Conn, account: AccountId, found: &Found, now: Timesta
     let now = Clock::reading(conn, *clock).moment(now);
     let state = root.work.state;
     let queue_position = (state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
-    let shown = show(account, request, state, root, progress(root, *received), &Holder::of(node, now)?, now)?;
+    let node = node.node()?;
+    let node = (node.delegates().to_vec(), !node.is_live(now));
+    let shown = show(account, request, state, root, progress(root, *received), node, now)?;
     Ok(Some(PinRequest { queue_position, held_until: held.map(moment), ..shown }))
 }
 
@@ -103,18 +105,21 @@ pub(crate) async fn list_pin_requests(
     filter: &PinFilter,
     now: Timestamp,
 ) -> Step<PinPage> {
-    let now = Clock::read(conn).await?.moment(now);
     let Some(key) = account_key(conn, account).await? else { return Ok(PinPage { count: 0, requests: Vec::new() }) };
+    let now = Clock::read(conn).await?.moment(now);
     let matching = Matching::of(conn, key, filter).await?;
     let rows = matching.page(conn).await?;
     let count = count_matching(conn, &matching, &rows).await?;
+    if rows.is_empty() {
+        return Ok(PinPage { count: from_column(count), requests: Vec::new() });
+    }
     let known = roots_of(conn, &rows).await?;
-    let holders = holders_of(conn, &known, now).await?;
+    let fleet = Fleet::load(conn).await?;
     let ends = ends_of(conn, &rows, &known).await?;
     let show = |row: &RequestRow| {
         let (root, received) = known.get(&row.root).ok_or_else(|| Failed::corrupt("a request without a root"))?;
-        let holder = holders.get(&root.work.node).ok_or_else(|| Failed::corrupt("a root without a node"))?;
-        let shown = show(*account, row, row.status, root, progress(root, *received), holder, now)?;
+        let node = fleet.describe(root.work.node, now)?;
+        let shown = show(*account, row, row.status, root, progress(root, *received), node, now)?;
         Ok(PinRequest { held_until: ends.get(&row.id).copied().map(moment), ..shown })
     };
     Ok(PinPage { count: from_column(count), requests: rows.iter().map(show).collect::<Step<_>>()? })
@@ -140,22 +145,6 @@ async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Ro
     Ok(known)
 }
 
-/// The nodes of some roots.
-async fn holders_of(
-    conn: &mut Conn,
-    roots: &HashMap<i64, (Root, Received)>,
-    now: Timestamp,
-) -> Step<HashMap<i64, Holder>> {
-    let mut holders = HashMap::new();
-    for key in roots.values().map(|(root, _)| root.work.node) {
-        if let Entry::Vacant(unread) = holders.entry(key) {
-            let row: NodeRow = nodes::table.find(key).select(NodeRow::as_select()).get_result(conn).await?;
-            unread.insert(Holder::of(&row, now)?);
-        }
-    }
-    Ok(holders)
-}
-
 /// Until when what some requests replaced is held. Holds have an end only while the root that they wait for is failed.
 async fn ends_of(
     conn: &mut Conn,
@@ -168,19 +157,6 @@ async fn ends_of(
     holds::last_ends(conn, &failed, LOOKED_UP).await
 }
 
-/// What answers say of a node: where to dial it, and whether it is silent.
-struct Holder {
-    delegates: Vec<Multiaddr>,
-    is_silent: bool,
-}
-
-impl Holder {
-    fn of(row: &NodeRow, now: Timestamp) -> Step<Self> {
-        let node = row.node()?;
-        Ok(Self { delegates: node.delegates().to_vec(), is_silent: !node.is_live(now) })
-    }
-}
-
 /// What was received of a root: all of it once that is known.
 fn progress(root: &Root, received: Received) -> Progress {
     let whole = root.work.dag_blocks.zip(root.work.dag_bytes);
@@ -188,13 +164,14 @@ fn progress(root: &Root, received: Received) -> Progress {
     Progress { blocks: from_column(blocks), bytes: from_column(bytes) }
 }
 
+/// What is told of a request whose root is on a node that can be dialled there, and may be silent.
 fn show(
     account: AccountId,
     row: &RequestRow,
     status: State,
     root: &Root,
     progress: Progress,
-    holder: &Holder,
+    (delegates, node_silent): (Vec<Multiaddr>, bool),
     now: Timestamp,
 ) -> Step<PinRequest> {
     let status = status.0.status().ok_or_else(|| Failed::corrupt("a request of a root that is releasing"))?;
@@ -204,8 +181,8 @@ fn show(
         created: moment(row.created),
         pin: row.pin()?,
         status,
-        root: root.view(progress, holder.is_silent, now.as_millis())?,
-        delegates: holder.delegates.clone(),
+        root: root.view(progress, node_silent, now.as_millis())?,
+        delegates,
         queue_position: None,
         held_until: None,
         as_of: now,

@@ -78,8 +78,8 @@ pub(crate) async fn replace_pin_request(
     request: &NewPinRequest,
     now: Timestamp,
 ) -> Step<Option<PinRequest>> {
-    let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, &request.account).await? else { return Ok(None) };
+    let now = Clock::read(conn).await?.moment(now);
     let Some(old) = find_own(conn, &account, old).await? else { return Ok(None) };
     let key = request.pin.cid.root();
     let locked = dialect::lock_roots_of(conn, &old, Some(&key)).await?;
@@ -135,8 +135,8 @@ pub(crate) async fn remove_pin_request(
     id: &RequestId,
     now: Timestamp,
 ) -> Step<bool> {
-    let now = Clock::read(conn).await?.moment(now);
     let Some(account) = lock_account(conn, account).await? else { return Ok(false) };
+    let now = Clock::read(conn).await?.moment(now);
     let Some(request) = find_own(conn, &account, id).await? else { return Ok(false) };
     let locked = dialect::lock_roots_of(conn, &request, None).await?;
     let root = own(&locked, &request)?.clone();
