@@ -1,5 +1,4 @@
-//! The inserts of what a new request adds, one row each: SQLite runs them one by one, PostgreSQL makes one of all those
-//! of a group.
+//! The insert of a request's place in a queue: SQLite runs it at once, PostgreSQL makes one of all those of a group.
 
 /// Count requests of accounts for roots, whose places in the accounts' queues are the rows' own.
 macro_rules! upsert_queued {
@@ -13,19 +12,4 @@ macro_rules! upsert_queued {
     };
 }
 
-/// Count requests in buckets, since the oldest of them.
-macro_rules! upsert_counts {
-    ($row:expr) => {{
-        let new = excluded(pin_counts::since);
-        diesel::insert_into(pin_counts::table)
-            .values($row)
-            .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status))
-            .do_update()
-            .set((
-                pin_counts::n.eq(pin_counts::n + excluded(pin_counts::n)),
-                pin_counts::since.eq(case_when(new.lt(pin_counts::since), new).otherwise(pin_counts::since)),
-            ))
-    }};
-}
-
-pub(crate) use {upsert_counts, upsert_queued};
+pub(crate) use upsert_queued;

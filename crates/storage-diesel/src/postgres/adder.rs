@@ -94,6 +94,7 @@ async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> St
     kept(outcome)
 }
 
+/// Add one and write it at once: what the database refuses of it is told before the savepoint is let go.
 async fn write_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<PinRequest> {
     let shown = requests::add_pin_request(conn, request, now).await?;
     conn.catch_up().await?;

@@ -2,12 +2,11 @@
 
 use std::future::{Ready, ready};
 
-use diesel::dsl::{case_when, sql};
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
-use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
@@ -18,9 +17,8 @@ use super::matching::Condition;
 use super::together::Together;
 use crate::error::Step;
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, SORTED, State};
-use crate::schema::{accounts, pin_counts, pin_requests, roots};
-use crate::transfer::rows::{PinCount, PinMeta, Queued};
-use crate::written::upsert_counts;
+use crate::schema::{accounts, pin_requests, roots};
+use crate::transfer::rows::{PinMeta, Queued};
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -102,25 +100,18 @@ pub(super) fn write_queued(conn: &mut Conn, row: Queued) -> Ready<QueryResult<()
     ready(conn.batch().add_queued(row))
 }
 
-/// Count more requests, later.
-pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryResult<()>> {
-    let mut counts = Together::default();
-    let added = rows.into_iter().try_for_each(|row| counts.add(&upsert_counts!(row)));
-    ready(added.and_then(|()| conn.put_off_together(&mut counts)))
-}
-
 /// Run a query for its effect, later and with others: at the latest before anything else is asked or committed.
 pub(super) fn write_later<Q: QueryFragment<Pg>>(conn: &mut Conn, query: Q) -> Ready<QueryResult<()>> {
     ready(conn.put_off(&query))
 }
 
-/// Run updates of a row each, whose values alone differ, later and together.
-pub(super) fn update_each<Q: QueryFragment<Pg>>(
+/// Run inserts or updates of a row each, whose values alone differ, later and together.
+pub(super) fn write_each<Q: QueryFragment<Pg>>(
     conn: &mut Conn,
-    mut updates: impl Iterator<Item = Q>,
+    mut queries: impl Iterator<Item = Q>,
 ) -> Ready<QueryResult<()>> {
     let mut together = Together::default();
-    let added = updates.try_for_each(|update| together.add(&update));
+    let added = queries.try_for_each(|query| together.add(&query));
     ready(added.and_then(|()| conn.put_off_together(&mut together)))
 }
 

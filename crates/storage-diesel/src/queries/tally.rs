@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use pinrail_domain::{RootState, Usage};
 
 use super::{Conn, dialect};
@@ -24,6 +26,7 @@ struct UsageChange {
     bytes: i64,
     /// By how much the last `created` that was given out is later.
     created: i64,
+    /// How many ordinals were given out.
     ordinals: i64,
 }
 
@@ -145,7 +148,7 @@ async fn flush_usage(conn: &mut Conn, usage: BTreeMap<i64, UsageChange>) -> Step
             accounts::next_ordinal.eq(accounts::next_ordinal + change.ordinals),
         )))
     });
-    Ok(dialect::update_each(conn, updates).await?)
+    Ok(dialect::write_each(conn, updates).await?)
 }
 
 /// Write the counts in the order of their keys, those that grow and follow one another together.
@@ -157,11 +160,27 @@ async fn flush_counts(conn: &mut Conn, counts: BTreeMap<CountKey, CountChange>) 
             let status = status.to_owned();
             more.push(PinCount { account, level, bucket, status, n: change.n, since: change.since });
         } else {
-            dialect::write_counts(conn, std::mem::take(&mut more)).await?;
+            count_more(conn, std::mem::take(&mut more)).await?;
             count_less(conn, key, &change).await?;
         }
     }
-    Ok(dialect::write_counts(conn, more).await?)
+    count_more(conn, more).await
+}
+
+/// Count more requests in buckets, since the oldest of them.
+async fn count_more(conn: &mut Conn, rows: Vec<PinCount>) -> Step<()> {
+    enum CountMore {}
+    let queries = rows.into_iter().map(|row| {
+        let since = excluded(pin_counts::since);
+        let sum = (
+            pin_counts::n.eq(pin_counts::n + excluded(pin_counts::n)),
+            pin_counts::since.eq(case_when(since.lt(pin_counts::since), since).otherwise(pin_counts::since)),
+        );
+        let bucket = (pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status);
+        let insert = diesel::insert_into(pin_counts::table).values(row);
+        fixed::<CountMore, _>(insert.on_conflict(bucket).do_update().set(sum))
+    });
+    Ok(dialect::write_each(conn, queries).await?)
 }
 
 /// Count as many requests as before, or fewer.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
-use diesel::dsl::{case_when, sql};
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
@@ -17,9 +17,9 @@ use super::matching::Condition;
 use super::{Conn, RunQueryDsl, nodes};
 use crate::fixed::fixed;
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State};
-use crate::schema::{accounts, pin_counts, pin_meta, pin_requests, queue, roots, service};
-use crate::transfer::rows::{PinCount, PinMeta, Queued};
-use crate::written::{upsert_counts, upsert_queued};
+use crate::schema::{accounts, pin_meta, pin_requests, queue, roots, service};
+use crate::transfer::rows::{PinMeta, Queued};
+use crate::written::upsert_queued;
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -120,24 +120,17 @@ pub(super) fn write_queued(conn: &mut Conn, row: Queued) -> Ready<QueryResult<()
     write_later(conn, fixed::<Queue, _>(upsert_queued!(row)))
 }
 
-/// Count more requests.
-pub(super) fn write_counts(conn: &mut Conn, rows: Vec<PinCount>) -> Ready<QueryResult<()>> {
-    enum Count {}
-    let mut written = rows.into_iter().map(|row| conn.run(&fixed::<Count, _>(upsert_counts!(row))));
-    ready(written.try_for_each(|written| written.map(drop)))
-}
-
 /// Run a query for its effect: there is no way to the database that could be saved.
 pub(super) fn write_later<Q: QueryFragment<Sqlite> + QueryId>(conn: &mut Conn, query: Q) -> Ready<QueryResult<()>> {
     ready(conn.run(&query).map(|_| ()))
 }
 
-/// Run updates of a row each, whose values alone differ.
-pub(super) fn update_each<Q: QueryFragment<Sqlite> + QueryId>(
+/// Run inserts or updates of a row each, whose values alone differ.
+pub(super) fn write_each<Q: QueryFragment<Sqlite> + QueryId>(
     conn: &mut Conn,
-    updates: impl Iterator<Item = Q>,
+    queries: impl Iterator<Item = Q>,
 ) -> Ready<QueryResult<()>> {
-    let mut written = updates.map(|update| conn.run(&update));
+    let mut written = queries.map(|query| conn.run(&query));
     ready(written.try_for_each(|written| written.map(drop)))
 }
 
