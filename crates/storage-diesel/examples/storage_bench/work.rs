@@ -13,6 +13,7 @@ use crate::bare;
 use crate::figure::Figure;
 use crate::fill::{self, Fill};
 use crate::place::{self, Place, Sql};
+use crate::reads::median;
 use crate::scene::{Scene, per_second, stopwatch, system_time};
 
 /// Roots that a worker settles four times a second, so that they are 500 in a second.
@@ -58,18 +59,15 @@ async fn lease_among_waiting(place: &Place) -> Result<Duration> {
     fill::crowd(&scene.database, WAITING, Fill { pins: 1, pinned: false, meta: false }).await?;
     let later = "UPDATE roots SET due = due + 3600000; UPDATE queue SET due = due + 3600000";
     Sql::to(&scene.database).await?.run(later).await?;
-    let storage = place::open(&scene.database, Duration::ZERO).await?;
     let mut times = Vec::with_capacity(LEASES);
     for _ in 0..LEASES {
         let begun = stopwatch();
-        let many = claim_and_settle(storage.as_ref(), scene.nodes[0], AT_ONCE).await?;
+        let many = claim_and_settle(scene.storage.as_ref(), scene.nodes[0], AT_ONCE).await?;
         times.push(begun.elapsed());
         anyhow::ensure!(many == 0, "{many} roots were leased before their time");
     }
-    times.sort_unstable();
-    drop(storage);
     scene.clear().await?;
-    Ok(times[LEASES / 2])
+    Ok(median(times))
 }
 
 async fn rate(place: &Place, workers: u64, roots: u64) -> Result<f64> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pinrail_domain::{Lease, Limits, Verdict};
 use pinrail_storage::{AccessTokens, PinRequests, RootQueue, Settlement};
+use pinrail_storage_diesel::PostgresStorage;
 
 use crate::clock::system_time;
 use crate::crowd;
@@ -68,9 +69,7 @@ async fn find_by_index(counted: &str) {
     database.sql(CROWD);
     let before = number(&database, READ);
     add_and_pin(&storage, &storage, &accounts, node, 200..264).await;
-    drop(storage);
-    database.sql(ALONE);
-    let rows = number(&database, READ) - before;
+    let rows = read_since(&database, storage, before);
     assert!((64..50_000).contains(&rows), "{rows} rows were read for 64 requests");
 }
 
@@ -91,9 +90,7 @@ async fn a_plan_for_few_tokens_is_not_kept_for_many() {
     for _ in 0..64 {
         storage.standing(&token).await.expect("it is read").expect("it is known");
     }
-    drop(storage);
-    database.sql(ALONE);
-    let rows = number(&database, READ) - before;
+    let rows = read_since(&database, storage, before);
     assert!((64..50_000).contains(&rows), "{rows} rows were read for 64 tokens");
 }
 
@@ -111,9 +108,7 @@ async fn a_lease_reads_no_more_releases_than_it_takes() {
         storage.settle(&leases.iter().map(released).collect::<Vec<_>>(), now).await.expect("they are settled");
         assert_eq!(leases.len(), 64);
     }
-    drop(storage);
-    database.sql(ALONE);
-    let rows = number(&database, READ) - before;
+    let rows = read_since(&database, storage, before);
     assert!((4 * 64..50_000).contains(&rows), "{rows} rows were read for 256 releases");
 }
 
@@ -134,6 +129,13 @@ async fn what_an_account_uses_is_written_without_its_indices() {
     database.sql(ALONE);
     let (all, whole) = (number(&database, WRITTEN), number(&database, WRITTEN_WHOLE));
     assert!(all >= 50 && whole <= 2, "{whole} of {all} rows were written with the entries of all indices");
+}
+
+/// Rows that were read since there were `before`, once what reads is closed.
+fn read_since(database: &PostgresDatabase, storage: PostgresStorage, before: i64) -> i64 {
+    drop(storage);
+    database.sql(ALONE);
+    number(database, READ) - before
 }
 
 fn number(database: &PostgresDatabase, asked: &str) -> i64 {
