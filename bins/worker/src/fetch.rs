@@ -55,6 +55,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
         stall_timeout: asked.timeout,
         // In any case before the time is over, so that it is known why nothing came.
         no_source_timeout: (asked.timeout / 2).min(if own { OWN_WORKER } else { NO_SOURCE }),
+        answer_timeout: None,
     };
     let late = |_| anyhow!("not here within {}", humantime::format_duration(asked.timeout));
     let totals = match timeout(asked.timeout, node.fetch(request)).await.map_err(late)? {

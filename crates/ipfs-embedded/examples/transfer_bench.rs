@@ -76,6 +76,7 @@ async fn measure(shape: &Shape, folder: &Path) -> String {
         progress: watch::channel(Totals::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),
+        answer_timeout: None,
     };
     let begun = Instant::now();
     let totals = sink.fetch(request).await.expect("it is fetched");

@@ -17,6 +17,8 @@ use crate::store::{BlockStore, NodeKey, StoreError, Totals};
 
 /// How long a fetch waits for a source before it gives up its place.
 const NO_SOURCE: Duration = Duration::from_secs(10);
+/// How long it waits for the answer of a peer that is not known to have anything.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Milliseconds since 1970, given by whoever composes the worker.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -64,6 +66,7 @@ impl IpfsBackend for EmbeddedBackend {
             progress,
             stall_timeout: self.stall_timeout,
             no_source_timeout: NO_SOURCE,
+            answer_timeout: Some(ANSWER),
         };
         let fetch = self.node.fetch(request);
         tokio::pin!(fetch);
@@ -82,8 +85,8 @@ impl IpfsBackend for EmbeddedBackend {
                 Ok(whole)
             }
             Err(error) => {
-                if matches!(error, FetchError::NotProvided { .. }) {
-                    self.node.watch_for(root);
+                if let FetchError::NotProvided { missing, .. } = &error {
+                    self.node.watch_for_block(root, *missing);
                 }
                 Err(fetch_error(error))
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::Keypair;
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{DialError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, connection_limits, identify, memory_connection_limits, ping, swarm};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -131,7 +131,7 @@ impl Node {
         let (watch_list, watching) = WatchList::start(&exchange);
         let dialer = Dialer(dial);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
-        let driving = tokio::spawn(drive(swarm, dials, dropped, listening));
+        let driving = tokio::spawn(drive(swarm, exchange.clone(), dials, dropped, listening));
         Ok(Self {
             peer_id,
             announce: options.announce,
@@ -183,7 +183,11 @@ impl Node {
     }
 
     /// Fetch a whole DAG. Dropping the future ends the fetch; what was stored stays for the next one.
-    pub async fn fetch(&self, request: FetchRequest) -> Result<Totals, FetchError> {
+    pub async fn fetch(&self, mut request: FetchRequest) -> Result<Totals, FetchError> {
+        if self.watch_list.was_sighted(&request.root) {
+            // The peer that has it may be a slow one.
+            request.answer_timeout = request.answer_timeout.map(|_| request.no_source_timeout);
+        }
         let fellows = self.fellows.get();
         fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), &fellows, request).await
     }
@@ -191,6 +195,11 @@ impl Node {
     /// Go on asking all peers whether they have this root, in rotation, and each that connects.
     pub fn watch_for(&self, root: NodeKey) {
         self.watch_list.add(root);
+    }
+
+    /// Go on asking all peers whether they have `missing`, a block that the DAG of this root lacks.
+    pub fn watch_for_block(&self, root: NodeKey, missing: NodeKey) {
+        self.watch_list.add_missing(root, missing);
     }
 
     /// Ask for this root no longer.
@@ -251,6 +260,7 @@ fn behaviour(options: &NodeOptions, exchange: Arc<Exchange>) -> Behaviour {
 /// Run the swarm until the node is dropped.
 async fn drive(
     mut swarm: Swarm<Behaviour>,
+    exchange: Arc<Exchange>,
     mut requests: mpsc::UnboundedReceiver<(PeerId, Vec<Multiaddr>)>,
     mut dropped: mpsc::UnboundedReceiver<PeerId>,
     listening: watch::Sender<Vec<Multiaddr>>,
@@ -259,13 +269,18 @@ async fn drive(
     loop {
         while let Some(options) = dials.next(Instant::now()) {
             let connection = options.connection_id();
+            let peer = options.get_peer_id();
             if let Err(error) = swarm.dial(options) {
                 tracing::debug!(%error, "not dialled");
                 dials.ended(connection);
+                // A peer that is connected or being dialled is told of by that dial.
+                if let Some(peer) = peer.filter(|_| !matches!(error, DialError::DialPeerConditionFalse(_))) {
+                    exchange.unreached(peer);
+                }
             }
         }
         tokio::select! {
-            event = swarm.select_next_some() => note(event, &mut dials, &listening),
+            event = swarm.select_next_some() => note(event, &exchange, &mut dials, &listening),
             Some((peer, addresses)) = requests.recv() => dials.add(peer, addresses),
             // Whether it was still connected does not matter.
             Some(peer) = dropped.recv() => drop(swarm.disconnect_peer_id(peer)),
@@ -274,12 +289,20 @@ async fn drive(
     }
 }
 
-fn note(event: SwarmEvent<BehaviourEvent>, dials: &mut Dials, listening: &watch::Sender<Vec<Multiaddr>>) {
+fn note(
+    event: SwarmEvent<BehaviourEvent>,
+    exchange: &Exchange,
+    dials: &mut Dials,
+    listening: &watch::Sender<Vec<Multiaddr>>,
+) {
     match event {
         SwarmEvent::ConnectionEstablished { connection_id, .. } => dials.ended(connection_id),
-        SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+        SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
             tracing::debug!(%error, "a peer was not reached");
             dials.ended(connection_id);
+            if let Some(peer) = peer_id {
+                exchange.unreached(peer);
+            }
         }
         SwarmEvent::NewListenAddr { address, .. } => {
             listening.send_if_modified(|known| {

@@ -2,6 +2,9 @@
 //!
 //! A client behind a NAT cannot be dialled; it dials us, and has what it just asked to be pinned. So a peer that
 //! connects is asked for the newest roots first.
+//!
+//! A DAG whose root somebody has and whose rest nobody does is asked for by a block that is missing: by its root it would
+//! be found and fetched in vain for ever.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -23,6 +26,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A peer that was asked for all roots is asked anew after this.
 const ROTATION: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_millis(500);
+/// A root is not told of again sooner than this after it was told of, doubled each time up to the longest: a peer that
+/// says it has everything must not have everything fetched in vain all the time.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// A peer has a root that was watched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +49,27 @@ pub struct WatchList {
 
 #[derive(Default)]
 struct Roots {
-    by_age: BTreeMap<u64, NodeKey>,
+    by_age: BTreeMap<u64, Wanted>,
     ages: HashMap<NodeKey, u64>,
     next_age: u64,
+    /// Blocks that are asked for no longer.
     removed: Vec<NodeKey>,
+    told: HashMap<NodeKey, Told>,
+}
+
+/// A root on the list, and the block of its DAG that is asked for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    root: NodeKey,
+    block: NodeKey,
+}
+
+/// When a root was last told of, and what came since.
+struct Told {
+    at: Instant,
+    pause: Duration,
+    /// Who has it by now; told when the pause is over.
+    next: Option<PeerId>,
 }
 
 impl WatchList {
@@ -64,10 +88,19 @@ impl WatchList {
     pub fn add(&self, root: NodeKey) {
         let mut roots = lock(&self.roots);
         if !roots.ages.contains_key(&root) {
-            let age = roots.next_age;
-            roots.next_age += 1;
-            roots.ages.insert(root, age);
-            roots.by_age.insert(age, root);
+            roots.push(Wanted { root, block: root });
+        }
+        drop(roots);
+        self.changed.notify_one();
+    }
+
+    /// Watch for a root by this block of its DAG.
+    pub fn add_missing(&self, root: NodeKey, block: NodeKey) {
+        let mut roots = lock(&self.roots);
+        let known = roots.ages.get(&root).and_then(|age| roots.by_age.get(age));
+        if known.is_none_or(|known| known.block != block) {
+            roots.take(&root);
+            roots.push(Wanted { root, block });
         }
         drop(roots);
         self.changed.notify_one();
@@ -76,12 +109,15 @@ impl WatchList {
     /// Watch for a root no longer.
     pub fn remove(&self, root: &NodeKey) {
         let mut roots = lock(&self.roots);
-        if let Some(age) = roots.ages.remove(root) {
-            roots.by_age.remove(&age);
-            roots.removed.push(*root);
-        }
+        roots.take(root);
+        roots.told.remove(root);
         drop(roots);
         self.changed.notify_one();
+    }
+
+    /// Whether a peer said of late that it has this root.
+    pub fn was_sighted(&self, root: &NodeKey) -> bool {
+        lock(&self.roots).told.contains_key(root)
     }
 
     /// The next sighting, for one waiter at a time.
@@ -94,18 +130,14 @@ impl WatchList {
     }
 
     /// The first root that was added at or after the age `newer`, else the last one before the age `older`.
-    fn next(&self, newer: u64, older: u64) -> Option<(u64, NodeKey)> {
+    fn next(&self, newer: u64, older: u64) -> Option<(u64, Wanted)> {
         let roots = lock(&self.roots);
         let entry = roots.by_age.range(newer..).next().or_else(|| roots.by_age.range(..older).next_back());
-        entry.map(|(age, root)| (*age, *root))
+        entry.map(|(age, wanted)| (*age, *wanted))
     }
 
     fn next_age(&self) -> u64 {
         lock(&self.roots).next_age
-    }
-
-    fn contains(&self, root: &NodeKey) -> bool {
-        lock(&self.roots).ages.contains_key(root)
     }
 
     fn take_removed(&self) -> Vec<NodeKey> {
@@ -113,15 +145,62 @@ impl WatchList {
     }
 }
 
+impl Roots {
+    fn push(&mut self, wanted: Wanted) {
+        self.ages.insert(wanted.root, self.next_age);
+        self.by_age.insert(self.next_age, wanted);
+        self.next_age += 1;
+    }
+
+    fn take(&mut self, root: &NodeKey) {
+        let wanted = self.ages.remove(root).and_then(|age| self.by_age.remove(&age));
+        self.removed.extend(wanted.map(|wanted| wanted.block));
+    }
+
+    /// Note that a peer has a root; whether that is to be told now.
+    fn sight(&mut self, root: NodeKey, peer: PeerId, now: Instant) -> bool {
+        if !self.ages.contains_key(&root) {
+            return false;
+        }
+        let Some(told) = self.told.get_mut(&root) else {
+            self.told.insert(root, Told { at: now, pause: FIRST_PAUSE, next: None });
+            return true;
+        };
+        let due = now.duration_since(told.at) >= told.pause;
+        if due {
+            *told = Told { at: now, pause: (told.pause * 2).min(LONGEST_PAUSE), next: None };
+        } else {
+            told.next = Some(peer);
+        }
+        due
+    }
+
+    /// What is to be told by now; what was told long ago is forgotten.
+    fn take_due(&mut self, now: Instant) -> Vec<Sighting> {
+        let is_over = |told: &Told| now.duration_since(told.at) >= told.pause;
+        let later = self.told.iter().filter(|(_, told)| is_over(told));
+        let due = later.filter_map(|(root, told)| Some(Sighting { root: *root, peer: told.next? })).collect::<Vec<_>>();
+        self.told.retain(|_, told| told.next.is_some() || now.duration_since(told.at) < told.pause * 2);
+        due.into_iter().filter(|sighting| self.sight(sighting.root, sighting.peer, now)).collect()
+    }
+}
+
 /// What one peer was asked for.
 struct Asking {
     peer: Arc<Peer>,
-    asked: HashMap<Multihash<64>, (NodeKey, Instant)>,
+    asked: HashMap<Multihash<64>, Asked>,
     /// Roots from this age on were added since this round began.
     newer: u64,
     /// Roots below this age come later in this round.
     older: u64,
     round_over: Option<Instant>,
+}
+
+/// A block that a peer was asked for, and the roots that lack it.
+struct Asked {
+    block: NodeKey,
+    roots: Vec<NodeKey>,
+    since: Instant,
 }
 
 impl Asking {
@@ -152,6 +231,7 @@ impl Rotation {
                 }
                 () = tokio::time::sleep(TICK) => {
                     self.give_up_silent(Instant::now());
+                    self.tell_due();
                     self.ask_all();
                 }
             }
@@ -166,6 +246,7 @@ impl Rotation {
                 self.ask(id);
             }
             Event::Disconnected(peer) => drop(self.peers.remove(&peer)),
+            Event::Unreached(_) => {}
             Event::Presence { from, multihash, have } => self.answered(from, &multihash, have),
             Event::Block { from, multihash, .. } => self.answered(from, &multihash, true),
         }
@@ -173,22 +254,40 @@ impl Rotation {
 
     fn answered(&mut self, from: PeerId, multihash: &Multihash<64>, have: bool) {
         let Some(asking) = self.peers.get_mut(&from) else { return };
-        let Some((root, _)) = asking.asked.remove(multihash) else { return };
+        let Some(asked) = asking.asked.remove(multihash) else { return };
         // A peer remembers a want that it answered with no; the place is needed for other roots.
-        asking.peer.cancel(root.to_cid());
-        if have && self.list.contains(&root) {
-            // Whoever waits for sightings ends together with this task.
-            let _ended = self.sighted.send(Sighting { root, peer: from });
+        asking.peer.cancel(asked.block.to_cid());
+        if have {
+            let now = Instant::now();
+            let mut list = lock(&self.list.roots);
+            let told = asked.roots.into_iter().filter(|root| list.sight(*root, from, now)).collect::<Vec<_>>();
+            drop(list);
+            for root in told {
+                self.tell(Sighting { root, peer: from });
+            }
         }
         self.ask(from);
     }
 
+    /// Tell what came while it was too early to tell it.
+    fn tell_due(&self) {
+        let due = lock(&self.list.roots).take_due(Instant::now());
+        for sighting in due {
+            self.tell(sighting);
+        }
+    }
+
+    fn tell(&self, sighting: Sighting) {
+        // Whoever waits for sightings ends together with this task.
+        let _ended = self.sighted.send(sighting);
+    }
+
     fn forget_removed(&mut self) {
-        for root in self.list.take_removed() {
-            self.subscription.stop_waiting(&root.multihash);
+        for block in self.list.take_removed() {
+            self.subscription.stop_waiting(&block.multihash);
             for asking in self.peers.values_mut() {
-                if asking.asked.remove(&root.multihash).is_some() {
-                    asking.peer.cancel(root.to_cid());
+                if asking.asked.remove(&block.multihash).is_some() {
+                    asking.peer.cancel(block.to_cid());
                 }
             }
         }
@@ -196,10 +295,10 @@ impl Rotation {
 
     fn give_up_silent(&mut self, now: Instant) {
         for asking in self.peers.values_mut() {
-            asking.asked.retain(|_, (root, since)| {
-                let waiting = now.duration_since(*since) < ANSWER_LIMIT;
+            asking.asked.retain(|_, asked| {
+                let waiting = now.duration_since(asked.since) < ANSWER_LIMIT;
                 if !waiting {
-                    asking.peer.cancel(root.to_cid());
+                    asking.peer.cancel(asked.block.to_cid());
                 }
                 waiting
             });
@@ -217,7 +316,7 @@ impl Rotation {
         let Some(asking) = self.peers.get_mut(&peer) else { return };
         let now = Instant::now();
         while asking.asked.len() < ASKED_AT_ONCE {
-            let Some((age, root)) = self.list.next(asking.newer, asking.older) else {
+            let Some((age, Wanted { root, block })) = self.list.next(asking.newer, asking.older) else {
                 let over = *asking.round_over.get_or_insert(now);
                 if now.duration_since(over) >= ROTATION {
                     *asking = Asking::new(asking.peer.clone(), self.list.next_age());
@@ -230,9 +329,36 @@ impl Rotation {
             } else {
                 asking.older = age;
             }
-            self.subscription.wait_for(root.multihash);
-            asking.asked.insert(root.multihash, (root, now));
-            asking.peer.want_have(root.to_cid());
+            if let Some(asked) = asking.asked.get_mut(&block.multihash) {
+                asked.roots.push(root);
+                continue;
+            }
+            self.subscription.wait_for(block.multihash);
+            asking.asked.insert(block.multihash, Asked { block, roots: vec![root], since: now });
+            asking.peer.want_have(block.to_cid());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::hash;
+
+    #[test]
+    fn a_root_is_told_of_less_and_less_often() {
+        let multihash = hash(0x12, 32, b"said to be there").expect("sha2-256");
+        let root = NodeKey { codec: 0x55, multihash };
+        let (peer, start) = (PeerId::random(), Instant::now());
+        let mut roots = Roots::default();
+        assert!(!roots.sight(root, peer, start), "it is not on the list");
+        roots.push(Wanted { root, block: root });
+        let told = |seconds: &u64| roots.sight(root, peer, start + Duration::from_secs(*seconds));
+        let told = (0..60).filter(told).collect::<Vec<_>>();
+        assert_eq!(told, [0, 5, 15, 35]);
+        let later = |roots: &mut Roots, seconds| roots.take_due(start + Duration::from_secs(seconds)).len();
+        assert_eq!((later(&mut roots, 74), later(&mut roots, 75)), (0, 1), "what came meanwhile is not lost");
+        assert_eq!(later(&mut roots, 10_000), 0);
+        assert!(roots.told.is_empty());
     }
 }

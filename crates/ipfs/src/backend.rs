@@ -49,8 +49,9 @@ pub enum Held {
 pub trait IpfsBackend: Send + Sync {
     /// Fetch the whole DAG under `job.root` and keep it durably; returns at once if it is there.
     ///
-    /// A backend that finds no source within ten seconds returns [`IpfsError::NotProvided`] and goes on asking
-    /// its peers in the background until [`Self::forget`]: see [`Self::next_found`].
+    /// A backend that finds no source within ten seconds returns [`IpfsError::NotProvided`], at once when all its peers
+    /// have said that they lack it, and goes on asking them in the background until [`Self::forget`]: see
+    /// [`Self::next_found`].
     async fn pin(&self, job: PinJob) -> Result<Pinned, IpfsError>;
 
     /// Keep the DAG no longer. Succeeds if it is not held, refuses an older epoch than it has seen.

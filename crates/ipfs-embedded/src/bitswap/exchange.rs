@@ -56,6 +56,8 @@ pub enum Event {
     Connected(Arc<Peer>),
     /// A peer is no longer connected.
     Disconnected(PeerId),
+    /// A dial of a peer failed.
+    Unreached(PeerId),
 }
 
 /// The meeting point of peers, fetches and the store.
@@ -132,6 +134,11 @@ impl Exchange {
     /// Serve a block that was just committed to those who asked for it before it was there.
     pub fn committed(&self, multihash: &Multihash<64>) {
         self.parked.release(multihash);
+    }
+
+    /// Tell subscribers that a dial of this peer failed.
+    pub fn unreached(&self, peer: PeerId) {
+        self.tell_all(|| Event::Unreached(peer));
     }
 
     pub(super) fn is_banned(&self, peer: &PeerId) -> bool {

@@ -32,6 +32,9 @@ pub struct FetchRequest {
     pub stall_timeout: Duration,
     /// The fetch ends when nobody has what is missing for this long.
     pub no_source_timeout: Duration,
+    /// The fetch ends sooner, once no origin is being dialled and every connected peer has answered that it lacks what
+    /// is missing. A peer without an answer after this long is not waited for. `None`: only the timeout above counts.
+    pub answer_timeout: Option<Duration>,
 }
 
 /// Where a fetch stood.
@@ -59,6 +62,8 @@ pub enum FetchError {
         phase: Phase,
         /// How many peers were asked and how that went.
         tried: String,
+        /// A block that nobody has: the root, or one below it.
+        missing: NodeKey,
     },
     /// No block came for too long although a peer had it.
     #[error("no block came for {seconds} seconds, {received} blocks were received before")]

@@ -76,6 +76,7 @@ pub async fn fetch(
         unasked: VecDeque::new(),
         sources: Sources::new(fellows, now),
         probed: HashMap::new(),
+        unanswered: HashSet::new(),
         uncommitted: HashMap::new(),
         uncommitted_bytes: 0,
         reserved: store.reserve(),
@@ -159,6 +160,8 @@ struct Session {
     sources: Sources,
     /// Peers that were asked whether they have something, and what.
     probed: HashMap<PeerId, HashSet<Cid>>,
+    /// Those of these questions that no answer came to.
+    unanswered: HashSet<(PeerId, Multihash<64>)>,
     uncommitted: HashMap<NodeKey, usize>,
     uncommitted_bytes: usize,
     /// Disk for what is asked for and not durable yet.
@@ -199,6 +202,9 @@ impl Session {
                 return Ok(());
             }
             self.look_at_the_clock()?;
+            if !paused && self.is_refused_by_all() {
+                return Err(self.not_provided());
+            }
             let tick = if paused {
                 Duration::ZERO
             } else if self.busy {
@@ -237,6 +243,7 @@ impl Session {
             Event::Presence { from, multihash, have: false } => self.heard_dont_have(from, &multihash),
             Event::Connected(peer) => self.meet(&peer),
             Event::Disconnected(peer) => self.lose(&peer),
+            Event::Unreached(peer) => self.sources.note_unreached(&peer),
         }
         Ok(())
     }

@@ -42,12 +42,23 @@ struct Origin {
     next_dial: Instant,
     wait: Duration,
     reached: bool,
+    contact: Contact,
+}
+
+/// Where the last attempt to connect to an origin stands.
+#[derive(PartialEq, Eq)]
+enum Contact {
+    /// It is being dialled, or is about to be.
+    Pending,
+    /// The dial failed.
+    Failed,
+    Connected,
 }
 
 impl Origin {
     fn new(now: Instant) -> Self {
         let (addresses, wait) = (Vec::new(), FIRST_REDIAL);
-        Self { addresses, named: false, fellow: false, next_dial: now, wait, reached: false }
+        Self { addresses, named: false, fellow: false, next_dial: now, wait, reached: false, contact: Contact::Pending }
     }
 }
 
@@ -76,6 +87,7 @@ impl Sources {
             if !origin.addresses.contains(address) {
                 origin.addresses.push(address.clone());
                 origin.next_dial = now;
+                origin.contact = Contact::Pending;
             }
         }
     }
@@ -99,10 +111,23 @@ impl Sources {
         .collect()
     }
 
+    /// A dial of this peer failed.
+    pub fn note_unreached(&mut self, peer: &PeerId) {
+        if let Some(origin) = self.origins.get_mut(peer) {
+            origin.contact = Contact::Failed;
+        }
+    }
+
+    /// Whether it is still to be seen whether an origin that was named can be reached.
+    pub fn awaits_origin(&self) -> bool {
+        self.origins.values().any(|origin| origin.named && origin.contact == Contact::Pending)
+    }
+
     /// Ask this peer from now on.
     pub fn add(&mut self, peer: &Arc<Peer>, proven: bool) {
         if let Some(origin) = self.origins.get_mut(&peer.id) {
             origin.reached = true;
+            origin.contact = Contact::Connected;
             origin.wait = FIRST_REDIAL;
         }
         let fresh = Source { peer: peer.clone(), in_flight: 0, proven: false, silent: false, refused: false };
@@ -114,6 +139,7 @@ impl Sources {
         self.sources.remove(peer);
         if let Some(origin) = self.origins.get_mut(peer) {
             origin.next_dial = now;
+            origin.contact = Contact::Pending;
         }
     }
 

@@ -55,7 +55,7 @@ async fn fellows_that_do_not_have_it_hold_nothing_up_and_are_not_told_of() {
     let nobody = flat(1, 100, 93)[1].0;
     let mut wanted = request(nobody, &[]);
     wanted.no_source_timeout = Duration::from_secs(1);
-    let FetchError::NotProvided { phase, tried } = node.node.fetch(wanted).await.expect_err("nobody has it") else {
+    let FetchError::NotProvided { phase, tried, .. } = node.node.fetch(wanted).await.expect_err("nobody has it") else {
         panic!("another error");
     };
     assert_eq!(phase, Phase::Finding);

@@ -9,6 +9,7 @@ mod honest;
 mod hostile;
 mod listen;
 mod provide;
+mod refused;
 mod resume;
 mod script;
 mod space;

@@ -62,6 +62,11 @@ impl TestNode {
         self.node.store().finish(NodeKey::from(&root), 1).expect("the DAG is whole")
     }
 
+    /// Put some blocks of a DAG.
+    pub async fn put_part(&self, root: Cid, blocks: &[Block]) {
+        put_blocks(self.node.store(), root, blocks).await;
+    }
+
     /// Fetch from the nodes at `origins`.
     pub async fn fetch(&self, root: Cid, origins: &[Multiaddr]) -> Result<Totals, FetchError> {
         self.node.fetch(request(root, origins)).await
@@ -98,6 +103,7 @@ pub fn request(root: Cid, origins: &[Multiaddr]) -> FetchRequest {
         progress: watch::channel(Totals::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),
+        answer_timeout: None,
     }
 }
 

@@ -56,6 +56,7 @@ impl Session {
     }
 
     pub(super) fn heard_have(&mut self, from: PeerId, multihash: &Multihash<64>) {
+        self.unanswered.remove(&(from, *multihash));
         let Some(peer) = self.exchange.find(&from) else { return };
         self.sources.add(&peer, true);
         if let Some(want) = self.wants.get_mut(multihash) {
@@ -64,6 +65,7 @@ impl Session {
     }
 
     pub(super) fn heard_dont_have(&mut self, from: PeerId, multihash: &Multihash<64>) {
+        self.unanswered.remove(&(from, *multihash));
         let Some(want) = self.wants.get_mut(multihash) else { return };
         want.refused.insert(from);
         if let Some(index) = want.asked.iter().position(|(peer, _)| *peer == from) {
@@ -106,6 +108,7 @@ impl Session {
     pub(super) fn lose(&mut self, peer: &PeerId) {
         self.sources.remove(peer, Instant::now());
         self.probed.remove(peer);
+        self.unanswered.retain(|(asked, _)| asked != peer);
         for (multihash, want) in &mut self.wants {
             let before = want.asked.len();
             want.asked.retain(|(asked, _)| asked != peer);
@@ -164,9 +167,7 @@ impl Session {
             self.last_sourced = now;
         }
         if now - self.last_sourced > self.request.no_source_timeout {
-            let (unreached, tried) = self.sources.describe(self.probed.len());
-            let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
-            return Err(FetchError::NotProvided { phase, tried });
+            return Err(self.not_provided());
         }
         let waits = !self.wants.is_empty() && self.uncommitted.is_empty();
         if waits && now - self.idle_since > self.request.stall_timeout {
@@ -174,6 +175,25 @@ impl Session {
             return Err(FetchError::Stalled { seconds, received: self.received });
         }
         Ok(())
+    }
+
+    /// Whether nobody is left to ask: no want is with a peer, no named origin is being dialled, and whoever is connected
+    /// has answered.
+    pub(super) fn is_refused_by_all(&self) -> bool {
+        let Some(limit) = self.request.answer_timeout else { return false };
+        let nobody_is_asked = !self.busy && self.wants.values().all(|want| want.asked.is_empty());
+        !self.wants.is_empty()
+            && self.uncommitted.is_empty()
+            && nobody_is_asked
+            && (self.unanswered.is_empty() || self.idle_since.elapsed() > limit)
+            && !self.sources.awaits_origin()
+    }
+
+    pub(super) fn not_provided(&self) -> FetchError {
+        let (unreached, tried) = self.sources.describe(self.probed.len());
+        let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
+        let missing = self.wants.values().next().map_or(self.request.root, |want| want.keys[0]);
+        FetchError::NotProvided { phase, tried, missing }
     }
 
     /// Whether somebody who has proven to have blocks is asked or can be asked, or nothing is to be asked for.
@@ -250,10 +270,12 @@ impl Session {
     /// Ask a peer whether it has some of what is missing.
     pub(super) fn probe(&mut self, peer: &Arc<Peer>) {
         let missing = self.unasked.iter().chain(self.wants.keys()).take(PROBES);
-        let cids = missing.filter_map(|multihash| Some(self.wants.get(multihash)?.keys[0].to_cid()));
         let asked = self.probed.entry(peer.id).or_default();
-        for cid in cids {
+        for multihash in missing {
+            let Some(want) = self.wants.get(multihash) else { continue };
+            let cid = want.keys[0].to_cid();
             asked.insert(cid);
+            self.unanswered.insert((peer.id, *multihash));
             peer.want_have(cid);
         }
     }
