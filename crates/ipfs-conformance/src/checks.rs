@@ -164,6 +164,24 @@ pub async fn an_unsupported_hash_is_named(backend: &dyn IpfsBackend, provider: &
     assert!(matches!(&ended, Err(IpfsError::Unpinnable { details, .. }) if details.contains("md5")), "{ended:?}");
 }
 
+/// Plain cbor and json have no links, so their leaves are bytes to keep.
+pub async fn leaves_of_plain_codecs_are_kept(backend: &dyn IpfsBackend, provider: &dyn Provider) {
+    let dag = Dag::with_leaves(&[0x51, 0x0200]);
+    provider.provide(&dag).await;
+    pin(backend, provider, &dag, 1).await;
+    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Whole(dag.size())));
+}
+
+/// The reason names the block and its codec.
+pub async fn a_block_of_another_codec_is_named(backend: &dyn IpfsBackend, provider: &dyn Provider) {
+    let dag = Dag::with_leaves(&[0x55, 0x78]);
+    provider.provide(&dag).await;
+    let ended = backend.pin(job(&dag, 1, provider).await.0).await;
+    let Err(IpfsError::Unpinnable { details, .. }) = &ended else { panic!("{ended:?}") };
+    let named = [dag.blocks[1].0.to_string(), "0x78".to_owned()];
+    assert!(named.iter().all(|name| details.contains(name)), "{details}, wanted {named:?}");
+}
+
 /// A pin whose future is dropped leaves nothing that a further one stumbles over.
 pub async fn a_dropped_pin_can_be_repeated(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("dropped");

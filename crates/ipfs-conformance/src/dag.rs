@@ -26,6 +26,17 @@ impl Dag {
         Self { blocks: [leaves.as_slice(), &[root]].concat() }
     }
 
+    /// A node of dag-pb with one leaf for each of these codecs.
+    pub fn with_leaves(codecs: &[u64]) -> Self {
+        let leaf = |codec: &u64| {
+            let bytes = format!("no block of {codec:#x}").into_bytes();
+            (Cid::new_v1(*codec, Code::Sha2_256.digest(&bytes)), bytes)
+        };
+        let mut blocks = codecs.iter().map(leaf).collect::<Vec<_>>();
+        blocks.push(dag_pb(&blocks.iter().map(|(cid, _)| *cid).collect::<Vec<_>>()));
+        Self { blocks }
+    }
+
     /// A root that links to a block which nobody can check.
     pub fn with_link(link: Cid) -> Self {
         Self { blocks: vec![dag_pb(&[link])] }

@@ -35,6 +35,8 @@ macro_rules! check_backend {
             a_dag_over_the_limit_is_unpinnable,
             a_malformed_block_is_unpinnable,
             an_unsupported_hash_is_named,
+            leaves_of_plain_codecs_are_kept,
+            a_block_of_another_codec_is_named,
             a_dropped_pin_can_be_repeated,
             a_car_is_imported,
             a_damaged_car_is_refused,

@@ -6,4 +6,4 @@ mod links;
 
 pub use backend::{Held, IpfsBackend, PinJob, Pinned};
 pub use error::{IpfsError, Stage};
-pub use links::{LinksError, links};
+pub use links::{LinksError, READABLE_CODECS, links};

@@ -1,11 +1,13 @@
 //! The links of a block: the one place that knows libipld, which is deprecated (see `docs/decisions`).
 
+mod dag_cbor;
+mod dag_json;
+mod dag_pb;
+
 use cid::Cid;
-use libipld::cbor::DagCborCodec;
+use libipld::Ipld;
 use libipld::codec::References;
-use libipld::json::DagJsonCodec;
 use libipld::pb::DagPbCodec;
-use libipld::{Ipld, multibase};
 use std::io::Cursor;
 use thiserror::Error;
 
@@ -13,15 +15,26 @@ const RAW: u64 = 0x55;
 const DAG_PB: u64 = 0x70;
 const DAG_CBOR: u64 = 0x71;
 const DAG_JSON: u64 = 0x0129;
+/// Plain CBOR and plain JSON, which have no links.
+const CBOR: u64 = 0x51;
+const JSON: u64 = 0x0200;
+
+/// The codecs of the blocks that [`links`] reads.
+pub const READABLE_CODECS: [u64; 6] = [RAW, DAG_PB, DAG_CBOR, DAG_JSON, CBOR, JSON];
 
 /// The longest digest that a [`Cid`] holds.
 const MAX_DIGEST_BYTES: u64 = 64;
+/// The deepest nesting of lists and maps that Kubo reads.
+const MAX_DEPTH: usize = 1_024;
 
 /// Why the links of a block cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LinksError {
     /// A codec whose blocks we cannot read.
-    #[error("unsupported codec {0:#x}, wanted raw (0x55), dag-pb (0x70), dag-cbor (0x71) or dag-json (0x129)")]
+    #[error(
+        "unsupported codec {0:#x}, wanted raw (0x55), dag-pb (0x70), dag-cbor (0x71), dag-json (0x129), or a leaf of \
+         cbor (0x51) or json (0x200)"
+    )]
     UnsupportedCodec(u64),
     /// Bytes that are not a block of the codec.
     #[error("not a well-formed block of its codec: {0}")]
@@ -33,100 +46,97 @@ pub enum LinksError {
 
 /// The links of a block, in its order and with repetitions.
 ///
-/// Call it only for bytes that were held against their CID. Nesting costs no stack: `references` of libipld counts
-/// what remains where its `decode` would recurse until the process aborts.
+/// Call it only for bytes that were held against their CID. It reads what Kubo 0.42 reads, and nesting costs no stack.
+/// Blocks of plain cbor and json are leaves, whatever they hold.
 pub fn links(codec: u64, bytes: &[u8]) -> Result<Vec<Cid>, LinksError> {
-    let mut found = Vec::new();
-    let mut cursor = Cursor::new(bytes);
-    let read = match codec {
-        RAW => return Ok(Vec::new()),
-        DAG_PB => <Ipld as References<_>>::references(DagPbCodec, &mut cursor, &mut found),
-        DAG_CBOR => <Ipld as References<_>>::references(DagCborCodec, &mut cursor, &mut found),
-        DAG_JSON => <Ipld as References<_>>::references(DagJsonCodec, &mut cursor, &mut found),
-        other => return Err(LinksError::UnsupportedCodec(other)),
-    };
-    if let Err(error) = read {
-        return Err(match find_long_digest(codec, bytes) {
-            Some(size) => LinksError::DigestTooLong(size),
-            None => LinksError::Malformed(describe(&error.to_string())),
-        });
+    match codec {
+        RAW | CBOR | JSON => Ok(Vec::new()),
+        // libipld refuses link names that are not UTF-8.
+        DAG_PB => read_with_libipld(bytes).or_else(|_| dag_pb::links(bytes)),
+        // libipld's readers of these two lose links, and read what Kubo refuses: see decision 0002.
+        DAG_CBOR => dag_cbor::links(bytes),
+        DAG_JSON => dag_json::links(bytes),
+        other => Err(LinksError::UnsupportedCodec(other)),
     }
-    // `references` seeks over strings without looking whether they are there, and stops after the first item.
-    if codec == DAG_CBOR && cursor.position() != bytes.len() as u64 {
-        let end = cursor.position();
-        return Err(LinksError::Malformed(format!("it ends at byte {end}, but has {} bytes", bytes.len())));
+}
+
+fn read_with_libipld(bytes: &[u8]) -> Result<Vec<Cid>, LinksError> {
+    let mut found: Vec<libipld::Cid> = Vec::new();
+    let read = <Ipld as References<_>>::references(DagPbCodec, &mut Cursor::new(bytes), &mut found);
+    read.map_err(|error| malformed(error.to_string()))?;
+    // The same CIDs in the version of the `cid` crate that the other crates use.
+    found.iter().map(|link| whole_cid(&link.to_bytes())).collect()
+}
+
+/// The CID at the head of `bytes`, and what follows it.
+fn read_cid(bytes: &[u8]) -> Result<(Cid, &[u8]), LinksError> {
+    let mut rest = bytes;
+    match Cid::read_bytes(&mut rest) {
+        Ok(cid) => Ok((cid, rest)),
+        Err(error) => Err(match digest_length(bytes) {
+            Some(size) if size > MAX_DIGEST_BYTES => LinksError::DigestTooLong(size),
+            _ => malformed(format!("a link is not a CID: {error}").to_lowercase()),
+        }),
     }
-    found.iter().map(convert).collect()
 }
 
-/// What libipld says, without the name of the type that it was reading.
-fn describe(error: &str) -> String {
-    let what = error.split(" when decoding").next().unwrap_or(error);
-    what.trim_end_matches('.').replace('`', "").to_lowercase()
-}
-
-/// The same CID in the version of the `cid` crate that the other crates use.
-fn convert(link: &libipld::Cid) -> Result<Cid, LinksError> {
-    Cid::try_from(link.to_bytes()).map_err(|error| LinksError::Malformed(error.to_string().to_lowercase()))
-}
-
-/// The length of the first digest of more than 64 bytes in a block that libipld refused without saying why.
-fn find_long_digest(codec: u64, bytes: &[u8]) -> Option<u64> {
-    if codec == DAG_JSON {
-        let text = std::str::from_utf8(bytes).ok()?;
-        return text.split('"').filter_map(|word| multibase::decode(word).ok()).find_map(|(_, cid)| long_digest(&cid));
+/// The CID that `bytes` are, with nothing behind it.
+fn whole_cid(bytes: &[u8]) -> Result<Cid, LinksError> {
+    match read_cid(bytes)? {
+        (cid, []) => Ok(cid),
+        (cid, rest) => Err(malformed(format!("a link to {cid} has {} bytes too many", rest.len()))),
     }
-    // A link in dag-cbor is a byte string that begins with 0, a link in dag-pb a field with its length before it.
-    let before: fn(&[u8], usize) -> bool = match codec {
-        DAG_CBOR => |head, _| head.ends_with(&[0]),
-        _ => |head, length| head.ends_with(&length_prefix(length)),
-    };
-    (0..bytes.len()).filter(|&start| bytes[start] == 1).find_map(|start| {
-        let (size, length) = read_long_digest(&bytes[start..])?;
-        before(&bytes[..start], length).then_some(size)
-    })
 }
 
-/// The digest's length if `cid` is nothing but a CID with a digest of more than 64 bytes.
-fn long_digest(cid: &[u8]) -> Option<u64> {
-    read_long_digest(cid).filter(|&(_, length)| length == cid.len()).map(|(size, _)| size)
+/// The length of the digest of a CID of version 1 that is there whole.
+fn digest_length(cid: &[u8]) -> Option<u64> {
+    let mut rest = cid.strip_prefix(&[1])?;
+    let (_codec, _function) = (read_varint(&mut rest)?, read_varint(&mut rest)?);
+    let size = read_varint(&mut rest)?;
+    (rest.len() as u64 >= size).then_some(size)
 }
 
-/// The length of the digest and of the whole CID of version 1 at the head of `bytes`, if the digest is too long.
-fn read_long_digest(bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut rest = bytes.strip_prefix(&[1])?;
-    let mut size = 0;
-    for _codec_code_size in 0..3 {
-        (size, rest) = read_varint(rest)?;
-    }
-    let header = bytes.len() - rest.len();
-    let length = header + usize::try_from(size).ok()?;
-    (size > MAX_DIGEST_BYTES && rest.len() as u64 >= size).then_some((size, length))
-}
-
-fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+/// An unsigned varint at the head of `bytes`, which are cut to what follows it.
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
-    for (index, byte) in bytes.iter().enumerate().take(9) {
-        value |= u64::from(byte & 0x7f) << (7 * index);
+    for (index, byte) in bytes.iter().enumerate().take(10) {
+        let low = u64::from(byte & 0x7f);
+        value |= low << (7 * index);
         if byte & 0x80 == 0 {
-            return Some((value, &bytes[index + 1..]));
+            *bytes = &bytes[index + 1..];
+            return (low << (7 * index) >> (7 * index) == low).then_some(value);
         }
     }
     None
 }
 
-/// `length` as the varint that precedes a field of protobuf.
-fn length_prefix(mut length: usize) -> Vec<u8> {
-    let mut prefix = Vec::new();
-    loop {
-        let low = u8::try_from(length & 0x7f).unwrap_or_default();
-        length >>= 7;
-        if length == 0 {
-            prefix.push(low);
-            return prefix;
-        }
-        prefix.push(low | 0x80);
+/// Cut `length` bytes off the head of `bytes`.
+fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Result<&'a [u8], LinksError> {
+    let (head, rest) = usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.split_at_checked(length))
+        .ok_or_else(|| malformed(format!("it ends {} bytes too early", length - bytes.len() as u64)))?;
+    *bytes = rest;
+    Ok(head)
+}
+
+fn malformed(why: impl Into<String>) -> LinksError {
+    LinksError::Malformed(why.into())
+}
+
+/// Refuse a map in which a key comes twice; sorts `keys`.
+fn refuse_duplicates<K: Ord>(keys: &mut [K]) -> Result<(), LinksError> {
+    keys.sort_unstable();
+    let repeated = keys.windows(2).any(|pair| pair[0] == pair[1]);
+    if repeated { Err(malformed("a map has the same key twice")) } else { Ok(()) }
+}
+
+/// Refuse to open one more list or map in `open` of them.
+fn refuse_depth(open: usize) -> Result<(), LinksError> {
+    if open < MAX_DEPTH {
+        return Ok(());
     }
+    Err(malformed(format!("lists and maps are nested deeper than {MAX_DEPTH}")))
 }
 
 #[cfg(test)]

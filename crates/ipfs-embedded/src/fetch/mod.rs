@@ -82,7 +82,7 @@ pub enum FetchError {
         hash: String,
     },
     /// A block in a codec that we cannot read for its links.
-    #[error("block {cid} has the codec {codec:#x}, wanted raw, dag-pb, dag-cbor or dag-json")]
+    #[error("block {cid} has the codec {codec:#x}, wanted raw, dag-pb, dag-cbor, dag-json, or a leaf of cbor or json")]
     UnsupportedCodec {
         /// The block.
         cid: String,

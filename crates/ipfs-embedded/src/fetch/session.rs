@@ -21,8 +21,6 @@ use crate::dial::Dialer;
 use crate::fellows::Addresses;
 use crate::store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
 
-/// raw, dag-pb, dag-cbor and dag-json: a block of another codec is not asked for, its links could not be read.
-const CODECS: [u64; 4] = [0x55, 0x70, 0x71, 0x0129];
 /// Bytes that all fetches together may ask for at once, and that may be on their way to the disk.
 const SHARED_BYTES: usize = 32 << 20;
 /// Blocks that one fetch may ask for at once.

@@ -64,18 +64,36 @@ fn read_header(header: &[u8]) -> Result<Vec<Cid>, ProvideError> {
     if roots.is_empty() { Err(not_car("it names no root")) } else { Ok(roots) }
 }
 
-/// The next part with a length before it; none at the end.
+/// The next part with a length before it; none at the end, which zeros may pad.
 fn read_section(reader: &mut impl BufRead, limit: usize, path: &Path) -> Result<Option<Bytes>, ProvideError> {
     if reader.fill_buf().map_err(ProvideError::file(path))?.is_empty() {
         return Ok(None);
     }
     let length = unsigned_varint::io::read_usize(&mut *reader).map_err(|error| not_car(&error.to_string()))?;
+    if length == 0 {
+        return skip_padding(reader, path).map(|()| None);
+    }
     if length > limit {
         return Err(not_car(&format!("a section of {length} bytes, wanted at most {limit}")));
     }
     let mut section = vec![0; length];
     reader.read_exact(&mut section).map_err(|_| not_car("it is cut off"))?;
     Ok(Some(section.into()))
+}
+
+/// Read zeros up to the end.
+fn skip_padding(reader: &mut impl BufRead, path: &Path) -> Result<(), ProvideError> {
+    loop {
+        let part = reader.fill_buf().map_err(ProvideError::file(path))?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        if part.iter().any(|byte| *byte != 0) {
+            return Err(not_car("a section of 0 bytes before its end, wanted nothing but zeros behind it"));
+        }
+        let length = part.len();
+        reader.consume(length);
+    }
 }
 
 fn check(cid: &Cid, bytes: &[u8]) -> Result<(), ProvideError> {

@@ -111,7 +111,9 @@ fn cars_of_both_versions_are_taken_in() {
     blocks.push(block(DAG_CBOR, Code::Blake3_256, dag_cbor(&[blocks[5].0], "root")));
     let roots = [blocks[6].0];
     let first = car(&roots, &blocks);
-    for (name, bytes) in [("one.car", first.clone()), ("two.CAR", car_2(&first))] {
+    let padded = [first.clone(), vec![0; 2_000_000]].concat();
+    let cars = [("one.car", first.clone()), ("two.CAR", car_2(&first)), ("three.car", padded.clone())];
+    for (name, bytes) in cars.into_iter().chain([("four.car", car_2(&padded))]) {
         let (store, _held) = store();
         let path = files.path().join(name);
         write(&path, &bytes);
@@ -129,7 +131,9 @@ fn a_damaged_car_is_refused() {
     write(&path, &car(&[leaf.0], &lie));
     assert!(matches!(add(&store, &path, 1), Err(ProvideError::Mismatch(cid)) if *cid == leaf.0));
     let whole = car(&[leaf.0], std::slice::from_ref(&leaf));
-    for bad in [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"not a car at all", &whole[..whole.len() - 1]] {
+    let in_two = [&whole[..], &[0; 9], &whole].concat();
+    let cut_off = &whole[..whole.len() - 1];
+    for bad in [&b""[..], &[0xff; 10], b"not a car at all", cut_off, &in_two, &[0; 99]] {
         write(&path, bad);
         let answer = add(&store, &path, 2);
         assert!(matches!(answer, Err(ProvideError::NotCar(_))), "{answer:?}");

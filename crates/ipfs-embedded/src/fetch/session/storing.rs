@@ -1,10 +1,10 @@
 //! The half of a fetch that walks the DAG: what is at hand is followed, what came is stored.
 
 use bytes::Bytes;
-use pinrail_ipfs::{LinksError, links};
+use pinrail_ipfs::{LinksError, READABLE_CODECS, links};
 use tokio::time::Instant;
 
-use super::{CODECS, SHARED_BYTES, Session, VISITS, WINDOW_BLOCKS, Want, run_blocking, store_error};
+use super::{SHARED_BYTES, Session, VISITS, WINDOW_BLOCKS, Want, run_blocking, store_error};
 use crate::fetch::FetchError;
 use crate::fetch::walk::Next;
 use crate::hash;
@@ -44,7 +44,7 @@ impl Session {
         if let Err(name) = hash::check_supported(&key.multihash) {
             return Err(FetchError::UnsupportedHash { cid: key.to_string(), hash: name });
         }
-        if !CODECS.contains(&key.codec) {
+        if !READABLE_CODECS.contains(&key.codec) {
             return Err(FetchError::UnsupportedCodec { cid: key.to_string(), codec: key.codec });
         }
         if let Some(known) = self.store.links(&key).map_err(store_error)? {
