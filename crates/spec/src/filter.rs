@@ -1,10 +1,13 @@
 //! The filters of `GET /pins`.
 
+mod spelling;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use thiserror::Error;
 
+use self::spelling::Meaning;
 use crate::json::{Json, JsonError};
 use crate::pin::{MAX_NAME, check_pair, check_text, read_pairs, shorten};
 use crate::query::{self, Parameter};
@@ -91,16 +94,17 @@ impl From<String> for FilterError {
 impl PinFilter {
     /// Read the raw query of `GET /pins`.
     ///
-    /// Lists come comma-separated or as repeated parameters, an empty value counts as absent, and a
-    /// parameter that the specification does not know is ignored. `meta` is a JSON object or
-    /// `meta[key]=value`, as the JavaScript client sends it.
+    /// Lists come comma-separated or as repeated parameters, also with brackets (`cid[]=`, `status[0]=`), an empty
+    /// value counts as absent, and a parameter that the specification does not know is ignored. `meta` is a JSON
+    /// object or `meta[key]=value`, as the JavaScript client sends it. A known parameter in a spelling that is not
+    /// understood is an error.
     ///
     /// Without a status filter only `pinned` ones are listed, unless a name is given: the
     /// specification says so, but clients look up by name what they have just added.
     /// `literal_status_rule` keeps to the specification.
     pub fn parse(query: &str, literal_status_rule: bool) -> Result<Self, FilterError> {
         let mut sent = Sent::default();
-        for parameter in query::split(query)? {
+        for parameter in query::split(query, |name| spelling::resembled(name).is_some())? {
             sent.take(&parameter)?;
         }
         let matching = sent.matching.unwrap_or_default();
@@ -138,12 +142,11 @@ struct Sent {
 
 impl Sent {
     fn take(&mut self, parameter: &Parameter<'_>) -> Result<(), String> {
-        let name = parameter.name.as_str();
-        let meta_key = name.strip_prefix("meta[").and_then(|rest| rest.strip_suffix(']'));
-        let known = ["cid", "name", "match", "status", "before", "after", "limit", "meta"];
-        if meta_key.is_none() && !known.contains(&name) {
-            return Ok(());
-        }
+        let (name, meta_key) = match spelling::read(&parameter.name)? {
+            Meaning::Unknown => return Ok(()),
+            Meaning::Filter(name) => (name, None),
+            Meaning::MetaKey(key) => ("meta", Some(key)),
+        };
         let value = parameter.value()?;
         if value.is_empty() {
             return Ok(());

@@ -19,17 +19,16 @@ impl Parameter<'_> {
 
 /// Split a raw query; only names are decoded, so that a parameter nobody knows can hold anything.
 ///
-/// A name that cannot be decoded is none that anybody knows and is left out, but for the key of a `meta[…]`: a list
-/// without that filter would hold more than was asked for.
-pub(crate) fn split(query: &str) -> Result<Vec<Parameter<'_>>, String> {
+/// A name that cannot be decoded is left out, but for one that `is_known` takes for a filter: a list without that
+/// would hold more than was asked for.
+pub(crate) fn split(query: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<Parameter<'_>>, String> {
     let parameters = query.split('&').filter(|part| !part.is_empty());
     parameters
         .filter_map(|part| {
             let (name, raw_value) = part.split_once('=').unwrap_or((part, ""));
-            let is_meta = ["meta[", "meta%5B", "meta%5b"].iter().any(|start| name.starts_with(start));
             match decode(name) {
                 Ok(name) => Some(Ok(Parameter { name, raw_value })),
-                Err(error) if is_meta => Some(Err(format!("{}: {error}", shorten(name)))),
+                Err(error) if is_known(name) => Some(Err(format!("{}: {error}", shorten(name)))),
                 Err(_) => None,
             }
         })
@@ -70,10 +69,11 @@ mod tests {
 
     #[test]
     fn splits_at_the_first_equals_sign() {
-        let parameters = split("a=b=c&&d&meta%5Bk%5D=v").unwrap();
+        let parameters = split("a=b=c&&d&meta%5Bk%5D=v&%ff=w", |_| false).unwrap();
         let names = parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>();
         assert_eq!(names, ["a", "d", "meta[k]"]);
         assert_eq!(parameters[0].value().as_deref(), Ok("b=c"));
         assert_eq!(parameters[1].value().as_deref(), Ok(""));
+        assert!(split("%ff=w", |_| true).is_err());
     }
 }

@@ -171,6 +171,27 @@ async fn meta_is_json_or_brackets_and_every_pair_has_to_match() {
 }
 
 #[tokio::test]
+async fn lists_may_have_brackets_as_axios_writes_them() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    for number in 1..=3 {
+        api.add(&person, &json!({"cid": cid(number)})).await;
+    }
+    let (one, two) = (cid(1), cid(2));
+    for (query, matches) in [
+        (format!("status[]=queued&cid[]={one}&cid[]={two}"), 2),
+        (format!("status%5B0%5D=queued&cid%5B0%5D={one}"), 1),
+        (format!("status=queued&cid[0]={one}&cid[1]={two}&cid={one}"), 2),
+        ("status[]=failed&status[]=queued".to_owned(), 3),
+        ("status[]=failed".to_owned(), 0),
+        ("status[]=queued&cid[]=".to_owned(), 3),
+        ("status[]=queued&unknown[]=1&cids[]=1".to_owned(), 3),
+    ] {
+        assert_eq!(count(&api, &person, &query).await, matches, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_map_printed_by_go_is_refused_and_named() {
     let api = Api::new().await;
     let person = api.pinner().await;
