@@ -8,6 +8,8 @@
 mod answers;
 mod body;
 mod caller;
+mod client_address;
+mod connections;
 mod docs;
 mod error;
 mod health;
@@ -18,11 +20,13 @@ mod path;
 mod pins;
 mod readiness;
 mod router;
+mod sending;
 mod serve;
 mod settings;
 mod state;
 mod verified;
 
+pub use client_address::{ClientAddress, Network};
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServerLimits, serve};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
-use pinrail_http::{CorsOrigins, Rate, RateLimits, ServerLimits, Settings};
+use pinrail_http::{CorsOrigins, Network, Rate, RateLimits, ServerLimits, Settings};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,10 +55,17 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_API_IN_FLIGHT", value_name = "N", default_value = "64",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub in_flight: u32,
-    /// Connections at the same time; further ones wait to be accepted
+    /// Connections at the same time; the longest idle one makes room for a further one
     #[arg(long, env = "PINRAIL_API_CONNECTIONS", value_name = "N", default_value = "4096",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
+    /// The same for one client address, an IPv6 address with its /48
+    #[arg(long, env = "PINRAIL_API_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = "512",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_per_address: u32,
+    /// Networks of proxies that are believed when they say who their client is
+    #[arg(long, env = "PINRAIL_API_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
     /// How long the body of a request may take to arrive
     #[arg(long, env = "PINRAIL_API_BODY_TIMEOUT", value_name = "TIME", default_value = "10s",
         value_parser = super::commands::duration)]
@@ -100,6 +107,8 @@ impl ServeArgs {
     pub fn server(&self) -> ServerLimits {
         ServerLimits {
             connections: usize::try_from(self.connections).unwrap_or(usize::MAX),
+            connections_per_address: usize::try_from(self.connections_per_address).unwrap_or(usize::MAX),
+            trusted_proxies: self.trusted_proxies.clone(),
             drain: self.drain,
             ..ServerLimits::default()
         }

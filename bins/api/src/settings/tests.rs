@@ -129,6 +129,9 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(settings.cors, ["https://a.example", "https://b.example"]);
     assert!(!settings.rate_limits && settings.http().rate_limits.is_none());
     assert_eq!(settings.connections, 4096);
+    assert!(settings.server().trusted_proxies.is_empty());
+    let settings = serve("[api]\ntrusted-proxies = ['10.0.0.0/8', '::1']\n", &[]).expect("it can be read");
+    assert_eq!(settings.server().trusted_proxies, ["10.0.0.0/8", "::1/128"].map(|text| text.parse().expect(text)));
 }
 
 #[test]
@@ -149,6 +152,10 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
         ),
         ("api = 3\n", "api is a value, wanted a section [api]"),
         ("[api\n", "line 1: "),
+        (
+            "[api]\ntrusted-proxies = ['10.0.0.0/8', 'proxy']\n",
+            "[api] trusted-proxies is \"proxy\": not a network, wanted one such as 10.0.0.0/8",
+        ),
         ("[api]\nwrite-rate = 'fast'\n", "[api] write-rate is \"fast\": not a rate, wanted one such as 200/1000"),
     ];
     for (file, wanted) in cases {
