@@ -5,6 +5,7 @@ mod clock;
 mod connection;
 mod dialect;
 mod gathering;
+mod holder;
 mod look_ups;
 mod open;
 mod reader;

@@ -75,16 +75,16 @@ impl Disk for SystemDisk {
         if access == Access::Direct {
             let flags = i32::try_from(OFlags::DIRECT.bits()).expect("open flags fit an int");
             match options.clone().custom_flags(flags).open(path) {
-                Ok(file) => return Ok(Arc::new(SystemFile(file))),
+                Ok(file) => return Ok(Arc::new(SystemFile::new(file, path))),
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Arc::new(SystemFile(options.open(path)?)))
+        Ok(Arc::new(SystemFile::new(options.open(path)?, path)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(SystemFile(File::open(path)?)))
+        Ok(Arc::new(SystemFile::new(File::open(path)?, path)))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
@@ -107,7 +107,7 @@ impl Disk for SystemDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all().map_err(|error| about(folder, CANNOT_SYNC, &error))
     }
 
     fn free(&self, folder: &Path) -> io::Result<u64> {
@@ -120,7 +120,7 @@ impl Disk for SystemDisk {
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(Locked(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::Error(error)) => Err(about(path, CANNOT_LOCK, &error)),
         }
     }
 }
@@ -136,44 +136,63 @@ impl Drop for Locked {
     }
 }
 
+const CANNOT_LOCK: &str = "cannot be locked, wanted a local disk: network shares may refuse locks";
+const CANNOT_SYNC: &str = "cannot be synced, wanted a disk that does not fail: the system's log says more";
+const CANNOT_ALLOCATE: &str = "cannot be given disk space, wanted a file system with fallocate, or `ballast = 0`";
+
+/// The system's error with the file that it is about, what was tried and what is wanted.
+fn about(path: &Path, what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{} {what}: {error}", path.display()))
+}
+
 #[derive(Debug)]
-struct SystemFile(File);
+struct SystemFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl SystemFile {
+    fn new(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_owned() }
+    }
+}
 
 impl DiskFile for SystemFile {
     fn length(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
-        match self.0.write_all_at(buffer, offset) {
+        match self.file.write_all_at(buffer, offset) {
             // Some file systems accept the flag and refuse the writes.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                fcntl_setfl(&self.0, fcntl_getfl(&self.0)? - OFlags::DIRECT)?;
-                self.0.write_all_at(buffer, offset)
+                fcntl_setfl(&self.file, fcntl_getfl(&self.file)? - OFlags::DIRECT)?;
+                self.file.write_all_at(buffer, offset)
             }
             other => other,
         }
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data().map_err(|error| about(&self.path, CANNOT_SYNC, &error))
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        Ok(fallocate(&self.0, FallocateFlags::empty(), 0, length)?)
+        let allocated = fallocate(&self.file, FallocateFlags::empty(), 0, length).map_err(io::Error::from);
+        allocated.map_err(|error| about(&self.path, CANNOT_ALLOCATE, &error))
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.0, flags, offset, length) {
+        match fallocate(&self.file, flags, offset, length) {
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),
         }
@@ -183,6 +202,19 @@ impl DiskFile for SystemFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Files of the system's own can neither be synced nor given space.
+    #[test]
+    fn what_the_system_refuses_is_said_with_the_file_and_what_is_wanted() {
+        let path = Path::new("/proc/self/comm");
+        let file = SystemDisk.create(path, Access::Buffered).expect("a process may name itself");
+        for (refused, wanted) in
+            [(file.sync(), "wanted a disk that"), (file.allocate(1), "wanted a file system with fallocate")]
+        {
+            let told = refused.expect_err("it is no file on a disk").to_string();
+            assert!(told.starts_with("/proc/self/comm cannot be ") && told.contains(wanted), "{told}");
+        }
+    }
 
     #[test]
     fn a_lock_ends_although_its_file_is_open_elsewhere() {

@@ -11,6 +11,7 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::open_writer;
+use super::holder::Holder;
 use crate::{SchemaStatus, TimeSource};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -63,8 +64,13 @@ pub enum OpenError {
         /// The migrations that it lacks.
         migrations: Vec<String>,
     },
-    /// Another program holds the database for itself.
-    Locked(PathBuf),
+    /// Another program holds the database.
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The program, where the system tells.
+        holder: Option<Holder>,
+    },
     /// Anything else that the database or the system says.
     Failed {
         /// The file.
@@ -106,7 +112,10 @@ impl std::fmt::Display for OpenError {
                 path.display(),
                 migrations.len()
             ),
-            Self::Locked(path) => {
+            Self::Locked { path, holder: Some(holder) } => {
+                write!(formatter, "{holder} holds the database {}, stop it first", path.display())
+            }
+            Self::Locked { path, holder: None } => {
                 write!(formatter, "another program holds the database {}, stop it first", path.display())
             }
             Self::Failed { path, why } => write!(formatter, "the database {}: {why}", path.display()),
@@ -126,7 +135,7 @@ pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
 pub fn migrate(path: &Path) -> Result<Vec<String>, OpenError> {
     check_folder(path)?;
     let lock = lock_file(path)?;
-    lock.lock().map_err(|error| failed(path, error))?;
+    lock.lock().map_err(|error| OpenError::Failed { path: path.to_owned(), why: cannot_lock(path, &error) })?;
     let status = schema_status(path)?;
     if status.pending.is_empty() && !status.newer.is_empty() {
         return check_schema(path).map(|()| Vec::new());
@@ -141,7 +150,7 @@ pub fn migrate(path: &Path) -> Result<Vec<String>, OpenError> {
 pub fn revert(path: &Path) -> Result<Option<String>, OpenError> {
     check_folder(path)?;
     let lock = lock_file(path)?;
-    lock.lock().map_err(|error| failed(path, error))?;
+    lock.lock().map_err(|error| OpenError::Failed { path: path.to_owned(), why: cannot_lock(path, &error) })?;
     let status = schema_status(path)?;
     check_known(path, &status)?;
     let Some(last) = status.applied.last() else { return Ok(None) };
@@ -215,6 +224,11 @@ fn lock_file(path: &Path) -> Result<File, OpenError> {
         .map_err(|error| failed(path, error))
 }
 
+/// That a lock file of the database at `path` cannot be locked, and what is wanted.
+pub(super) fn cannot_lock(path: &Path, error: &std::io::Error) -> String {
+    format!("{}.lock cannot be locked ({error}), wanted a local disk: network shares may refuse locks", path.display())
+}
+
 /// What the system says of a file.
 pub(super) fn failed(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OpenError {
     let error = error.into();
@@ -231,7 +245,7 @@ pub(super) fn told(path: &Path, why: &str) -> OpenError {
     if why.contains("not a database") {
         OpenError::NotADatabase(path)
     } else if why.contains("locked") {
-        OpenError::Locked(path)
+        OpenError::Locked { holder: Holder::of(&path), path }
     } else if why.contains("readonly") || why.contains("unable to open") {
         OpenError::ReadOnly(path)
     } else {

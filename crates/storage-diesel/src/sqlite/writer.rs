@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::connection::at_once;
 use super::gathering::Gathering;
+use super::open::cannot_lock;
 use super::{Conn, clock, requests};
 use crate::error::Step;
 
@@ -240,6 +241,7 @@ impl Drop for Closing {
 /// Whoever wants to write locks `turn` and then `write`, and lets go of `turn`. With `write` alone a busy process
 /// would lock it again before another that waits has woken up; so it has to queue behind it.
 struct Locks {
+    database: PathBuf,
     turn: File,
     write: File,
 }
@@ -251,18 +253,21 @@ impl Locks {
             name.push(suffix);
             File::options().create(true).truncate(false).write(true).open(PathBuf::from(name))
         };
-        Ok(Self { turn: file(".turn")?, write: file(".lock")? })
+        Ok(Self { database: path.to_owned(), turn: file(".turn")?, write: file(".lock")? })
     }
 
-    fn lock(&self) -> std::io::Result<()> {
-        self.turn.lock()?;
-        let locked = self.write.lock();
-        self.turn.unlock()?;
-        locked
+    fn lock(&self) -> Result<(), StorageError> {
+        let lock = || {
+            self.turn.lock()?;
+            let locked = self.write.lock();
+            self.turn.unlock()?;
+            locked
+        };
+        lock().map_err(|error| StorageError::Unavailable(cannot_lock(&self.database, &error)))
     }
 
-    fn unlock(&self) -> std::io::Result<()> {
-        self.write.unlock()
+    fn unlock(&self) -> Result<(), StorageError> {
+        self.write.unlock().map_err(|error| StorageError::Unavailable(cannot_lock(&self.database, &error)))
     }
 }
 
@@ -300,12 +305,11 @@ impl WriterThread {
     #[expect(clippy::disallowed_methods, reason = "how long a sync of this disk takes is found out by a stopwatch")]
     fn commit(&mut self, mut group: Group) -> Duration {
         let begun = Instant::now();
-        let committed =
-            self.locks.lock().map_err(|error| StorageError::Unavailable(error.to_string())).and_then(|()| {
-                let committed = transact(&mut self.conn, &mut group, (self.clock)());
-                let unlocked = self.locks.unlock().map_err(|error| StorageError::Unavailable(error.to_string()));
-                committed.map_err(StorageError::from).and(unlocked)
-            });
+        let committed = self.locks.lock().and_then(|()| {
+            let committed = transact(&mut self.conn, &mut group, (self.clock)()).map_err(StorageError::from);
+            let unlocked = self.locks.unlock();
+            committed.map_err(|error| blame_disk(error, &self.locks.database)).and(unlocked)
+        });
         if committed.is_ok() && group.concerns_workers() {
             self.announce.send_modify(|changes| *changes += 1);
         }
@@ -321,6 +325,17 @@ impl WriterThread {
             }
             self.seen = version;
         }
+    }
+}
+
+/// The database is named where it is the disk that failed, a sync above all: what helps is to look at that disk.
+fn blame_disk(error: StorageError, database: &Path) -> StorageError {
+    match error {
+        StorageError::Unavailable(why) if why.contains("disk I/O error") => StorageError::Unavailable(format!(
+            "the disk under {} failed ({why}), wanted one that writes and syncs: the system's log says more",
+            database.display()
+        )),
+        other => other,
     }
 }
 
@@ -386,4 +401,19 @@ fn run_steps(conn: &mut Conn, group: &mut Group, changes: i64, now: Timestamp) -
     }
     let latest = group.now().map_or(now, |latest| latest.max(now));
     at_once(clock::advance_clock(conn, latest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_named() {
+        let told = |why: &str| {
+            blame_disk(StorageError::Unavailable(why.to_owned()), Path::new("/data/pinrail.db")).to_string()
+        };
+        let failed = told("disk I/O error");
+        assert!(failed.contains("/data/pinrail.db") && failed.contains("disk I/O error"), "{failed}");
+        assert!(!told("database is locked").contains("/data/pinrail.db"));
+    }
 }
