@@ -1,6 +1,7 @@
 //! pinrail-api: the HTTP service, and the operator's commands.
 
 mod commands;
+mod data_folder;
 mod database;
 mod keys;
 mod log;
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let Cli { common, command } = settings::read(std::env::args_os())?;
     let serves = matches!(command, Command::Serve(_));
+    data_folder::keep_files_private();
+    if command.uses_data_folder() {
+        data_folder::check_owner(&common)?;
+    }
     if !serves {
         // A reader that has seen enough, as `head` has, ends a command quietly.
         sigpipe::reset();

@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::database;
 use crate::settings::{Common, ServeArgs};
 use crate::system::{now, random, told_to_stop};
+use crate::{data_folder, database};
 
 /// How long to wait for a schema that `pinrail-api migrate` has yet to make.
 const SCHEMA: Duration = Duration::from_secs(30);
@@ -29,6 +29,9 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let storage: Arc<dyn Storage> = database::open(common, SCHEMA).await?;
+    for open in data_folder::open_to_others(common) {
+        warn!("{open}");
+    }
     let service = patiently(async || storage.service_id().await).await?;
     let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
     info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");

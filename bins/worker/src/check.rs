@@ -32,8 +32,11 @@ struct Findings {
 /// Look at every block and every root, print what was found, and fail if anything is wrong.
 pub async fn check(common: &Common, asked: &CheckArgs) -> Result<()> {
     log::start(common, "warn")?;
-    let store = NodeFolder::new(&common.data_dir).open_kept_blocks(unreserved())?;
-    let found = tokio::task::spawn_blocking(move || look(&store)).await??;
+    let folder = NodeFolder::new(&common.data_dir);
+    folder.check_owner()?;
+    let store = folder.open_kept_blocks(unreserved())?;
+    let mut found = tokio::task::spawn_blocking(move || look(&store)).await??;
+    found.problems.extend(folder.open_to_others());
     if asked.json {
         println!("{}", serde_json::to_string(&found)?);
     } else {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,6 +10,8 @@ use pinrail_domain::NodeId;
 use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
 use pinrail_ipfs_embedded::{Keypair, load_or_create_key};
 use pinrail_spec::Timestamp;
+use rustix::fs::Mode;
+use rustix::process::{geteuid, umask};
 
 use crate::system::{now, random};
 
@@ -20,6 +22,33 @@ impl NodeFolder {
     /// The worker's part of `data_dir`.
     pub fn new(data_dir: &Path) -> Self {
         Self(data_dir.to_owned())
+    }
+
+    /// Refuses to run as root on the folder of another user: the files that root creates there are root's, and that
+    /// user's programs cannot read them. What is created from now on is for its owner alone.
+    pub fn check_owner(&self) -> Result<()> {
+        umask(Mode::RWXG | Mode::RWXO);
+        match fs::metadata(&self.0).map(|found| found.uid()) {
+            Ok(owner) if geteuid().is_root() && owner != 0 => {
+                let folder = self.0.display();
+                bail!(
+                    "{folder} belongs to user id {owner}, and this runs as root: use `sudo -u '#{owner}' pinrail-worker ...`"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folders that other users may read or change, each in a sentence with the command that ends it.
+    pub fn open_to_others(&self) -> Vec<String> {
+        let is_open = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+        if !is_open(&self.0) {
+            return Vec::new();
+        }
+        let folders = [self.0.clone(), self.0.join("node"), self.0.join("blocks")];
+        let sentence =
+            |path: PathBuf| format!("{0} is open to other users of this machine: chmod go= {0}", path.display());
+        folders.into_iter().filter(is_open).map(sentence).collect()
     }
 
     /// Open the block store; it locks the folder, so a second worker on it ends here.

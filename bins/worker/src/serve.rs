@@ -29,12 +29,16 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     log::start(common, LOG)?;
     let told_to_stop = told_to_stop()?;
     let folder = NodeFolder::new(&common.data_dir);
+    folder.check_owner()?;
     let store = folder.open_blocks(settings.store())?;
     let health = TcpListener::bind(settings.health).await;
     let health = health.with_context(|| format!("cannot listen on {} for /health", settings.health))?;
     let health_address = health.local_addr()?;
     let storage = database::open(common).await?;
     let id = folder.id()?;
+    for open in folder.open_to_others() {
+        warn!("{open}");
+    }
     let options = NodeOptions {
         keypair: folder.key()?,
         listen: settings.listen.clone(),

@@ -1,6 +1,5 @@
 //! `check`: says all that is wrong, at once.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use pinrail_storage_diesel::Recount;
 use serde::Serialize;
 
 use super::print_json;
-use crate::database;
 use crate::keys::KeyFolder;
 use crate::settings::{self, Common};
+use crate::{data_folder, database};
 
 /// A worker that runs is heard of three times within this.
 const QUIET: Duration = Duration::from_mins(1);
@@ -43,6 +42,9 @@ impl Findings {
 pub async fn run(common: &Common, json: bool) -> Result<()> {
     let mut found = Findings { problems: settings::problems(common), notes: Vec::new() };
     check_folder(&common.data_dir, &mut found);
+    for open in data_folder::open_to_others(common) {
+        found.problem(&open);
+    }
     match open(common).await {
         Ok(storage) => check_database(storage.as_ref(), &KeyFolder::new(common.keys()), &mut found).await,
         Err(problem) => found.problem(&format!("{problem:#}")),
@@ -67,10 +69,7 @@ fn check_folder(folder: &Path, found: &mut Findings) {
     match std::fs::metadata(folder) {
         Err(error) => found.problem(&format!("the data folder {} cannot be read: {error}", folder.display())),
         Ok(data) if !data.is_dir() => found.problem(&format!("{} is no folder", folder.display())),
-        Ok(data) => {
-            if data.permissions().mode() & 0o022 != 0 {
-                found.problem(&format!("others may write to the data folder {}, wanted mode 0700", folder.display()));
-            }
+        Ok(_) => {
             if let Err(error) = tempfile::tempfile_in(folder) {
                 found.problem(&format!("the data folder {} cannot be written: {error}", folder.display()));
             }

@@ -84,6 +84,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it reads or writes files of the data folder.
+    pub fn uses_data_folder(&self) -> bool {
+        !matches!(
+            self,
+            Self::Openapi
+                | Self::Completions { .. }
+                | Self::Token(TokenCommand::Attenuate(_) | TokenCommand::Inspect { .. })
+        )
+    }
+}
+
 /// What `migrate` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MigrateStep {

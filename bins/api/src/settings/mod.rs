@@ -84,6 +84,11 @@ impl Common {
         self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("pinrail.db").display()))
     }
 
+    /// The file of the database, unless it is PostgreSQL.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        self.database().strip_prefix("sqlite:").map(PathBuf::from)
+    }
+
     /// The folder with the private signing keys.
     pub fn keys(&self) -> PathBuf {
         self.data_dir.join("keys")

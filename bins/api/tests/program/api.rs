@@ -1,6 +1,7 @@
 //! The built program on a data folder of its own.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -17,7 +18,8 @@ pub struct Api {
 impl Api {
     /// On an empty data folder.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        let private = std::fs::Permissions::from_mode(0o700);
+        Self { folder: tempfile::Builder::new().permissions(private).tempdir().expect("a folder") }
     }
 
     /// On a data folder with a migrated database.

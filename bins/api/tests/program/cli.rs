@@ -114,6 +114,58 @@ fn a_token_is_narrowed_and_inspected_also_from_the_standard_input() {
     assert!(api.fails_given(&["token", "inspect", "-"], "\n").contains("the standard input is empty"));
 }
 
+/// Whatever the shell that starts it says of new files.
+#[test]
+fn what_it_creates_is_for_its_owner_alone() {
+    let api = Api::new();
+    let migrate = api.command(&["migrate"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(migrate.get_program()).args(migrate.get_args());
+    assert!(shell.status().expect("a shell").success());
+    api.prints(&["account", "add", "ada"]);
+    let files = std::fs::read_dir(api.path("")).expect("it is ours").map(|entry| entry.expect("it is ours").path());
+    let open = |path: &std::path::PathBuf| path.metadata().expect("it is there").permissions().mode() & 0o077 != 0;
+    let (open, closed): (Vec<_>, Vec<_>) = files.partition(open);
+    assert!(open.is_empty() && closed.iter().any(|path| path.ends_with("pinrail.db.lock")), "{open:?} {closed:?}");
+}
+
+#[test]
+fn files_that_others_can_read_are_named_with_what_closes_them() {
+    let api = Api::migrated();
+    let (folder, database) = (api.path(""), api.path("pinrail.db"));
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    set(&database, 0o644);
+    let named = |path: &std::path::Path| {
+        format!("problem: {0} is open to other users of this machine: chmod go= {0}", path.display())
+    };
+    assert!(!api.check().contains("is open to other users"), "nobody else reaches it");
+    set(&folder, 0o755);
+    let told = api.check();
+    assert!(told.contains(&named(&database)) && told.contains("chmod go="), "{told}");
+    assert_eq!(told.matches("is open to other users").count(), 2, "{told}");
+}
+
+#[test]
+fn root_is_told_as_whom_to_work_in_the_folder_of_another_user() {
+    let api = Api::migrated();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    std::os::unix::fs::chown(api.path(""), Some(998), None).expect("root may");
+    let folder = api.path("").display().to_string();
+    let folder = folder.trim_end_matches('/');
+    let told = format!(
+        "error: {folder} belongs to user id 998, and this runs as root: use `sudo -u '#998' pinrail-api ...`\n"
+    );
+    for arguments in [&["key", "rotate"][..], &["serve"], &["account", "list"], &["check"]] {
+        assert_eq!(api.fails(arguments), told);
+    }
+    assert!(!api.path("keys").exists());
+    api.prints(&["completions", "bash"]);
+}
+
 #[test]
 fn keys_are_files_for_their_owner_alone_and_rotate() {
     let api = Api::migrated();

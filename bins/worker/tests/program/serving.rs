@@ -117,6 +117,23 @@ async fn a_second_worker_and_a_port_in_use_are_said_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn root_is_told_as_whom_to_work_in_the_folder_of_another_user() {
+    let home = Home::new().await;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    std::os::unix::fs::chown(home.data(), Some(998), None).expect("root may");
+    let folder = home.data().display().to_string();
+    let told = format!(
+        "error: {folder} belongs to user id 998, and this runs as root: use `sudo -u '#998' pinrail-worker ...`\n"
+    );
+    for arguments in [&["serve", "--health", "127.0.0.1:0"][..], &["check"]] {
+        assert_eq!(fails(&home.data(), arguments), told);
+    }
+    assert!(!home.data().join("blocks").exists() && !home.data().join("node").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_folder_that_cannot_be_written_is_said_in_one_line() {
     let home = Home::new().await;
     let (mut worker, _) = Running::serve(&home.data());
@@ -146,7 +163,12 @@ async fn a_database_that_another_program_holds_is_said_in_one_line() {
     // SQLite's own locks are of this kind; whoever has the whole file has them all.
     rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
     let error = fails(folder.path(), &["serve", "--health", "127.0.0.1:0"]);
-    assert_eq!(error, format!("error: another program holds the database {}, stop it first\n", database.display()));
+    let (process, database) = (std::process::id(), database.display());
+    assert!(error.starts_with("error: program-"), "this test's program is named: {error}");
+    assert!(
+        error.ends_with(&format!(" (process {process}) holds the database {database}, stop it first\n")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
