@@ -49,6 +49,7 @@ mod limits;
 mod node;
 mod pin_request;
 mod root;
+pub mod settings;
 mod token;
 
 /// The pinning API's own types, so that a service which embeds this crate names it alone.

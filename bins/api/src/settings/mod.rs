@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use pinrail_domain::settings::{Wrong, check_log};
 
 pub use commands::{
     AccessCommand, AccountCommand, Command, DatabaseCommand, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs,
@@ -72,6 +73,7 @@ pub struct Common {
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,pinrail_http=debug`) [default:
     /// info, and warn for other commands than serve]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
+    #[arg(value_parser = log_filter)]
     pub log: Option<String>,
     /// How to log
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -93,6 +95,10 @@ impl Common {
     pub fn keys(&self) -> PathBuf {
         self.data_dir.join("keys")
     }
+}
+
+fn log_filter(text: &str) -> Result<String, Wrong> {
+    check_log(text).map(|()| text.to_owned())
 }
 
 /// How log lines look.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
+use pinrail_domain::settings::{Wrong, check_base_path, check_socket};
 use pinrail_http::{CorsOrigins, Network, Rate, RateLimits, ServerLimits, Settings};
 
 const EXAMPLES: &str = "\
@@ -19,10 +20,12 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
     /// Where the HTTP service listens
-    #[arg(long, env = "PINRAIL_API_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    #[arg(long, env = "PINRAIL_API_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400",
+        value_parser = check_socket)]
     pub listen: SocketAddr,
     /// A path such as /psa under which everything is found as well
-    #[arg(long, env = "PINRAIL_API_BASE_PATH", value_name = "PATH", default_value = "")]
+    #[arg(long, env = "PINRAIL_API_BASE_PATH", value_name = "PATH", default_value = "",
+        value_parser = base_path)]
     pub base_path: String,
     /// Whether origins that are not publicly routable are kept [default: while listening on loopback]
     #[arg(long, env = "PINRAIL_API_ALLOW_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -113,6 +116,10 @@ impl ServeArgs {
             ..ServerLimits::default()
         }
     }
+}
+
+fn base_path(text: &str) -> Result<String, Wrong> {
+    check_base_path(text).map(|()| text.to_owned())
 }
 
 /// A rate as it is written in settings: `200/1000`, 200 a second and 1,000 at once.

@@ -95,7 +95,22 @@ fn what_is_wrong_in_the_workers_section_is_said_with_its_name() {
         ("lease = 60", Some("[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h")),
         ("reserve = 'much'", Some("[worker] reserve is \"much\": not a size, wanted one such as 500MiB or 32GiB")),
         ("allow-private = 'perhaps'", Some("[worker] allow-private is \"perhaps\": neither true nor false")),
-        ("listen = [1]", Some("[worker] listen is a list of other things than text")),
+        ("slots = 0", Some("[worker] slots is \"0\": 0 is not in 1..=4096")),
+        ("listen = [1]", Some("[worker] listen is \"1\": not an address to listen on, wanted one such as")),
+        (
+            "health = 'here'",
+            Some("[worker] health is \"here\": not an address to listen on, wanted an IP address and a"),
+        ),
+        (
+            "announce = ['/ip4/0.0.0.0/tcp/4401']",
+            Some(
+                "[worker] announce is \"/ip4/0.0.0.0/tcp/4401\": the address of every interface, which nobody can dial",
+            ),
+        ),
+        (
+            "announce = '/dns4/pins.example.net'",
+            Some("[worker] announce is \"/dns4/pins.example.net\": not an address that clients can dial, wanted one"),
+        ),
     ] {
         let table = section.parse::<toml::Table>().expect("TOML");
         let found = worker::problems(&toml::Value::Table(table));
@@ -156,6 +171,12 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
             "[api]\ntrusted-proxies = ['10.0.0.0/8', 'proxy']\n",
             "[api] trusted-proxies is \"proxy\": not a network, wanted one such as 10.0.0.0/8",
         ),
+        ("log = 'verbose'\n", "log is \"verbose\": not a log level, wanted error, warn, info, debug, trace or off"),
+        (
+            "[api]\nlisten = 'here'\n",
+            "[api] listen is \"here\": not an address to listen on, wanted an IP address and a",
+        ),
+        ("[api]\nbase-path = '/pins'\n", "[api] base-path is \"/pins\": hides a path of the API itself"),
         ("[api]\nwrite-rate = 'fast'\n", "[api] write-rate is \"fast\": not a rate, wanted one such as 200/1000"),
     ];
     for (file, wanted) in cases {
@@ -172,6 +193,18 @@ fn private_origins_are_kept_only_while_nobody_else_can_reach_the_service() {
     let settings = serve("", &["--listen", "0.0.0.0:1", "--allow-private"]).expect("it can be read");
     assert!(settings.http().allow_private_origins);
     assert!(!serve("", &["--allow-private=false"]).expect("it can be read").http().allow_private_origins);
+}
+
+#[test]
+fn all_that_is_wrong_in_the_file_is_said_at_once() {
+    let file = "log = 'verbose'\n[api]\nlisten = 'here'\nlistn = 'x'\nbase-path = '/pins'\n";
+    let error = format!("{:#}", serve(file, &[]).expect_err("nothing of it is right"));
+    let lines = error.lines().collect::<Vec<_>>();
+    assert_eq!(lines.len(), 4, "{error}");
+    for name in ["log is ", "[api] listen is ", "[api] listn is ", "[api] base-path is "] {
+        assert!(lines.iter().any(|line| line.contains(name)), "{name}: {error}");
+    }
+    assert!(lines[1..].iter().all(|line| line.starts_with("error: ")), "{error}");
 }
 
 #[test]

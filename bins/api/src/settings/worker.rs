@@ -1,6 +1,8 @@
 //! The section of the settings file that pinrail-worker reads, as far as `check` can judge it without that program: which
 //! settings there are and what they are written like.
 
+use anyhow::{Error, Result, anyhow, ensure};
+use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
 use toml::Value;
 
 use super::commands::{duration, size};
@@ -9,9 +11,10 @@ use super::file::text;
 /// What a setting is written like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    Text,
-    List,
-    Number,
+    Socket,
+    Listen,
+    Announce,
+    Slots,
     Bool,
     Time,
     Size,
@@ -19,11 +22,11 @@ pub enum Kind {
 
 /// Every setting of the section. A test holds them against docs/operating.md, and so does one of the worker's.
 pub const SETTINGS: [(&str, Kind); 16] = [
-    ("health", Kind::Text),
-    ("listen", Kind::List),
-    ("announce", Kind::List),
+    ("health", Kind::Socket),
+    ("listen", Kind::Listen),
+    ("announce", Kind::Announce),
     ("allow-private", Kind::Bool),
-    ("slots", Kind::Number),
+    ("slots", Kind::Slots),
     ("lease", Kind::Time),
     ("first-retry", Kind::Time),
     ("max-retry", Kind::Time),
@@ -50,30 +53,49 @@ fn problem(key: &str, value: &Value) -> Option<String> {
         let names = SETTINGS.map(|(name, _)| name).join(", ");
         return Some(format!("{key} is no setting, wanted one of {names}"));
     };
-    if let (Kind::List, Value::Array(items)) = (kind, value) {
-        let plain = items.iter().all(|item| matches!(item, Value::String(_)));
-        return (!plain).then(|| format!("{key} is a list of other things than text"));
-    }
-    let Some(written) = text(value) else {
-        return Some(format!("{key} is a list, a table or a date, wanted {}", wanted(*kind)));
+    let values = match value {
+        Value::Array(values) if kind.is_list() => values.iter().map(text).collect::<Option<Vec<_>>>(),
+        value => text(value).map(|text| vec![text]),
     };
-    let why = match kind {
-        Kind::Text | Kind::List => None,
-        Kind::Number => written.parse::<u32>().err().map(|_| "not a number, wanted one such as 64".to_owned()),
-        Kind::Bool => written.parse::<bool>().err().map(|_| "neither true nor false".to_owned()),
-        Kind::Time => duration(&written).err().map(|why| why.to_string()),
-        Kind::Size => size(&written).err().map(|why| why.to_string()),
+    let Some(values) = values else {
+        return Some(format!("{key} is a list, a table or a date, wanted {}", kind.wanted()));
     };
-    why.map(|why| format!("{key} is {written:?}: {why}"))
+    values.iter().find_map(|value| kind.judge(value).err().map(|why| format!("{key} is {value:?}: {why}")))
 }
 
-const fn wanted(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::List => "text or a list of texts",
-        Kind::Number => "a number",
-        Kind::Bool => "true or false",
-        Kind::Time => "a time such as 90s",
-        Kind::Size => "a size such as 32GiB",
+impl Kind {
+    const fn is_list(self) -> bool {
+        matches!(self, Self::Listen | Self::Announce)
     }
+
+    /// What is wrong with a value, in the worker's own words.
+    fn judge(self, value: &str) -> Result<()> {
+        let checked = match self {
+            Self::Socket => check_socket(value).map(drop),
+            Self::Listen => check_listen(value),
+            Self::Announce => check_announce(value),
+            Self::Bool => value.parse::<bool>().map(drop).map_err(|_| "neither true nor false"),
+            Self::Slots => return check_slots(value),
+            Self::Time => return duration(value).map(drop),
+            Self::Size => return size(value).map(drop),
+        };
+        checked.map_err(Error::msg)
+    }
+
+    const fn wanted(self) -> &'static str {
+        match self {
+            Self::Socket => "an address such as 127.0.0.1:7401",
+            Self::Listen | Self::Announce => "text or a list of texts",
+            Self::Slots => "a number",
+            Self::Bool => "true or false",
+            Self::Time => "a time such as 90s",
+            Self::Size => "a size such as 32GiB",
+        }
+    }
+}
+
+fn check_slots(value: &str) -> Result<()> {
+    let slots = value.parse::<i64>().map_err(|_| anyhow!("not a number, wanted one such as 64"))?;
+    ensure!(SLOTS.contains(&slots), "{slots} is not in {SLOTS:?}");
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory};
@@ -53,24 +53,27 @@ impl File {
         Ok(Self { path, table })
     }
 
-    /// Add what the file says to `arguments`, unless a flag or the environment said it in `matches`.
+    /// Add what the file says to `arguments`, unless a flag or the environment said it in `matches`. An error holds all
+    /// that is wrong, a line each.
     pub fn add_to(&self, arguments: &mut Vec<OsString>, matches: &ArgMatches) -> Result<()> {
         let called = matches.subcommand_matches(SECTION.1);
-        let mut common = Vec::new();
+        let (mut common, mut problems) = (Vec::new(), Vec::new());
         for entry in self.entries() {
-            let entry = entry?;
-            match (entry.is_common, called) {
-                (true, _) if !is_said(matches, &entry.id) => {
-                    self.judge(&entry)?;
-                    common.extend(entry.flags);
-                }
-                (false, Some(called)) if !is_said(called, &entry.id) => {
-                    self.judge(&entry)?;
-                    arguments.extend(entry.flags);
-                }
-                _ => {}
+            let counts = |entry: &Entry| match (entry.is_common, called) {
+                (true, _) => !is_said(matches, &entry.id),
+                (false, Some(called)) => !is_said(called, &entry.id),
+                (false, None) => false,
+            };
+            match entry
+                .and_then(|entry| if counts(&entry) { self.judge(&entry).map(|()| Some(entry)) } else { Ok(None) })
+            {
+                Ok(Some(entry)) if entry.is_common => common.extend(entry.flags),
+                Ok(Some(entry)) => arguments.extend(entry.flags),
+                Ok(None) => {}
+                Err(problem) => problems.push(format!("{problem:#}")),
             }
         }
+        ensure!(problems.is_empty(), problems.join("\nerror: "));
         // Right behind the program's name, where no `--` stands before them.
         arguments.splice(1..1, common);
         Ok(())

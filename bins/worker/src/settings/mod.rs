@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use pinrail_domain::settings::{Wrong, check_log};
 
 pub use serve::ServeArgs;
 pub use tools::{CheckArgs, FetchArgs, ProvideArgs};
@@ -67,6 +68,7 @@ pub struct Common {
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,libp2p=debug`) [default: info,
     /// and warn for other commands than serve]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
+    #[arg(value_parser = log_filter)]
     pub log: Option<String>,
     /// How to log
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -78,6 +80,10 @@ impl Common {
     pub fn database(&self) -> String {
         self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("pinrail.db").display()))
     }
+}
+
+fn log_filter(text: &str) -> Result<String, Wrong> {
+    check_log(text).map(|()| text.to_owned())
 }
 
 /// How log lines look.

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use bytesize::ByteSize;
 use clap::Args;
 use pinrail_domain::Policy;
+use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
 use pinrail_ipfs_embedded::Multiaddr;
 use pinrail_ipfs_embedded::store::StoreOptions;
 
@@ -21,7 +22,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
     /// Where /health/live and /health/ready answer
-    #[arg(long, env = "PINRAIL_WORKER_HEALTH", value_name = "ADDRESS", default_value = "127.0.0.1:7401")]
+    #[arg(long, env = "PINRAIL_WORKER_HEALTH", value_name = "ADDRESS", default_value = "127.0.0.1:7401",
+        value_parser = check_socket)]
     pub health: SocketAddr,
     /// Where the IPFS node listens, several times for several addresses
     #[arg(
@@ -29,11 +31,13 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_LISTEN",
         value_name = "MULTIADDR",
         value_delimiter = ',',
-        default_value = "/ip4/127.0.0.1/tcp/4401"
+        default_value = "/ip4/127.0.0.1/tcp/4401",
+        value_parser = listen_address
     )]
     pub listen: Vec<Multiaddr>,
     /// Where clients can dial the node, if that is not where it listens
-    #[arg(long, env = "PINRAIL_WORKER_ANNOUNCE", value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(long, env = "PINRAIL_WORKER_ANNOUNCE", value_name = "MULTIADDR", value_delimiter = ',',
+        value_parser = announced_address)]
     pub announce: Vec<Multiaddr>,
     /// Whether to dial addresses that are not publicly routable, such as 192.168.0.1 [default: while the node listens on
     /// loopback only]
@@ -52,7 +56,7 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_SLOTS",
         value_name = "N",
         default_value = "64",
-        value_parser = clap::value_parser!(u32).range(1..=4096)
+        value_parser = clap::value_parser!(u32).range(SLOTS)
     )]
     pub slots: u32,
     /// How long a lease lasts; it is renewed at half time
@@ -121,6 +125,16 @@ impl ServeArgs {
 fn is_loopback(address: &Multiaddr) -> bool {
     let text = address.to_string();
     text.starts_with("/ip4/127.") || text.starts_with("/ip6/::1/")
+}
+
+fn listen_address(text: &str) -> Result<Multiaddr> {
+    check_listen(text).map_err(Error::msg)?;
+    Ok(text.parse()?)
+}
+
+fn announced_address(text: &str) -> Result<Multiaddr> {
+    check_announce(text).map_err(Error::msg)?;
+    Ok(text.parse()?)
 }
 
 /// Read a time such as `90s`.

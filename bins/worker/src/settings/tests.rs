@@ -96,6 +96,23 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
         ("slots = 3\n", "slots stands above all sections, wanted it under [worker]"),
         ("[ap]\nlisten = 1\n", "[ap] is no section, wanted [worker] or [api]"),
         ("[worker]\nslots = 0\n", "[worker] slots is \"0\": 0 is not in 1..=4096"),
+        ("log = 'verbose'\n", "log is \"verbose\": not a log level, wanted error, warn, info, debug, trace or off"),
+        (
+            "[worker]\nhealth = 'here'\n",
+            "[worker] health is \"here\": not an address to listen on, wanted an IP address and a port",
+        ),
+        (
+            "[worker]\nlisten = '/ip4/0.0.0.0'\n",
+            "[worker] listen is \"/ip4/0.0.0.0\": not an address to listen on, wanted one such as",
+        ),
+        (
+            "[worker]\nannounce = ['/ip4/0.0.0.0/tcp/4401']\n",
+            "[worker] announce is \"/ip4/0.0.0.0/tcp/4401\": the address of every interface, which nobody can dial",
+        ),
+        (
+            "[worker]\nannounce = '/dns4/pins.example.net'\n",
+            "[worker] announce is \"/dns4/pins.example.net\": not an address that clients can dial, wanted one",
+        ),
         ("[worker]\nlease = 60\n", "[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h"),
         (
             "[worker]\nreserve = 'much'\n",

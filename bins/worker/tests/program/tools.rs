@@ -101,7 +101,7 @@ fn errors_are_one_line_that_says_what_would_be_right() {
         (&["fetch", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"], "no worker ever ran on "),
         (&["provide", "/nowhere"], "/nowhere: "),
         (&["check"], "no worker ever ran on "),
-        (&["serve", "--log", "a=b=c"], "the log filter \"a=b=c\" cannot be read"),
+        (&["serve", "--log", "[=info"], "the log filter \"[=info\" cannot be read"),
         (&["serve", "--data-dir", below.to_str().expect("UTF-8")], "plain/data/pinrail.toml cannot be read: "),
     ];
     for (arguments, wanted) in cases {
