@@ -75,6 +75,15 @@ impl Api {
         failed(&run(command, ""), arguments)
     }
 
+    /// What it prints when it succeeds without the rights of root.
+    pub fn prints_as(&self, program: &Unprivileged, arguments: &[&str]) -> String {
+        let mut command = program.command();
+        command.env_clear().arg("--data-dir").arg(self.folder.path()).args(arguments);
+        let output = run(command, "");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
     /// What it says when it fails without the rights of root.
     pub fn fails_as(&self, program: &Unprivileged, arguments: &[&str]) -> String {
         let mut command = program.command();

@@ -9,6 +9,7 @@ use pinrail_postgres_fixture::{Lent, lend};
 use serde_json::json;
 
 use crate::api::Api;
+use crate::nobody::{ReadOnly, Unprivileged};
 use crate::serving::{CID, LONG, Serving, prepared, try_post};
 
 /// An empty database on a server.
@@ -70,6 +71,33 @@ fn a_backup_under_load_holds_what_was_answered_and_goes_into_the_other_database(
     let third = Api::new();
     third.prints(&["restore", "--from", &file]);
     answers(&third, &token, &before);
+}
+
+/// A file system that met an error is mounted again to be read only: with the write-ahead log of a program that was
+/// killed, or without one after it was stopped.
+#[test]
+fn a_backup_is_made_where_nothing_can_be_written() {
+    for is_killed in [true, false] {
+        let (api, token) = prepared();
+        let mut serving = Serving::start(&api);
+        let id = try_post(&serving.endpoint, &token).expect("it accepts");
+        if is_killed {
+            drop(serving);
+        } else {
+            assert!(serving.terminate().success());
+        }
+        assert_eq!(api.path("pinrail.db-wal").exists(), is_killed);
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let program = Unprivileged::new(Path::new(env!("CARGO_BIN_EXE_pinrail-api")), elsewhere.path());
+        std::fs::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o777)).expect("it is ours");
+        let file = text(&elsewhere.path().join("backup.tar"));
+        let read_only = ReadOnly::new(api.path(""));
+        api.prints_as(&program, &["backup", "--to", &file]);
+        drop(read_only);
+        let restored = Api::new();
+        restored.prints(&["restore", "--from", &file]);
+        answers(&restored, &token, &[id]);
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Serving {
         answer(call.header("authorization", format!("Bearer {token}")).send_json(body))
     }
 
-    fn terminate(&mut self) -> ExitStatus {
+    pub fn terminate(&mut self) -> ExitStatus {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.expect("there is a kill").success());
         self.child.wait().expect("it ends")

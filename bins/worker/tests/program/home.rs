@@ -1,5 +1,6 @@
 //! A data folder with a database, in which an account asks for pins as the HTTP service would.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,7 +31,7 @@ fn now() -> Timestamp {
 impl Home {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("data")).expect("a folder of ours");
+        std::fs::DirBuilder::new().mode(0o700).create(folder.path().join("data")).expect("a folder of ours");
         let path = folder.path().join("data/pinrail.db");
         migrate(&path).expect("a new database");
         let storage =

@@ -220,6 +220,19 @@ pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
     establish(path, &format!("{SETTINGS} PRAGMA query_only = ON;"))
 }
 
+/// Open a connection that only reads, on a disk or in a folder that cannot be written.
+///
+/// Without a write-ahead log the file is all there is. With one that a program left behind, SQLite reads both.
+pub(super) fn open_read_only(path: &Path) -> ConnectionResult<SqliteConnection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(log).is_ok_and(|found| found.len() > 0);
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let url = format!("file:{name}?{}", if has_log { "mode=ro" } else { "immutable=1" });
+    let settings = "PRAGMA busy_timeout = 30000; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
+    establish(Path::new(&url), settings)
+}
+
 /// Open a connection that may write while nobody else has the database open, and that keeps others from opening it.
 pub(super) fn open_alone(path: &Path) -> ConnectionResult<SqliteConnection> {
     establish(

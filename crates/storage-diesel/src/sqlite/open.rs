@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::connection::open_writer;
+use super::connection::{open_read_only, open_writer};
 use super::holder::Holder;
 use crate::{SchemaStatus, TimeSource};
 
@@ -126,7 +126,7 @@ impl std::fmt::Display for OpenError {
 /// How the schema of a database stands; one that is not there lacks everything. Changes nothing.
 pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
     check_folder(path)?;
-    let applied = if path.exists() { applied(&mut connect(path)?, path)? } else { BTreeSet::new() };
+    let applied = if path.exists() { applied(&mut connect_to_read(path)?, path)? } else { BTreeSet::new() };
     SchemaStatus::of::<Sqlite>(&MIGRATIONS, &applied).map_err(|error| failed(path, error))
 }
 
@@ -206,6 +206,14 @@ fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
         File::options().append(true).open(path).map_err(|error| failed(path, error))?;
     }
     open_writer(path).map_err(|error| told(path, &error.to_string()))
+}
+
+/// A connection to read with, also where nothing can be written.
+pub(super) fn connect_to_read(path: &Path) -> Result<SqliteConnection, OpenError> {
+    match connect(path) {
+        Err(OpenError::ReadOnly(_)) => open_read_only(path).map_err(|error| told(path, &error.to_string())),
+        other => other,
+    }
 }
 
 fn check_folder(path: &Path) -> Result<(), OpenError> {

@@ -6,8 +6,8 @@ use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
 use pinrail_spec::Timestamp;
 
-use super::connection::{open_alone, open_reader, wrap};
-use super::open::told;
+use super::connection::{open_alone, wrap};
+use super::open::{connect_to_read, told};
 use super::transfer_steps::Session;
 use super::{Conn, clock};
 use crate::TimeSource;
@@ -27,11 +27,10 @@ pub(super) use insert_all;
 impl Session {
     /// Begin to read one snapshot.
     pub(crate) fn snapshot(path: &Path, others: Others) -> Result<Self, TransferError> {
-        let opened = match others {
-            Others::Welcome => open_reader(path),
-            Others::Refused => open_alone(path),
+        let connection = match others {
+            Others::Welcome => connect_to_read(path)?,
+            Others::Refused => open_alone(path).map_err(|error| told(path, &error.to_string()))?,
         };
-        let connection = opened.map_err(|error| told(path, &error.to_string()))?;
         let mut conn = wrap(connection, TimeSource::Database);
         conn.begin().map_err(|error| told(path, &error.to_string()))?;
         Ok(Self { conn, database: path.display().to_string() })
