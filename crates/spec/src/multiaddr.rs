@@ -1,9 +1,11 @@
 //! Multiaddrs as the pinning API carries them: text that ends in `/p2p/<peer id>`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
+
+use crate::ip::{is_public_ip, without_wrapping};
 
 /// A longer text is no address that anybody dials.
 const MAX_BYTES: usize = 1024;
@@ -57,27 +59,35 @@ impl Multiaddr {
 
     /// Whether it is where somebody listens on every address (`0.0.0.0`, `::`), which nobody can dial.
     pub fn is_unspecified(&self) -> bool {
-        let mut parts = self.0.split('/').skip(1);
-        matches!((parts.next(), parts.next()), (Some("ip4" | "ip6"), Some(address)) if is_unspecified_ip(address))
+        self.hosts().any(|(protocol, value)| {
+            matches!(protocol, "ip4" | "ip6") && value.parse().is_ok_and(|ip| without_wrapping(ip).is_unspecified())
+        })
     }
 
-    /// Whether it can be reached from the public internet as far as its text tells.
+    /// Whether it can be reached from the public internet as far as its text tells: it opens with a host, names no
+    /// other one, and that is public.
     ///
     /// A DNS name counts as public; it is judged again at the address it resolves to when it is dialled.
     pub fn is_public(&self) -> bool {
-        let mut parts = self.0.split('/').skip(1);
-        match (parts.next(), parts.next()) {
-            (Some("ip4" | "ip6"), Some(address)) => address.parse().is_ok_and(is_public_ip),
-            (Some("dns" | "dns4" | "dns6" | "dnsaddr"), Some(name)) => is_public_name(name),
+        let mut hosts = self.hosts();
+        let opens_with_host = self.0.split('/').nth(1).is_some_and(|protocol| HOSTS.contains(&protocol));
+        match (hosts.next(), hosts.next()) {
+            (Some(("ip4" | "ip6", address)), None) => opens_with_host && address.parse().is_ok_and(is_public_ip),
+            (Some((_, name)), None) => opens_with_host && is_public_name(name),
             _ => false,
         }
     }
+
+    /// Its parts that name a host, each with the value that follows.
+    fn hosts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parts = self.0.split('/').skip(1);
+        let values = self.0.split('/').skip(2).chain([""]);
+        parts.zip(values).filter(|(protocol, _)| HOSTS.contains(protocol))
+    }
 }
 
-/// Whether `text` is the address that stands for all of a machine's own, of IPv4, IPv6, or one within the other.
-fn is_unspecified_ip(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_unspecified())
-}
+/// The parts of an address that name a host.
+const HOSTS: [&str; 7] = ["ip4", "ip6", "ip6zone", "dns", "dns4", "dns6", "dnsaddr"];
 
 /// Whether `value` can follow `protocol`; of a protocol that is not known here anything can.
 fn is_value_of(protocol: &str, value: &str) -> bool {
@@ -101,45 +111,6 @@ fn is_public_name(name: &str) -> bool {
 /// specification's own examples end in `/p2p/QmSourcePeerId`.
 fn is_peer_id(text: &str) -> bool {
     text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// Whether `address` is globally routable: no loopback, private, link-local, shared or documentation range.
-fn is_public_ip(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            !(v4.is_unspecified()
-                || v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_broadcast()
-                || v4.is_multicast()
-                || v4.is_documentation()
-                || a == 0
-                || (a == 100 && (b & 0xc0) == 64)
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (b & 0xfe) == 18)
-                || a >= 240)
-        }
-        IpAddr::V6(v6) => is_public_ipv6(v6),
-    }
-}
-
-/// Of IPv6 only `2000::/3` is routed; the ranges in it that carry an IPv4 address are judged by that.
-fn is_public_ipv6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_ip(IpAddr::V4(v4));
-    }
-    let [first, second, third, ..] = address.segments();
-    match (first, second) {
-        (0x2001, 0x0000 | 0x0db8) => false,
-        (0x2002, high) => {
-            let [a, b] = high.to_be_bytes();
-            let [c, d] = third.to_be_bytes();
-            is_public_ip(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
-        }
-        _ => (first & 0xe000) == 0x2000,
-    }
 }
 
 impl fmt::Display for Multiaddr {
