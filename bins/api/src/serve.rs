@@ -35,6 +35,9 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let service = patiently(async || storage.service_id().await).await?;
     let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
     info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");
+    if settings.allow_private {
+        warn!("allow-private is on: origins in private networks are kept, for the worker to dial");
+    }
     let shutdown = async {
         told_to_stop.await;
         info!("shutting down");

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bytesize::ByteSize;
 use pinrail_ipfs_embedded::store::{NodeKey, Totals};
 use pinrail_ipfs_embedded::{
-    FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
+    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
 };
 use pinrail_spec::Cid;
 use tokio::sync::watch;
@@ -40,7 +40,8 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
         keypair: Keypair::generate_ed25519(),
         listen: Vec::new(),
         announce: Vec::new(),
-        allow_private: true,
+        // What the caller names is the caller's own business.
+        dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
     };
     let node = Node::start(options, store.clone()).await?;

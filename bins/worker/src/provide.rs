@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use pinrail_ipfs_embedded::{Keypair, Node, NodeLimits, NodeOptions, provide};
+use pinrail_ipfs_embedded::{DialPolicy, Keypair, Node, NodeLimits, NodeOptions, provide};
 use serde::Serialize;
 
 use crate::log;
@@ -39,7 +39,7 @@ async fn provide_on(asked: &ProvideArgs) -> Result<()> {
         keypair: Keypair::generate_ed25519(),
         listen: asked.listen.clone(),
         announce: Vec::new(),
-        allow_private: true,
+        dial: DialPolicy::default(),
         limits: NodeLimits::default(),
     };
     let node = Node::start(options, store).await?;

@@ -43,7 +43,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         keypair: folder.key()?,
         listen: settings.listen.clone(),
         announce: settings.announce.clone(),
-        allow_private: settings.allow_private(),
+        dial: settings.dial(),
         limits: NodeLimits::default(),
     };
     let node = Arc::new(Node::start(options, store).await?);
@@ -58,6 +58,9 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping.clone());
     tokio::spawn(health::serve(health, answers));
     info!(health = %health_address, node = %id, "pinrail-worker is up");
+    if settings.allow_private {
+        warn!("allow-private is on: origins that clients name reach the networks around this machine");
+    }
     let held = Arc::clone(&storage);
     let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
     tokio::select! {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
-use pinrail_ipfs_embedded::{FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
+use pinrail_ipfs_embedded::{DialPolicy, FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -91,7 +91,7 @@ async fn start(folder: &Path) -> Node {
         keypair: Keypair::generate_ed25519(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")],
         announce: Vec::new(),
-        allow_private: true,
+        dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
     };
     let store = BlockStore::open(folder, StoreOptions::default()).expect("the store opens");

@@ -9,6 +9,8 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::gate::{Host, OutboundGate};
+
 /// Dials under way at once.
 const MAX_DIALS: usize = 32;
 /// Dials under way at once to one host, whatever the peer.
@@ -33,17 +35,33 @@ impl Dialer {
 }
 
 /// The dials that wait and those under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Dials {
+    gate: OutboundGate,
     queue: VecDeque<(PeerId, Vec<Multiaddr>)>,
-    under_way: HashMap<ConnectionId, Vec<String>>,
+    under_way: HashMap<ConnectionId, Vec<Host>>,
     last: HashMap<PeerId, Instant>,
 }
 
 impl Dials {
-    /// Queue a dial.
-    pub fn add(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
+    /// No dials yet; `gate` says to which addresses there may be any.
+    pub fn new(gate: OutboundGate) -> Self {
+        Self { gate, queue: VecDeque::new(), under_way: HashMap::new(), last: HashMap::new() }
+    }
+
+    /// Queue a dial of those addresses that may be dialled; returns whether there are any.
+    pub fn add(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) -> bool {
+        addresses.retain(|address| match self.gate.check(address) {
+            Ok(_) => true,
+            Err(refusal) => {
+                self.gate.note(address, refusal);
+                false
+            }
+        });
         addresses.truncate(MAX_ADDRESSES);
+        if addresses.is_empty() {
+            return false;
+        }
         if let Some((_, queued)) = self.queue.iter_mut().find(|(queued, _)| *queued == peer) {
             *queued = addresses;
         } else if self.queue.len() < MAX_QUEUED {
@@ -51,6 +69,7 @@ impl Dials {
         } else {
             tracing::debug!(%peer, "too many dials wait, one is left out");
         }
+        true
     }
 
     /// The next dial that the bounds allow at `now`.
@@ -64,7 +83,7 @@ impl Dials {
         })?;
         let (peer, addresses) = self.queue.remove(index)?;
         self.last.insert(peer, now);
-        let hosts = addresses.iter().map(host).collect();
+        let hosts = addresses.iter().filter_map(|address| self.gate.check(address).ok()).collect();
         let options =
             DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
         self.under_way.insert(options.connection_id(), hosts);
@@ -82,19 +101,19 @@ impl Dials {
     }
 
     fn has_room(&self, address: &Multiaddr) -> bool {
-        let host = host(address);
+        let Ok(host) = self.gate.check(address) else { return true };
         self.under_way.values().filter(|hosts| hosts.contains(&host)).count() < MAX_DIALS_PER_HOST
     }
-}
-
-/// The first part of an address, such as `/ip4/203.0.113.142`.
-fn host(address: &Multiaddr) -> String {
-    address.iter().next().map(|part| part.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::DialPolicy;
+
+    fn dials() -> Dials {
+        Dials::new(OutboundGate::new(DialPolicy { allow_private: true, never: Vec::new() }))
+    }
 
     fn address(text: &str) -> Multiaddr {
         text.parse().expect("a multiaddr")
@@ -102,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_host_is_not_dialled_by_many_at_once() {
-        let mut dials = Dials::default();
+        let mut dials = dials();
         for port in 1..=10 {
             dials.add(PeerId::random(), vec![address(&format!("/ip4/203.0.113.142/tcp/{port}"))]);
         }
@@ -118,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_is_dialled_once_however_many_ask() {
-        let mut dials = Dials::default();
+        let mut dials = dials();
         let (peer, now) = (PeerId::random(), Instant::now());
         for _ in 0..5 {
             dials.add(peer, vec![address("/ip4/203.0.113.142/tcp/1")]);

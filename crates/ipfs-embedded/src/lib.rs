@@ -5,6 +5,7 @@ mod bitswap;
 mod dial;
 mod fellows;
 mod fetch;
+mod gate;
 mod hash;
 mod identity;
 mod listen;
@@ -17,6 +18,7 @@ mod watch;
 
 pub use backend::{Clock, EmbeddedBackend};
 pub use fetch::{FetchError, FetchRequest, Phase};
+pub use gate::DialPolicy;
 pub use hash::matches;
 pub use identity::load_or_create_key;
 pub use libp2p::identity::Keypair;

@@ -18,6 +18,7 @@ use crate::bitswap::{self, Exchange};
 use crate::dial::{Dialer, Dials};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
+use crate::gate::{DialPolicy, OutboundGate};
 use crate::listen::listen;
 use crate::reach::best_first;
 use crate::store::{BlockStore, NodeKey, Totals};
@@ -64,8 +65,8 @@ pub struct NodeOptions {
     pub listen: Vec<Multiaddr>,
     /// Where others can dial it, if that is not where it listens.
     pub announce: Vec<Multiaddr>,
-    /// Whether addresses that are not publicly routable may be dialled.
-    pub allow_private: bool,
+    /// Which addresses it may dial.
+    pub dial: DialPolicy,
     /// Its limits.
     pub limits: NodeLimits,
 }
@@ -103,6 +104,7 @@ pub struct Node {
     listening: watch::Receiver<Vec<Multiaddr>>,
     exchange: Arc<Exchange>,
     store: BlockStore,
+    gate: OutboundGate,
     dialer: Dialer,
     fellows: Fellows,
     watch_list: Arc<WatchList>,
@@ -117,7 +119,8 @@ impl Node {
         let (dial, dials) = mpsc::unbounded_channel();
         let exchange = Exchange::new(store.clone(), drops);
         let behaviour = behaviour(&options, exchange.clone());
-        let transport = transport::build(&options.keypair, options.allow_private)?;
+        let gate = OutboundGate::new(options.dial.clone());
+        let transport = transport::build(&options.keypair, &gate)?;
         let config = swarm::Config::with_tokio_executor()
             .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
             .with_max_negotiating_inbound_streams(1_024)
@@ -131,13 +134,15 @@ impl Node {
         let (watch_list, watching) = WatchList::start(&exchange);
         let dialer = Dialer(dial);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
-        let driving = tokio::spawn(drive(swarm, exchange.clone(), dials, dropped, listening));
+        let driving = drive(swarm, exchange.clone(), Dials::new(gate.clone()), dials, dropped, listening);
+        let driving = tokio::spawn(driving);
         Ok(Self {
             peer_id,
             announce: options.announce,
             listening: listened,
             exchange,
             store,
+            gate,
             dialer,
             fellows,
             watch_list,
@@ -166,6 +171,11 @@ impl Node {
     /// How many peers are connected.
     pub fn connected_peers(&self) -> usize {
         self.exchange.peers().len()
+    }
+
+    /// Addresses that were refused by the dial policy so far.
+    pub fn refused_dials(&self) -> u64 {
+        self.gate.refused()
     }
 
     /// Dial a peer without asking it for anything; addresses end in `/p2p/<peer id>`.
@@ -261,11 +271,11 @@ fn behaviour(options: &NodeOptions, exchange: Arc<Exchange>) -> Behaviour {
 async fn drive(
     mut swarm: Swarm<Behaviour>,
     exchange: Arc<Exchange>,
+    mut dials: Dials,
     mut requests: mpsc::UnboundedReceiver<(PeerId, Vec<Multiaddr>)>,
     mut dropped: mpsc::UnboundedReceiver<PeerId>,
     listening: watch::Sender<Vec<Multiaddr>>,
 ) {
-    let mut dials = Dials::default();
     loop {
         while let Some(options) = dials.next(Instant::now()) {
             let connection = options.connection_id();
@@ -281,7 +291,9 @@ async fn drive(
         }
         tokio::select! {
             event = swarm.select_next_some() => note(event, &exchange, &mut dials, &listening),
-            Some((peer, addresses)) = requests.recv() => dials.add(peer, addresses),
+            Some((peer, addresses)) = requests.recv() => if !dials.add(peer, addresses) {
+                exchange.unreached(peer);
+            },
             // Whether it was still connected does not matter.
             Some(peer) = dropped.recv() => drop(swarm.disconnect_peer_id(peer)),
             () = tokio::time::sleep(DIAL_TICK), if dials.is_waiting() => {}

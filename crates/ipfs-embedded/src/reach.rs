@@ -1,37 +1,8 @@
 //! From where an address can be dialled.
 
-use std::net::IpAddr;
-
 use libp2p::Multiaddr;
 use libp2p::core::multiaddr::Protocol;
-
-/// Whether an address with its host resolved is publicly routable.
-pub fn is_public(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => is_public_ip(ip.into()),
-        Some(Protocol::Ip6(ip)) => is_public_ip(ip.into()),
-        _ => false,
-    }
-}
-
-fn is_public_ip(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
-            let protocols = a == 192 && b == 0 && c == 0;
-            let benchmarking = a == 198 && b & 0xfe == 18;
-            let special = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
-            // 224 and above are multicast, reserved and broadcast.
-            !(a == 0 || a >= 224 || shared || protocols || benchmarking || special)
-        }
-        IpAddr::V6(ip) => {
-            let [a, b, ..] = ip.segments();
-            // Global unicast, without documentation and the two ranges that carry an IPv4 address within.
-            a & 0xe000 == 0x2000 && a != 0x2002 && !(a == 0x2001 && (b == 0x0db8 || b == 0))
-        }
-    }
-}
+use pinrail_spec::is_public_ip;
 
 /// From where an address can be dialled, the most useful first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,15 +16,13 @@ enum Reach {
 
 impl Reach {
     fn of(address: &Multiaddr) -> Self {
-        let (loopback, link) = match address.iter().next() {
-            Some(Protocol::Ip4(ip)) => (ip.is_loopback(), ip.is_link_local()),
-            Some(Protocol::Ip6(ip)) => (ip.is_loopback(), ip.is_unicast_link_local()),
-            _ => (false, false),
-        };
-        match (loopback, link) {
-            (true, _) => Self::Loopback,
-            (_, true) => Self::Link,
-            _ if is_public(address) => Self::Public,
+        match address.iter().next() {
+            Some(Protocol::Ip4(ip)) if ip.is_loopback() => Self::Loopback,
+            Some(Protocol::Ip6(ip)) if ip.is_loopback() => Self::Loopback,
+            Some(Protocol::Ip4(ip)) if ip.is_link_local() => Self::Link,
+            Some(Protocol::Ip6(ip)) if ip.is_unicast_link_local() => Self::Link,
+            Some(Protocol::Ip4(ip)) if is_public_ip(ip.into()) => Self::Public,
+            Some(Protocol::Ip6(ip)) if is_public_ip(ip.into()) => Self::Public,
             _ => Self::Private,
         }
     }
@@ -73,29 +42,6 @@ pub fn best_first(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_publicly_routable_addresses_are_public() {
-        for (text, expected) in [
-            ("/ip4/8.8.8.8/tcp/4001", true),
-            ("/ip6/2a00:1450::1/tcp/4001", true),
-            ("/ip4/127.0.0.1/tcp/22", false),
-            ("/ip4/10.1.2.3/tcp/4001", false),
-            ("/ip4/172.20.0.1/tcp/4001", false),
-            ("/ip4/169.254.169.254/tcp/80", false),
-            ("/ip4/100.64.0.1/tcp/4001", false),
-            ("/ip4/224.0.0.1/tcp/4001", false),
-            ("/ip6/::1/tcp/4001", false),
-            ("/ip6/::ffff:10.0.0.1/tcp/4001", false),
-            ("/ip6/64:ff9b::a00:1/tcp/4001", false),
-            ("/ip6/2002:a00:1::/tcp/4001", false),
-            ("/ip6/fd00::1/tcp/4001", false),
-            ("/ip6/fe80::1/tcp/4001", false),
-            ("/dns4/example.org/tcp/4001", false),
-        ] {
-            assert_eq!(is_public(&text.parse().expect("a multiaddr")), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_others_can_dial_comes_first() {

@@ -93,6 +93,8 @@ impl Instance {
     fn binary(&self, path: &Path) -> Command {
         let mut command = program(path, &self.data);
         command.arg("--data-dir").arg(&self.data).env("TMPDIR", &self.temporary);
+        // Everything that it meets is on this machine.
+        command.env("PINRAIL_API_ALLOW_PRIVATE", "true").env("PINRAIL_WORKER_ALLOW_PRIVATE", "true");
         if let Some(database) = &self.database {
             command.args(["--database", database]);
         }

@@ -41,6 +41,11 @@ impl Findings {
 /// Look at everything, print what was found, and fail if anything has to be mended.
 pub async fn run(common: &Common, json: bool) -> Result<()> {
     let mut found = Findings { problems: settings::problems(common), notes: Vec::new() };
+    for program in settings::programs_that_allow_private(common) {
+        found.note(&format!(
+            "allow-private is on for {program}: origins that clients name reach the networks around its machine"
+        ));
+    }
     check_folder(&common.data_dir, &mut found);
     for open in data_folder::open_to_others(common) {
         found.problem(&open);

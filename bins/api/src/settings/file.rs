@@ -87,6 +87,12 @@ impl File {
         own.chain(foreign).map(|problem| format!("{problem:#}")).collect()
     }
 
+    /// Whether the worker's section has `allow-private` on.
+    pub fn lets_worker_dial_private(&self) -> bool {
+        let setting = self.table.get(FOREIGN).and_then(|section| section.get("allow-private"));
+        setting.and_then(text).as_deref() == Some("true")
+    }
+
     /// Read one setting by itself, so that what is wrong with it can be told with its place.
     fn judge(&self, entry: &Entry) -> Result<()> {
         let arguments = ["pinrail-api", SECTION.1].iter().map(OsString::from).chain(entry.flags.iter().cloned());

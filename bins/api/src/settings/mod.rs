@@ -143,3 +143,18 @@ pub fn problems(common: &Common) -> Vec<String> {
     }
     problems
 }
+
+/// The programs that allow private addresses, as far as the settings file and the environment of `serve` tell.
+pub fn programs_that_allow_private(common: &Common) -> Vec<&'static str> {
+    let serve = ["pinrail-api", SECTION.1].map(OsString::from);
+    let own = || -> Result<bool> {
+        let mut arguments = serve.to_vec();
+        let matches = add_file(common, &mut arguments, &Cli::command().try_get_matches_from(&serve)?)?;
+        let serve = matches.subcommand_matches(SECTION.1);
+        Ok(serve.and_then(|serve| serve.get_one("allow_private")).is_some_and(|is_on| *is_on))
+    };
+    let workers = file::find(common).ok().flatten().is_some_and(|file| file.lets_worker_dial_private());
+    // What cannot be read is told as a problem.
+    let programs = [("pinrail-api", own().unwrap_or(false)), ("pinrail-worker", workers)];
+    programs.into_iter().filter(|(_, is_on)| *is_on).map(|(program, _)| program).collect()
+}

@@ -27,10 +27,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_API_BASE_PATH", value_name = "PATH", default_value = "",
         value_parser = base_path)]
     pub base_path: String,
-    /// Whether origins that are not publicly routable are kept [default: while listening on loopback]
+    /// Whether origins that are not publicly routable are kept
     #[arg(long, env = "PINRAIL_API_ALLOW_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true")]
-    pub allow_private: Option<bool>,
+        default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub allow_private: bool,
     /// Whether a list with a name and no status shows only pinned ones, as the specification's text says
     #[arg(long, env = "PINRAIL_API_LITERAL_STATUS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -96,7 +96,7 @@ impl ServeArgs {
         let any = self.cors.iter().any(|origin| origin == "*");
         Settings {
             base_path: self.base_path.clone(),
-            allow_private_origins: self.allow_private.unwrap_or(self.listen.ip().is_loopback()),
+            allow_private_origins: self.allow_private,
             literal_status_filter: self.literal_status,
             access_url: self.access_url.clone(),
             rate_limits: self.rate_limits.then_some(limits),

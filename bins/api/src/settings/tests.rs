@@ -111,6 +111,8 @@ fn what_is_wrong_in_the_workers_section_is_said_with_its_name() {
             "announce = '/dns4/pins.example.net'",
             Some("[worker] announce is \"/dns4/pins.example.net\": not an address that clients can dial, wanted one"),
         ),
+        ("never-dial = ['198.41.0.0/16', '2a01:4f8::/32']", None),
+        ("never-dial = '198.41.0.0/33'", Some("[worker] never-dial is \"198.41.0.0/33\": not a network, wanted one")),
     ] {
         let table = section.parse::<toml::Table>().expect("TOML");
         let found = worker::problems(&toml::Value::Table(table));
@@ -187,12 +189,12 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
 }
 
 #[test]
-fn private_origins_are_kept_only_while_nobody_else_can_reach_the_service() {
-    assert!(serve("", &[]).expect("it can be read").http().allow_private_origins);
-    assert!(!serve("", &["--listen", "0.0.0.0:1"]).expect("it can be read").http().allow_private_origins);
-    let settings = serve("", &["--listen", "0.0.0.0:1", "--allow-private"]).expect("it can be read");
-    assert!(settings.http().allow_private_origins);
-    assert!(!serve("", &["--allow-private=false"]).expect("it can be read").http().allow_private_origins);
+fn private_origins_are_kept_only_if_it_is_said() {
+    for unsaid in [&[][..], &["--listen", "127.0.0.1:1"], &["--allow-private=false"]] {
+        assert!(!serve("", unsaid).expect("it can be read").http().allow_private_origins, "{unsaid:?}");
+    }
+    assert!(serve("", &["--allow-private"]).expect("it can be read").http().allow_private_origins);
+    assert!(serve("[api]\nallow-private = true\n", &[]).expect("it can be read").http().allow_private_origins);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use anyhow::{Error, Result, anyhow, ensure};
 use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
+use pinrail_http::Network;
 use toml::Value;
 
 use super::commands::{duration, size};
@@ -14,6 +15,7 @@ pub enum Kind {
     Socket,
     Listen,
     Announce,
+    Network,
     Slots,
     Bool,
     Time,
@@ -21,11 +23,12 @@ pub enum Kind {
 }
 
 /// Every setting of the section. A test holds them against docs/operating.md, and so does one of the worker's.
-pub const SETTINGS: [(&str, Kind); 16] = [
+pub const SETTINGS: [(&str, Kind); 17] = [
     ("health", Kind::Socket),
     ("listen", Kind::Listen),
     ("announce", Kind::Announce),
     ("allow-private", Kind::Bool),
+    ("never-dial", Kind::Network),
     ("slots", Kind::Slots),
     ("lease", Kind::Time),
     ("first-retry", Kind::Time),
@@ -65,7 +68,7 @@ fn problem(key: &str, value: &Value) -> Option<String> {
 
 impl Kind {
     const fn is_list(self) -> bool {
-        matches!(self, Self::Listen | Self::Announce)
+        matches!(self, Self::Listen | Self::Announce | Self::Network)
     }
 
     /// What is wrong with a value, in the worker's own words.
@@ -75,6 +78,7 @@ impl Kind {
             Self::Listen => check_listen(value),
             Self::Announce => check_announce(value),
             Self::Bool => value.parse::<bool>().map(drop).map_err(|_| "neither true nor false"),
+            Self::Network => return value.parse::<Network>().map(drop).map_err(Error::msg),
             Self::Slots => return check_slots(value),
             Self::Time => return duration(value).map(drop),
             Self::Size => return size(value).map(drop),
@@ -85,7 +89,7 @@ impl Kind {
     const fn wanted(self) -> &'static str {
         match self {
             Self::Socket => "an address such as 127.0.0.1:7401",
-            Self::Listen | Self::Announce => "text or a list of texts",
+            Self::Listen | Self::Announce | Self::Network => "text or a list of texts",
             Self::Slots => "a number",
             Self::Bool => "true or false",
             Self::Time => "a time such as 90s",

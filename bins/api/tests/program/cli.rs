@@ -228,6 +228,25 @@ fn check_says_all_that_is_wrong_at_once() {
 }
 
 #[test]
+fn check_notes_programs_that_allow_private_addresses() {
+    let api = Api::migrated();
+    assert!(!api.check().contains("allow-private"), "{}", api.check());
+    for (file, noted) in [
+        ("[api]\nallow-private = true\n", &["pinrail-api"][..]),
+        ("[worker]\nallow-private = true\n", &["pinrail-worker"]),
+        ("[api]\nallow-private = true\n[worker]\nallow-private = 'true'\n", &["pinrail-api", "pinrail-worker"]),
+        ("[api]\nallow-private = false\n[worker]\nallow-private = false\n", &[]),
+    ] {
+        std::fs::write(api.path("pinrail.toml"), file).expect("it is ours");
+        let found = api.check();
+        for program in ["pinrail-api", "pinrail-worker"] {
+            let note = format!("note: allow-private is on for {program}: ");
+            assert_eq!(found.contains(&note), noted.contains(&program), "{file}: {found}");
+        }
+    }
+}
+
+#[test]
 fn errors_are_one_line_that_says_what_would_be_right() {
     let api = Api::migrated();
     api.prints(&["account", "add", "ada"]);

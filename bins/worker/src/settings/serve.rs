@@ -1,15 +1,16 @@
 //! The settings of `serve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 use bytesize::ByteSize;
 use clap::Args;
+use ipnet::IpNet;
 use pinrail_domain::Policy;
 use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
-use pinrail_ipfs_embedded::Multiaddr;
 use pinrail_ipfs_embedded::store::StoreOptions;
+use pinrail_ipfs_embedded::{DialPolicy, Multiaddr};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,17 +40,27 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_WORKER_ANNOUNCE", value_name = "MULTIADDR", value_delimiter = ',',
         value_parser = announced_address)]
     pub announce: Vec<Multiaddr>,
-    /// Whether to dial addresses that are not publicly routable, such as 192.168.0.1 [default: while the node listens on
-    /// loopback only]
+    /// Whether to dial addresses that are not publicly routable, such as 192.168.0.1
     #[arg(
         long,
         env = "PINRAIL_WORKER_ALLOW_PRIVATE",
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
+        default_value = "false",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
     )]
-    pub allow_private: Option<bool>,
+    pub allow_private: bool,
+    /// Networks that are never dialled, such as public ones of the operator's own
+    #[arg(
+        long,
+        env = "PINRAIL_WORKER_NEVER_DIAL",
+        value_name = "NETWORK",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub never_dial: Vec<IpNet>,
     /// How many roots to work on at once
     #[arg(
         long,
@@ -95,10 +106,9 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// Whether addresses that are not publicly routable may be dialled: by default only by a node that nobody else
-    /// reaches, or the origins that clients name would make it scan the networks around it.
-    pub fn allow_private(&self) -> bool {
-        self.allow_private.unwrap_or_else(|| self.listen.iter().all(is_loopback))
+    /// Which addresses the node may dial.
+    pub fn dial(&self) -> DialPolicy {
+        DialPolicy { allow_private: self.allow_private, never: self.never_dial.clone() }
     }
 
     /// How the block store keeps blocks.
@@ -122,11 +132,6 @@ impl ServeArgs {
     }
 }
 
-fn is_loopback(address: &Multiaddr) -> bool {
-    let text = address.to_string();
-    text.starts_with("/ip4/127.") || text.starts_with("/ip6/::1/")
-}
-
 fn listen_address(text: &str) -> Result<Multiaddr> {
     check_listen(text).map_err(Error::msg)?;
     Ok(text.parse()?)
@@ -140,6 +145,12 @@ fn announced_address(text: &str) -> Result<Multiaddr> {
 /// Read a time such as `90s`.
 pub fn duration(text: &str) -> Result<Duration> {
     humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
+}
+
+/// Read a network such as `203.0.113.0/24`; a single address is one too.
+fn network(text: &str) -> Result<IpNet> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| anyhow!("not a network, wanted one such as 10.0.0.0/8, fd00::/8 or 192.0.2.7"))
 }
 
 fn size(text: &str) -> Result<u64> {

@@ -115,6 +115,10 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
         ),
         ("[worker]\nlease = 60\n", "[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h"),
         (
+            "[worker]\nnever-dial = ['198.41.0.0/33']\n",
+            "[worker] never-dial is \"198.41.0.0/33\": not a network, wanted one such as 10.0.0.0/8, fd00::/8 or 192.0.2.7",
+        ),
+        (
             "[worker]\nreserve = 'much'\n",
             "[worker] reserve is \"much\": not a size, wanted one such as 500MiB or 32GiB",
         ),
@@ -127,13 +131,24 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
 }
 
 #[test]
-fn private_addresses_are_dialled_only_by_a_node_that_nobody_else_can_reach() {
-    assert!(serve("", &[]).expect("it can be read").allow_private());
-    assert!(!serve("", &["--listen", "/ip4/0.0.0.0/tcp/1"]).expect("it can be read").allow_private());
-    let both = ["--listen", "/ip4/127.0.0.1/tcp/1", "--listen", "/ip6/::/tcp/1"];
-    assert!(!serve("", &both).expect("it can be read").allow_private());
-    let told = ["--listen", "/ip4/0.0.0.0/tcp/1", "--allow-private"];
-    assert!(serve("", &told).expect("it can be read").allow_private());
+fn private_addresses_are_dialled_only_if_it_is_said() {
+    for unsaid in [&[][..], &["--listen", "/ip4/127.0.0.1/tcp/1"], &["--allow-private=false"]] {
+        assert!(!serve("", unsaid).expect("it can be read").dial().allow_private, "{unsaid:?}");
+    }
+    assert!(serve("", &["--allow-private"]).expect("it can be read").dial().allow_private);
+    assert!(serve("[worker]\nallow-private = true\n", &[]).expect("it can be read").dial().allow_private);
+}
+
+#[test]
+fn networks_that_are_never_dialled_are_read_from_the_file_and_the_flags() {
+    let never = |file: &str, arguments: &[&str]| {
+        let settings = serve(file, arguments).expect("it can be read");
+        settings.dial().never.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(never("", &[]).is_empty());
+    let file = "[worker]\nnever-dial = ['198.41.0.0/16', '2a01:4f8::/32']\n";
+    assert_eq!(never(file, &[]), ["198.41.0.0/16", "2a01:4f8::/32"]);
+    assert_eq!(never(file, &["--never-dial", "198.41.0.4,192.0.2.0/24"]), ["198.41.0.4/32", "192.0.2.0/24"]);
 }
 
 #[test]

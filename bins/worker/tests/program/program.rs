@@ -76,7 +76,8 @@ impl Running {
     /// Serve on any free ports; the base address of its health.
     pub fn serve(data: &Path) -> (Self, String) {
         let free = ["--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--reserve", "1MiB"];
-        let arguments = [&["serve", "--log-format", "json", "--ballast", "1MiB"], &free[..]].concat();
+        let arguments =
+            [&["serve", "--log-format", "json", "--ballast", "1MiB", "--allow-private"], &free[..]].concat();
         let mut child = command(data, &arguments).stderr(Stdio::piped()).spawn().expect("it starts");
         let lines = read(child.stderr.take().expect("a pipe"));
         let running = Self { child, lines };

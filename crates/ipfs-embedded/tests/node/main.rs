@@ -5,6 +5,7 @@ mod conformance;
 mod crowd;
 mod fellows;
 mod fetch;
+mod gate;
 mod honest;
 mod hostile;
 mod listen;

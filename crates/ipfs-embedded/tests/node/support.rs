@@ -7,7 +7,9 @@ use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
 use pinrail_ipfs::links;
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
-use pinrail_ipfs_embedded::{FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions};
+use pinrail_ipfs_embedded::{
+    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions,
+};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
@@ -39,7 +41,7 @@ impl TestNode {
 
     /// A node that dials public addresses only.
     pub async fn start_public() -> Self {
-        Self::start_with(|options| options.allow_private = false).await.expect("the node starts")
+        Self::start_with(|options| options.dial = DialPolicy::default()).await.expect("the node starts")
     }
 
     /// A node with other options, if they allow it to start.
@@ -82,7 +84,7 @@ pub fn options(keypair: Keypair) -> NodeOptions {
         keypair,
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")],
         announce: Vec::new(),
-        allow_private: true,
+        dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
     }
 }
