@@ -3,6 +3,7 @@
 mod arrows;
 mod confinement;
 mod graph;
+mod outbound;
 mod reasons;
 mod sources;
 
@@ -27,6 +28,7 @@ pub fn inspect(environment: &Environment) -> Result<Vec<Finding>> {
         finding("packages kept in one crate", confinement::strays(&graph)),
         finding("no runtime under spec and domain", confinement::runtimes(&graph)),
         finding("no library of the system", confinement::system_libraries(&graph)),
+        finding("no connection past the gate", outbound::bypasses(root(), &graph)?),
         finding("a sentence opens every file", sources::unopened(root())?),
         finding("the architecture names every crate", sources::unnamed(root(), &graph)?),
         finding("every reason is explained", reasons::unexplained(root())?),
