@@ -24,7 +24,8 @@ pub struct Policy {
     /// How long a root that nobody has is tried before it fails, counted from when it was last wanted afresh.
     #[serde(with = "seconds")]
     pub total: Duration,
-    /// The shortest time between two searches for a root that no peer had; it grows with the root's age.
+    /// The shortest time between two searches for a root that no peer had, ten times as long if it has no origins; it
+    /// grows with the root's age.
     #[serde(with = "seconds")]
     pub rotation: Duration,
     /// How long a fetch may go without a block before the attempt ends.
@@ -38,6 +39,10 @@ pub struct Policy {
     /// How many roots one worker works on at once.
     pub slots: u32,
 }
+
+/// A root without origins is searched for so much more seldom: the watch asks everybody who connects, and there is
+/// nobody else to dial.
+const WITHOUT_ORIGINS: u32 = 10;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -171,7 +176,10 @@ impl Patience<'_> {
     /// not take the slots of those that somebody has. One that a peer turns out to have is due at once.
     fn wait(&self, failure: RootFailure) -> Verdict {
         let age = self.now.since(self.lease.wanted_since);
-        let pause = age.clamp(self.policy.rotation, self.policy.max_retry.max(self.policy.rotation));
+        let dials = matches!(&self.lease.task, LeaseTask::Pin { origins, .. } if !origins.is_empty());
+        let longest = self.policy.max_retry.max(self.policy.rotation);
+        let shortest = self.policy.rotation.saturating_mul(if dials { 1 } else { WITHOUT_ORIGINS }).min(longest);
+        let pause = age.clamp(shortest, longest);
         match self.due_after(pause) {
             Some(due) => Verdict::Wait { due, failure },
             None => self.too_late(failure),

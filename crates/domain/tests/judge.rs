@@ -5,7 +5,7 @@ use std::time::Duration;
 use pinrail_domain::{
     AccountId, DagSize, Lease, LeaseKey, LeaseTask, LeaseToken, Outcome, Phase, Policy, RootFailure, Verdict, judge,
 };
-use pinrail_spec::{Cid, Timestamp};
+use pinrail_spec::{Cid, Multiaddr, Timestamp};
 use proptest::prelude::*;
 
 const WANTED: Timestamp = Timestamp::from_millis(1_795_410_000_000);
@@ -70,7 +70,7 @@ fn each_outcome_has_its_verdict() {
         (u32::MAX, hours(1), broken(), ("retry", 3600, "STALLED")),
         (30, late, broken(), ("retry", 10, "STALLED")),
         (30, hours(24), broken(), ("failed", 0, "STALLED")),
-        (1, soon, not_provided(), ("wait", 30, "NO_PROVIDER_FOUND")),
+        (1, soon, not_provided(), ("wait", 300, "NO_PROVIDER_FOUND")),
         (1, hours(1) / 2, not_provided(), ("wait", 1800, "NO_PROVIDER_FOUND")),
         (1, hours(5), not_provided(), ("wait", 3600, "NO_PROVIDER_FOUND")),
         (1, late, not_provided(), ("wait", 10, "NO_PROVIDER_FOUND")),
@@ -86,6 +86,17 @@ fn each_outcome_has_its_verdict() {
         let now = WANTED + after;
         let verdict = judge(&pin(attempt), outcome, now, 0.0, &Policy::default());
         assert_eq!(brief(&verdict, now), wanted, "case {index}");
+    }
+}
+
+#[test]
+fn a_root_with_origins_is_searched_for_more_often() {
+    let origin = Multiaddr::parse("/ip4/127.0.0.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp");
+    let lease = lease(LeaseTask::Pin { origins: vec![origin.unwrap()], previous: None }, 1);
+    for (age, pause) in [(10, 30), (100, 100), (1_000, 1_000), (10_000, 3_600)] {
+        let now = WANTED + Duration::from_secs(age);
+        let verdict = judge(&lease, not_provided(), now, 0.0, &Policy::default());
+        assert_eq!(brief(&verdict, now), ("wait", pause, "NO_PROVIDER_FOUND"), "after {age} seconds");
     }
 }
 

@@ -6,31 +6,29 @@ use std::time::Duration;
 use pinrail_domain::NodeId;
 use pinrail_ipfs::IpfsBackend;
 use pinrail_spec::RootKey;
-use pinrail_storage::{Storage, StorageError};
-use tokio::sync::Notify;
+use pinrail_storage::Storage;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 /// How long after an error, or after collection found nothing, it is tried again.
 const REST: Duration = Duration::from_secs(5);
 
-/// How long found roots are gathered, so that a peer which has thousands causes few commits.
-const GATHER: Duration = Duration::from_millis(100);
-
-/// The most found roots in one commit, and waiting roots in one page.
+/// Waiting roots in one page.
 const BATCH: usize = 1_000;
 
-/// Start them; they end when what is returned is dropped.
+/// Start them; they end when what is returned is dropped. Roots that a peer turned out to have go to `found`.
 pub fn start(
     storage: &Arc<dyn Storage>,
     backend: &Arc<dyn IpfsBackend>,
     node: NodeId,
     bell: &Arc<Notify>,
+    found: &mpsc::Sender<RootKey>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(listen(Arc::clone(storage), Arc::clone(bell)));
-    tasks.spawn(wake_found(Arc::clone(storage), Arc::clone(backend), node, Arc::clone(bell)));
+    tasks.spawn(pass_found(Arc::clone(backend), found.clone(), Arc::clone(bell)));
     tasks.spawn(look_for_waiting(Arc::clone(storage), Arc::clone(backend), node));
     tasks.spawn(collect(Arc::clone(backend)));
     tasks
@@ -46,31 +44,11 @@ async fn listen(storage: Arc<dyn Storage>, bell: Arc<Notify>) {
     }
 }
 
-/// Make roots due as soon as the backend met a peer that has them.
-async fn wake_found(storage: Arc<dyn Storage>, backend: Arc<dyn IpfsBackend>, node: NodeId, bell: Arc<Notify>) {
-    loop {
-        let found = gather(&*backend).await;
-        while let Err(problem) = wake(&*storage, &node, &found).await {
-            warn!(%problem, "found roots are not woken yet");
-            sleep(REST).await;
-        }
+/// Pass on which roots the backend met a peer for; the next step makes them due.
+async fn pass_found(backend: Arc<dyn IpfsBackend>, found: mpsc::Sender<RootKey>, bell: Arc<Notify>) {
+    while found.send(backend.next_found().await).await.is_ok() {
         bell.notify_one();
     }
-}
-
-async fn gather(backend: &dyn IpfsBackend) -> Vec<RootKey> {
-    let mut found = vec![backend.next_found().await];
-    let end = Instant::now() + GATHER;
-    while found.len() < BATCH
-        && let Ok(root) = timeout_at(end, backend.next_found()).await
-    {
-        found.push(root);
-    }
-    found
-}
-
-async fn wake(storage: &dyn Storage, node: &NodeId, roots: &[RootKey]) -> Result<(), StorageError> {
-    storage.wake(node, roots, storage.now().await?).await
 }
 
 /// After a start, go on asking for the roots that were waiting.

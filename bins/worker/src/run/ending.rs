@@ -18,6 +18,10 @@ fn outcome(ending: &Ending) -> Option<Outcome> {
         Ending::Released => Outcome::Released,
         Ending::OverQuota => Outcome::OverQuota,
         Ending::ShutDown | Ending::NotBegun => Outcome::Interrupted,
+        Ending::Displaced => Outcome::NotProvided {
+            phase: Phase::Finding,
+            tried: "nothing came before another root needed its place".to_owned(),
+        },
         Ending::Refused(error) => return refusal(error),
     })
 }

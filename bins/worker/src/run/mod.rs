@@ -16,7 +16,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use pinrail_domain::{Backend, NodeId, Policy};
 use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
 use pinrail_spec::RootKey;
 use pinrail_storage::{Storage, StorageError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{error, info, warn};
@@ -37,6 +37,12 @@ const PACE: Duration = Duration::from_millis(100);
 
 /// The most time between two steps: retries fall due without anybody saying so.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// The most time between two steps while nothing came of some root yet: what is new may need its slot.
+const CROWDED: Duration = Duration::from_millis(250);
+
+/// The most found roots that are made due in one commit.
+const FOUND_AT_ONCE: usize = 1_000;
 
 /// A step that takes longer than this is worth a word in the log.
 const SLOW: Duration = Duration::from_secs(10);
@@ -60,6 +66,11 @@ pub struct Worker {
     ended: usize,
     /// Rung when the database or the backend has something new.
     bell: Arc<Notify>,
+    /// Roots that the backend met a peer for, as they come.
+    found: mpsc::Receiver<RootKey>,
+    finder: mpsc::Sender<RootKey>,
+    /// Those of them that are to be made due.
+    to_wake: HashSet<RootKey>,
     last_step: Instant,
     last_report: Option<Instant>,
     presence: presence::Presence,
@@ -78,6 +89,7 @@ impl Worker {
         policy: Policy,
         die: Die,
     ) -> Self {
+        let (finder, found) = mpsc::channel(FOUND_AT_ONCE);
         Self {
             storage,
             backend,
@@ -90,6 +102,9 @@ impl Worker {
             waiting: VecDeque::new(),
             ended: 0,
             bell: Arc::new(Notify::new()),
+            found,
+            finder,
+            to_wake: HashSet::new(),
             last_step: Instant::now(),
             last_report: None,
             presence: presence::Presence::default(),
@@ -100,7 +115,7 @@ impl Worker {
 
     /// Work until `stop` resolves, then drain for at most `grace` and give back what is unfinished.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, grace: Duration) {
-        let _background = background::start(&self.storage, &self.backend, self.node, &self.bell);
+        let _background = background::start(&self.storage, &self.backend, self.node, &self.bell, &self.finder);
         let mut stop = pin!(stop);
         self.try_step(true).await;
         loop {
@@ -114,15 +129,18 @@ impl Worker {
 
     /// Wait until the next step is worth its commits.
     ///
-    /// That is 100 ms after the last one if anything happened, sooner if half of the slots have ended and none waits for
-    /// one, so that many small roots are not held up, and a second after it in any case.
+    /// That is 100 ms after the last one if anything happened, sooner if half of the slots came to something and none
+    /// waits for one, so that many small roots are not held up, and a second after it in any case.
     async fn wait(&mut self) {
         let mut rung = false;
         loop {
-            let ended = self.works.values().filter(|work| work.ending.is_some()).count();
-            let until = match ended {
-                ended if !self.failing && self.waiting.is_empty() && ended * 2 >= self.slots() => return,
-                ended if !self.failing && (rung || ended > 0) => self.last_step + PACE,
+            let is_found = self.to_wake.iter().any(|root| !self.works.contains_key(root));
+            let endings = || self.works.values().filter_map(|work| work.ending.as_ref());
+            let done = endings().filter(|ending| !ending.is_fruitless()).count();
+            let until = match endings().count() {
+                _ if !self.failing && self.waiting.is_empty() && done * 2 >= self.slots() => return,
+                ended if !self.failing && (rung || is_found || ended > 0) => self.last_step + PACE,
+                _ if !self.failing && self.has_fruitless() => self.last_step + CROWDED,
                 _ => self.last_step + IDLE,
             };
             tokio::select! {

@@ -9,10 +9,10 @@ use pinrail_storage::{ProgressReport, Settlement, StorageError};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Worker;
 use super::chores::do_chores;
 use super::ending::judge_ending;
 use super::work::{Ending, Work};
+use super::{FOUND_AT_ONCE, Worker};
 
 /// How often progress is told: it reaches readers within two seconds.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ impl Worker {
         let now = self.storage.now().await?;
         self.be_present(now).await?;
         self.note_ended();
+        self.works.values_mut().for_each(Work::note_progress);
         self.give_back_late();
         self.read_news().await?;
         self.exchange(now, claim).await
@@ -58,9 +59,10 @@ impl Worker {
         let is_pin = |work: &&Work| work.ending.is_none() && !work.is_release();
         let capacity = self.capacity();
         let free = capacity.saturating_sub(self.works.values().filter(is_pin).count());
-        let chores = self.chores.due();
+        let (chores, found) = (self.chores.due(), self.found());
         let (storage, node) = (Arc::clone(&self.storage), self.node);
-        let (renewed, reported, settled, claimed, done) = tokio::join!(
+        let (woken, renewed, reported, settled, claimed, done) = tokio::join!(
+            unless(found.is_empty(), storage.wake(&node, &found, now)),
             unless(old.is_empty(), storage.renew(&old, until)),
             unless(reports.is_empty(), storage.report_progress(&reports)),
             unless(settlements.is_empty(), storage.settle(&settlements, now)),
@@ -68,12 +70,34 @@ impl Worker {
             do_chores(&*storage, chores, now),
         );
         // What was done is noted, whatever else went wrong: a lease that was taken is held.
+        let woken = woken.map(|()| self.note_woken(&found));
         let renewed = self.note_renewed(&old, until, renewed).await;
         let reported = self.note_reported(&reports, reported);
         let done = done.map(|copies_left| self.chores.note(chores, copies_left));
         let settled = self.note_settled(settlements, settled).await;
         let claimed = self.note_claimed(claimed).await;
-        renewed.and(reported).and(settled).and(claimed).and(done)
+        woken.and(renewed).and(reported).and(settled).and(claimed).and(done)
+    }
+
+    /// The found roots that can be made due. One that is still worked on cannot before it is settled, if it comes to
+    /// nothing: the peer may have connected right after the work ended.
+    fn found(&mut self) -> Vec<RootKey> {
+        while self.to_wake.len() < FOUND_AT_ONCE
+            && let Ok(root) = self.found.try_recv()
+        {
+            self.to_wake.insert(root);
+        }
+        self.to_wake.iter().filter(|root| !self.works.contains_key(*root)).cloned().collect()
+    }
+
+    fn note_woken(&mut self, found: &[RootKey]) {
+        for root in found {
+            self.to_wake.remove(root);
+        }
+        if !found.is_empty() {
+            // They may have become due after this step took its leases.
+            self.bell.notify_one();
+        }
     }
 
     /// Note which leases go on; work under one that is lost is dropped.
@@ -171,6 +195,9 @@ impl Worker {
             }
         }
         if let Some(work) = self.works.remove(&root) {
+            if matches!(work.ending, Some(Ending::Displaced)) {
+                self.backend.look_for(std::slice::from_ref(&root)).await;
+            }
             work.end().await;
         }
         if matches!(settlement.verdict, Verdict::Failed { .. }) {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pinrail_domain::{Lease, LeaseTask, Progress};
 use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob, Pinned};
@@ -9,6 +10,9 @@ use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
+
+/// How long a fetch that has received something may stand still before others may have its slot.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// How the work on a root ended.
 #[derive(Debug, Clone)]
@@ -25,6 +29,15 @@ pub enum Ending {
     ShutDown,
     /// No slot became free for it in time, so it goes back to the queue.
     NotBegun,
+    /// Nothing came, and another root had its slot.
+    Displaced,
+}
+
+impl Ending {
+    /// Whether nobody was found who has it.
+    pub const fn is_fruitless(&self) -> bool {
+        matches!(self, Self::Refused(IpfsError::NotProvided { .. }) | Self::Displaced)
+    }
 }
 
 /// A root that this worker holds a lease of.
@@ -42,6 +55,9 @@ pub struct Work {
     doing: Option<Doing>,
     origins: watch::Sender<Vec<Multiaddr>>,
     progress: watch::Receiver<Pinned>,
+    /// When it was begun, or something last came, and what had come by then.
+    moved: Instant,
+    received: Pinned,
 }
 
 /// The task that does a work.
@@ -69,8 +85,18 @@ impl Work {
             max_bytes,
             progress: job_progress,
         };
-        let reported = Progress::default();
-        Self { lease, taken: Instant::now(), ending: None, reported, job: Some(job), doing: None, origins, progress }
+        Self {
+            lease,
+            taken: Instant::now(),
+            ending: None,
+            reported: Progress::default(),
+            job: Some(job),
+            doing: None,
+            origins,
+            progress,
+            moved: Instant::now(),
+            received: Pinned::default(),
+        }
     }
 
     /// Begin it in a task of `tasks`, unless it was begun before.
@@ -84,6 +110,7 @@ impl Work {
             if releases { release(&*backend, &job.root, job.epoch).await } else { pin(&*backend, job).await }
         });
         self.doing = Some(Doing { task, gone });
+        self.moved = Instant::now();
     }
 
     /// Whether it unpins.
@@ -104,6 +131,25 @@ impl Work {
     /// Whether it takes up a slot.
     pub fn runs(&self) -> bool {
         self.doing.is_some() && self.ending.is_none() && !self.is_release()
+    }
+
+    /// When it was begun, or something last came.
+    pub const fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// Take down whether anything came since the last time.
+    pub fn note_progress(&mut self) {
+        let received = *self.progress.borrow();
+        if received != self.received {
+            (self.moved, self.received) = (Instant::now(), received);
+        }
+    }
+
+    /// Whether it takes up a slot and nothing came for as long as `patience`, or for five seconds if something did before.
+    pub fn is_fruitless(&self, patience: Duration) -> bool {
+        let patience = if self.received == Pinned::default() { patience } else { patience.max(STANDSTILL) };
+        self.runs() && self.moved.elapsed() >= patience
     }
 
     /// Whether `task` is the one that does this work.

@@ -82,7 +82,7 @@ pub struct ServeArgs {
     /// How long a root is tried before it fails
     #[arg(long, env = "PINRAIL_WORKER_TIME_LIMIT", value_name = "TIME", default_value = "24h", value_parser = duration)]
     pub time_limit: Duration,
-    /// The shortest wait between two searches for a root that no peer had
+    /// The shortest wait between two searches for a root that no peer had; ten times as long for one without origins
     #[arg(long, env = "PINRAIL_WORKER_ROTATION", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub rotation: Duration,
     /// How long a fetch may go without a block before the attempt ends

@@ -3,6 +3,7 @@
 mod backend;
 mod cancelling;
 mod fellows;
+mod fruitless;
 mod idle;
 mod outages;
 mod pinning;
