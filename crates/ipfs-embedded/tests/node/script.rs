@@ -38,6 +38,11 @@ pub struct Script {
 
 impl Script {
     pub async fn start() -> Self {
+        Self::start_at("/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")).await
+    }
+
+    /// A peer that listens on `listen`, and dials from there.
+    pub async fn start_at(listen: Multiaddr) -> Self {
         let (inbound, accepted) = mpsc::unbounded_channel();
         let (opens, requests) = mpsc::unbounded_channel();
         let (dials, mut dialled) = mpsc::unbounded_channel::<Multiaddr>();
@@ -52,7 +57,7 @@ impl Script {
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_mins(10)))
             .build();
         let peer_id = *swarm.local_peer_id();
-        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")).expect("it listens");
+        swarm.listen_on(listen).expect("it listens");
         let address = loop {
             if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
                 break address.with(Protocol::P2p(peer_id));
@@ -61,7 +66,7 @@ impl Script {
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    event = swarm.select_next_some() => if matches!(event, SwarmEvent::ConnectionClosed { .. }) {
+                    event = swarm.select_next_some() => if is_end(&event) {
                         let _nobody_waits = ended.send(());
                     },
                     Some(address) = dialled.recv() => swarm.dial(address).expect("it can be dialled"),
@@ -109,10 +114,14 @@ impl Script {
         }
     }
 
-    /// Until the node closes the connection.
+    /// Until the node closes the connection, or refuses it.
     pub async fn wait_closed(&self) {
         self.closed.lock().await.recv().await.expect("it runs");
     }
+}
+
+fn is_end(event: &SwarmEvent<Infallible>) -> bool {
+    matches!(event, SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. })
 }
 
 impl Drop for Script {
@@ -180,7 +189,8 @@ pub fn varint(mut value: usize) -> Vec<u8> {
     bytes
 }
 
-fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+/// A field of a protobuf message that has a length.
+pub fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     out.extend(varint(bytes.len()));
     out.extend(bytes);

@@ -1,0 +1,130 @@
+//! Peers that harm a node, for `cargo xtask abuse`: each mode is one attack, and its lines of output say what happened.
+//!
+//! The peers of one run come from one address. One that is closed comes back under another identity.
+
+mod answer;
+mod dag;
+mod drip;
+mod empty_blocks;
+mod hold;
+mod read_slowly;
+#[path = "../../tests/node/script.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod script;
+mod silent;
+#[path = "../../tests/node/support.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod support;
+mod yamux;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+
+use dag::Dag;
+use script::Script;
+
+/// The line of a peer that is connected and attacks.
+const ATTACKING: &str = "attacking";
+/// The line of a peer that was closed or refused.
+const CLOSED: &str = "closed";
+/// The pause before it comes back.
+const BACK_AFTER: Duration = Duration::from_millis(200);
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Mode,
+
+    /// The run ends by itself after so long.
+    #[arg(long, global = true, default_value_t = 300)]
+    seconds: u64,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Provide a DAG honestly.
+    Provide(Dag),
+    /// Accept connections and say nothing, at as many addresses and under as many identities.
+    Silent(silent::Options),
+    /// Claim to have what is asked for, or not to have it, and send nothing.
+    Answer(answer::Options),
+    /// Connect, and do nothing more.
+    Hold(Crowd),
+    /// Open many streams and let a large message drip on each.
+    Drip(drip::Options),
+    /// Send messages of two million empty blocks.
+    EmptyBlocks(Crowd),
+    /// Want every block of a DAG, and let a byte of it pass in seven seconds.
+    ReadSlowly(read_slowly::Options),
+}
+
+/// Peers from one address that attack one node.
+#[derive(Args, Clone)]
+struct Crowd {
+    /// The node that is attacked.
+    #[arg(long)]
+    to: Multiaddr,
+
+    /// The address that the peers come from.
+    #[arg(long, default_value = "127.66.0.1")]
+    from: Ipv4Addr,
+
+    /// The number of peers.
+    #[arg(long, default_value_t = 1)]
+    peers: usize,
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments = Arguments::parse();
+    let attack = async {
+        match arguments.mode {
+            Mode::Provide(dag) => dag.provide().await,
+            Mode::Silent(options) => options.run().await,
+            Mode::Answer(options) => options.run().await,
+            Mode::Hold(crowd) => hold::run(crowd).await,
+            Mode::Drip(options) => options.run().await,
+            Mode::EmptyBlocks(crowd) => empty_blocks::run(crowd).await,
+            Mode::ReadSlowly(options) => options.run().await,
+        }
+    };
+    let _over = tokio::time::timeout(Duration::from_secs(arguments.seconds), attack).await;
+}
+
+impl Crowd {
+    /// Have every peer attack until its connection ends, again and again.
+    async fn attack<F: Future<Output = ()> + Send>(self, attack: impl Fn(Arc<Script>) -> F + Copy + Send + 'static) {
+        for _ in 0..self.peers {
+            let crowd = self.clone();
+            tokio::spawn(async move {
+                loop {
+                    let peer = Arc::new(crowd.connect().await);
+                    tokio::select! {
+                        () = attack(peer.clone()) => {}
+                        () = peer.wait_closed() => {}
+                    }
+                    println!("{CLOSED}");
+                    tokio::time::sleep(BACK_AFTER).await;
+                }
+            });
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// A new peer whose connection to the node is under way.
+    async fn connect(&self) -> Script {
+        let peer = Script::start_at(listening(self.from)).await;
+        peer.dial(self.to.clone());
+        peer
+    }
+}
+
+/// Any port of an address.
+fn listening(address: Ipv4Addr) -> Multiaddr {
+    Multiaddr::empty().with(Protocol::Ip4(address)).with(Protocol::Tcp(0))
+}
