@@ -10,6 +10,9 @@ use crate::command::{cargo, run_each};
 use crate::environment::Environment;
 use crate::progress::Step;
 
+/// The example of peers that do a node harm.
+pub const HOSTILE_PEER: &str = "hostile_peer";
+
 /// Where the built binaries are.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -22,34 +25,53 @@ pub fn binaries(environment: &Environment, step: &Step) -> Result<Binaries> {
     build(environment, &["--package", "pinrail-api", "--package", "pinrail-worker"], step, |_| ())
 }
 
-/// Build everything in one go, tests and binaries: features are then resolved once for all, and
-/// nothing is built twice.
-pub fn workspace(environment: &Environment, step: &Step) -> Result<Binaries> {
-    build(environment, &["--workspace", "--all-targets"], step, |_| ())
-}
-
-/// What measures, and what is measured, built as it is released.
+/// The binaries, and the examples that measure or attack them.
 #[derive(Clone, Debug)]
-pub struct Measuring {
+pub struct Programs {
     pub binaries: Binaries,
     examples: BTreeMap<String, PathBuf>,
 }
 
-/// Build the binaries and the examples that measure in one go, so that nothing is built twice.
-pub fn measuring(environment: &Environment, step: &Step) -> Result<Measuring> {
+/// Build everything in one go, tests and binaries: features are then resolved once for all, and
+/// nothing is built twice.
+pub fn workspace(environment: &Environment, step: &Step) -> Result<Programs> {
+    build_programs(environment, &["--workspace", "--all-targets"], step)
+}
+
+/// Build the binaries and the peers that attack the node.
+pub fn attacking(environment: &Environment, step: &Step) -> Result<Programs> {
+    let packages = ["pinrail-api", "pinrail-worker", "pinrail-ipfs-embedded"];
+    let mut what = vec!["--bins", "--example", HOSTILE_PEER];
+    what.extend(packages.iter().flat_map(|package| ["--package", package]));
+    build_programs(environment, &what, step)
+}
+
+/// Build the binaries and the examples that measure as they are released, in one go, so that nothing is built twice.
+pub fn measuring(environment: &Environment, step: &Step) -> Result<Programs> {
     let packages = ["pinrail-api", "pinrail-worker", "pinrail-http", "pinrail-storage-diesel", "pinrail-ipfs-embedded"];
     let mut what = vec!["--release", "--bins", "--examples"];
     what.extend(packages.iter().flat_map(|package| ["--package", package]));
+    build_programs(environment, &what, step)
+}
+
+fn build_programs(environment: &Environment, what: &[&str], step: &Step) -> Result<Programs> {
     let mut examples = BTreeMap::new();
-    let binaries = build(environment, &what, step, |artifact| {
+    let binaries = build(environment, what, step, |artifact| {
         if let Some(path) = artifact.executable.as_ref().filter(|_| artifact.target.is_kind(TargetKind::Example)) {
             examples.insert(artifact.target.name.clone(), path.into());
         }
     })?;
-    Ok(Measuring { binaries, examples })
+    Ok(Programs { binaries, examples })
 }
 
-impl Measuring {
+impl Programs {
+    /// Those that cargo built before, in its own arrangement.
+    pub fn in_folder(folder: &Path) -> Self {
+        let binaries = Binaries { api: folder.join("pinrail-api"), worker: folder.join("pinrail-worker") };
+        let examples = BTreeMap::from([(HOSTILE_PEER.to_owned(), folder.join("examples").join(HOSTILE_PEER))]);
+        Self { binaries, examples }
+    }
+
     /// Where an example is.
     pub fn example(&self, name: &str) -> Result<&Path> {
         Ok(self.examples.get(name).with_context(|| format!("cargo built no {name}"))?)

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::last_lines;
@@ -63,6 +63,22 @@ impl Running {
             thread::sleep(BEAT);
         }
         Ok(())
+    }
+
+    /// Wait until it has ended, at most for `bound`; an error unless it ended well.
+    pub fn wait_success(mut self, bound: Duration) -> Result<()> {
+        let watch = Stopwatch::start();
+        loop {
+            signals::check()?;
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "{} ended: {status}\n{}", self.name, self.log_tail());
+                return Ok(());
+            }
+            if watch.passed(bound) {
+                bail!("{} has not ended within {} s\n{}", self.name, bound.as_secs(), self.log_tail());
+            }
+            thread::sleep(BEAT);
+        }
     }
 
     /// What the program has written so far.

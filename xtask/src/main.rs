@@ -1,5 +1,6 @@
 //! Development in one program: build and run, test, generate, migrate, measure.
 
+mod abuse;
 mod bench;
 mod building;
 mod cache;
@@ -11,6 +12,7 @@ mod database;
 mod environment;
 mod instance;
 mod progress;
+mod resident;
 mod signals;
 mod stopwatch;
 mod testing;
@@ -42,6 +44,8 @@ enum Task {
     Test(testing::Options),
     /// Kill, pause and cut off what runs while clients work, and see that nothing is lost.
     Chaos(chaos::Options),
+    /// Attack what runs, and see that it goes on for everybody else and stays small.
+    Abuse(abuse::Options),
     /// Measure, and print each figure beside its yardstick.
     Bench(bench::Options),
     /// Print schema.rs from the migrated database, and the OpenAPI document from the code.
@@ -67,6 +71,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
         Task::Chaos(options) => chaos::run(&environment, options),
+        Task::Abuse(options) => abuse::run(&environment, options),
         Task::Bench(options) => bench::run_bench(&environment, options),
         Task::Codegen(options) => codegen::run_codegen(&environment, options),
         Task::Migrate(options) => database::migrate::migrate(&environment, options),

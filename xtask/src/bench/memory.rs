@@ -1,21 +1,21 @@
 //! The memory of both binaries while four large files are fetched at once.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use super::Bench;
 use super::table::{Figure, at_most};
-use crate::child::Running;
 use crate::instance::Instance;
 use crate::instance::client::Client;
 use crate::instance::ports::Ports;
 use crate::instance::provider::Provider;
 use crate::progress::Step;
+use crate::resident;
 use crate::stopwatch::Stopwatch;
 
 const FILES: u8 = 4;
@@ -38,8 +38,10 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
             f64::from(u32::from(FILES) * MEBIBYTES) / seconds,
             "MiB/s",
         ),
-        Figure::new("pinrail-api at its most", peak_mebibytes(&api)?, "MiB").against(at_most(50.0, "the goal")),
-        Figure::new("pinrail-worker at its most", peak_mebibytes(&worker)?, "MiB").against(at_most(200.0, "the goal")),
+        Figure::new("pinrail-api at its most", resident::peak_mebibytes(&api)?, "MiB")
+            .against(at_most(50.0, "the goal")),
+        Figure::new("pinrail-worker at its most", resident::peak_mebibytes(&worker)?, "MiB")
+            .against(at_most(200.0, "the goal")),
     ];
     worker.stop()?;
     api.stop()?;
@@ -82,12 +84,4 @@ fn write_file(path: &Path, number: u8) -> Result<()> {
         file.write_all(&mebibyte)?;
     }
     Ok(())
-}
-
-/// The largest resident set so far, as Linux tells it.
-fn peak_mebibytes(running: &Running) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", running.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells no VmHWM")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes / 1024.0)
 }

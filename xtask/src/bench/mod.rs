@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::building::{self, Measuring};
+use crate::building::{self, Programs};
 use crate::command;
 use crate::command::{cargo, run};
 use crate::environment::{Environment, root};
@@ -28,7 +28,7 @@ use table::{Figure, Measured};
 /// What a group is measured with.
 struct Bench<'a> {
     step: &'a Step,
-    programs: &'a Measuring,
+    programs: &'a Programs,
     /// The PostgreSQL server, for a group that is measured on one.
     server: Option<&'a Server>,
 }

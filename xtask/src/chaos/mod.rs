@@ -36,6 +36,7 @@ use account::Account;
 pub use database::{Kind, postgres_triggers};
 use history::History;
 use material::Material;
+pub use material::{Block, Cid};
 use pinner::Pinner;
 use plan::Plan;
 use saboteur::{hurt_connections, hurt_processes};

@@ -103,8 +103,13 @@ impl Instance {
 
     /// Start the HTTP service and wait until it is ready.
     pub fn start_api(&self) -> Result<Running> {
+        self.start_api_with(&[])
+    }
+
+    /// The same with further settings.
+    pub fn start_api_with(&self, settings: &[&str]) -> Result<Running> {
         let mut command = self.api();
-        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.ports.api)]);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.ports.api)]).args(settings);
         self.start("pinrail-api", command, self.ports.api)
     }
 

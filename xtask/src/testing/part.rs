@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Error, Result};
 use pinrail_postgres_fixture::Server;
 
-use crate::building::{self, Binaries};
+use crate::building::{self, Binaries, Programs};
 use crate::environment::Environment;
 use crate::progress::Step;
 use crate::testing::Histories;
@@ -22,7 +22,7 @@ pub struct Part {
 pub struct Context {
     pub environment: Environment,
     pub histories: Histories,
-    binaries: OnceLock<Binaries>,
+    programs: OnceLock<Programs>,
     /// The server on which every check gets a database; without one they use SQLite.
     server: Option<Arc<Server>>,
 }
@@ -30,13 +30,13 @@ pub struct Context {
 impl Context {
     pub fn new(environment: &Environment, histories: &Histories) -> Self {
         let (environment, histories) = (environment.clone(), histories.clone());
-        Self { environment, histories, binaries: OnceLock::new(), server: None }
+        Self { environment, histories, programs: OnceLock::new(), server: None }
     }
 
     /// The same, on a PostgreSQL server.
     pub fn on(&self, server: &Arc<Server>) -> Self {
         Self {
-            binaries: self.binaries.clone(),
+            programs: self.programs.clone(),
             server: Some(Arc::clone(server)),
             ..Self::new(&self.environment, &self.histories)
         }
@@ -50,11 +50,16 @@ impl Context {
 
     /// The binaries, built by the first part that asks.
     pub fn binaries(&self, step: &Step) -> Result<Binaries> {
-        if let Some(binaries) = self.binaries.get() {
-            return Ok(binaries.clone());
+        Ok(self.programs(step)?.binaries)
+    }
+
+    /// The same with the examples beside them.
+    pub fn programs(&self, step: &Step) -> Result<Programs> {
+        if let Some(programs) = self.programs.get() {
+            return Ok(programs.clone());
         }
-        let binaries = building::workspace(&self.environment, step)?;
-        Ok(self.binaries.get_or_init(|| binaries).clone())
+        let programs = building::workspace(&self.environment, step)?;
+        Ok(self.programs.get_or_init(|| programs).clone())
     }
 }
 

@@ -12,7 +12,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngCore, SeedableRng};
 
-use blocks::{Block, Cid, Codec, cbor_links, varint};
+pub use blocks::{Block, Cid};
+use blocks::{Codec, cbor_links, varint};
 
 /// How many DAGs there are.
 const DAGS: usize = 28;

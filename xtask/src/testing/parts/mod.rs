@@ -1,5 +1,6 @@
 //! Every part of the test run, the quick ones first.
 
+mod abuse;
 mod chaos;
 mod codegen;
 mod compliance;
@@ -31,6 +32,7 @@ pub const ALL: &[Part] = &[
     together::TOGETHER,
     postgres::POSTGRES,
     chaos::CHAOS,
+    abuse::ABUSE,
     docs::DOCS,
     compliance::COMPLIANCE,
     helia::HELIA,

@@ -1,0 +1,57 @@
+//! 64 connections of one account that ask for lists with every filter that costs: another account's requests and
+//! readiness are answered meanwhile.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::{escape, meta, start_filled};
+use crate::abuse::background::Background;
+use crate::abuse::sockets::ATTACKER;
+use crate::abuse::{Attack, Setup, http, victim};
+use crate::progress::Step;
+
+pub const ATTACK: Attack = Attack {
+    name: "lists",
+    about: "64 heavy lists of one account: another account's lists, POSTs and readiness are answered",
+    in_suite: false,
+    body: attack,
+};
+
+const PINS: usize = 4_000;
+const CONNECTIONS: usize = 64;
+/// Lists that have to be under way before the victim comes.
+const WARM: u64 = 8;
+
+fn attack(setup: &Setup, step: &Step) -> Result<String> {
+    let (target, stored) = start_filled(setup, PINS, 10, step)?;
+    let port = target.instance.ports.api;
+    let path = heaviest(port, &target.attacker.token, &stored)?;
+    let token = target.attacker.token.clone();
+    let lists = Background::start(CONNECTIONS, move |_| http::get(ATTACKER, port, &path, &token));
+    step.detail("the lists are under way");
+    let mut seen = victim::ensure_answered(&target)?;
+    if lists.laps() < WARM {
+        // So heavy that the first ones are not even through.
+        seen = victim::ensure_answered(&target)?;
+    }
+    lists.tell_to_stop();
+    let counts = lists.counts();
+    drop(lists);
+    target.stop()?;
+    Ok(format!("{seen}; the lists: {counts:?}"))
+}
+
+/// The list with the most pairs of meta that is answered at all.
+fn heaviest(port: u16, token: &str, stored: &Value) -> Result<String> {
+    let most = stored.as_object().map_or(1, serde_json::Map::len);
+    for pairs in [100, 60, 32, 16, 8, 4, 2, 1].into_iter().filter(|pairs| *pairs <= most) {
+        let wanted = escape(&meta(pairs, 10).to_string());
+        let statuses = "queued,pinning,pinned,failed";
+        let path = format!("/pins?limit=1000&match=ipartial&name=A&status={statuses}&meta={wanted}");
+        if http::get(ATTACKER, port, &path, token)? == 200 {
+            return Ok(path);
+        }
+    }
+    ensure!(false, "no list with a filter by meta is answered");
+    Ok(String::new())
+}

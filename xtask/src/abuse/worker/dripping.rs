@@ -1,0 +1,38 @@
+//! Ten strangers with 250 streams each, on every one a message of 4 MiB that drips: the memory of the worker stays, and
+//! another account's pin is fetched.
+
+use anyhow::Result;
+
+use crate::abuse::peers::Peers;
+use crate::abuse::target::Target;
+use crate::abuse::{Attack, Setup, victim};
+use crate::progress::Step;
+use crate::resident::Baseline;
+
+pub const ATTACK: Attack = Attack {
+    name: "dripping",
+    about: "250 dripping streams on each of 10 connections: the worker's memory stays, a good pin is pinned",
+    in_suite: false,
+    body: attack,
+};
+
+const PEERS: usize = 10;
+const MOST_MEBIBYTES: u32 = 200;
+
+fn attack(setup: &Setup, step: &Step) -> Result<String> {
+    let target = Target::start(setup)?;
+    victim::ensure_pinned(&target, "before")?;
+    let before = Baseline::take(&target.worker)?;
+    let mut peers = Peers::attack(&target, "dripping", &["drip", "--peers", &PEERS.to_string(), "--streams", "250"])?;
+    peers.wait_for(PEERS)?;
+    step.detail("all streams drip");
+    for number in 0..5 {
+        victim::ensure_pinned(&target, &format!("beside-{number}"))?;
+    }
+    peers.check()?;
+    let grown = before.ensure_grown_at_most(&target.worker, MOST_MEBIBYTES)?;
+    let closed = peers.count("closed");
+    drop(peers);
+    target.stop()?;
+    Ok(format!("{grown}, {closed} closed"))
+}

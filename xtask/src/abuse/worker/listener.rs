@@ -1,0 +1,42 @@
+//! A stranger that connects and writes down what it is asked for: it does not learn every CID that is waiting.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+
+use super::add_missing;
+use crate::abuse::peers::Peers;
+use crate::abuse::target::Target;
+use crate::abuse::{Attack, Setup, victim};
+use crate::progress::Step;
+
+pub const ATTACK: Attack = Attack {
+    name: "listener",
+    about: "a stranger that connects and listens: it is not told every pending CID",
+    in_suite: false,
+    body: attack,
+};
+
+const ROOTS: usize = 200;
+
+fn attack(setup: &Setup, step: &Step) -> Result<String> {
+    let target = Target::start(setup)?;
+    add_missing(&target.victim, "pending", ROOTS)?;
+    // Each has been tried and waits for its next turn.
+    step.detail("waiting until nothing is new");
+    for number in 0..3 {
+        victim::ensure_pinned(&target, &format!("before-{number}"))?;
+    }
+    let mut stranger = Peers::attack(&target, "stranger", &["answer"])?;
+    stranger.wait_for(1)?;
+    for number in 0..3 {
+        victim::ensure_pinned(&target, &format!("beside-{number}"))?;
+    }
+    stranger.check()?;
+    let asked: BTreeSet<String> = stranger.lines("asked").into_iter().collect();
+    let pending = (0..ROOTS).filter(|number| asked.contains(&super::missing("pending", *number))).count();
+    drop(stranger);
+    target.stop()?;
+    ensure!(pending < ROOTS / 4, "a stranger was asked for {pending} of {ROOTS} pending roots");
+    Ok(format!("asked for {pending} of {ROOTS} pending roots, {} in all", asked.len()))
+}
