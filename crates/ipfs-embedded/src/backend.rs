@@ -126,6 +126,9 @@ impl IpfsBackend for EmbeddedBackend {
         let (store, car, now) = (self.node.store().clone(), car.to_owned(), (self.clock)());
         let imported = tokio::task::spawn_blocking(move || provide::import_car(&store, &car, now)).await;
         let roots = imported.map_err(|error| broken_store(&error))?.map_err(import_error)?;
+        let node = self.node.clone();
+        let served = tokio::task::spawn_blocking(move || node.serve_waiting()).await;
+        served.map_err(|error| broken_store(&error))?.map_err(store_error)?;
         Ok(roots.iter().map(RootKey::from).collect())
     }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::bitswap::Exchange;
 use crate::dial::Dialer;
+use crate::known_peers::KnownPeers;
 
 /// How often it is looked at whether they are connected.
 const TICK: Duration = Duration::from_secs(1);
@@ -23,13 +24,17 @@ const LONGEST_REDIAL: Duration = Duration::from_mins(1);
 pub type Addresses = HashMap<PeerId, Vec<Multiaddr>>;
 
 /// Who the fellows are.
-pub struct Fellows(watch::Sender<Arc<Addresses>>);
+pub struct Fellows {
+    addresses: watch::Sender<Arc<Addresses>>,
+    known: Arc<KnownPeers>,
+}
 
 impl Fellows {
     /// None yet, and the task that keeps them connected.
     pub fn start(exchange: &Arc<Exchange>, dialer: &Dialer) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = watch::channel(Arc::default());
-        (Self(sender), tokio::spawn(keep_connected(receiver, exchange.clone(), dialer.clone())))
+        let fellows = Self { addresses: sender, known: exchange.shared.known.clone() };
+        (fellows, tokio::spawn(keep_connected(receiver, exchange.clone(), dialer.clone())))
     }
 
     /// These are the fellows from now on, `own` aside; addresses that do not end in `/p2p/<peer id>` are left out.
@@ -40,7 +45,8 @@ impl Fellows {
                 fellows.entry(peer).or_default().push(address);
             }
         }
-        self.0.send_if_modified(|known| {
+        self.known.set_siblings(fellows.keys().copied());
+        self.addresses.send_if_modified(|known| {
             let changed = **known != fellows;
             if changed {
                 *known = Arc::new(fellows);
@@ -51,7 +57,7 @@ impl Fellows {
 
     /// Who they are now.
     pub fn get(&self) -> Arc<Addresses> {
-        self.0.borrow().clone()
+        self.addresses.borrow().clone()
     }
 }
 

@@ -1,22 +1,29 @@
 //! An IPFS node inside the worker: bitswap and a durable block store.
 
+mod address_block;
+mod admission;
 mod backend;
+mod bans;
 mod bitswap;
+mod counters;
 mod dial;
 mod fellows;
 mod fetch;
 mod gate;
 mod hash;
 mod identity;
+mod known_peers;
 mod listen;
 mod node;
 pub mod provide;
 mod reach;
+mod receive;
 pub mod store;
 mod transport;
 mod watch;
 
 pub use backend::{Clock, EmbeddedBackend};
+pub use counters::{NodeStats, RefusedConnections};
 pub use fetch::{FetchError, FetchRequest, Phase};
 pub use gate::DialPolicy;
 pub use hash::matches;

@@ -8,20 +8,25 @@ use futures::StreamExt;
 use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{DialError, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, connection_limits, identify, memory_connection_limits, ping, swarm};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, memory_connection_limits, ping, swarm};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::bitswap::{self, Exchange};
+use crate::admission;
+use crate::bans::Bans;
+use crate::bitswap::{self, Exchange, ServeBudget, Shared};
+use crate::counters::{Counters, NodeStats};
 use crate::dial::{Dialer, Dials};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
 use crate::gate::{DialPolicy, OutboundGate};
+use crate::known_peers::KnownPeers;
 use crate::listen::listen;
 use crate::reach::best_first;
-use crate::store::{BlockStore, NodeKey, Totals};
+use crate::receive::Budget;
+use crate::store::{BlockStore, NodeKey, StoreError, Totals};
 use crate::transport;
 use crate::watch::{Sighting, WatchList};
 
@@ -29,30 +34,58 @@ use crate::watch::{Sighting, WatchList};
 const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
 /// A connection without streams or use is closed after this.
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
+/// Streams of one connection whose protocol is being settled; further ones wait.
+const MAX_NEGOTIATING: usize = 256;
 /// How long a node may take to end, and how often that is looked at.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 const STOP_TICK: Duration = Duration::from_millis(5);
 /// How often dials that wait for a bound are looked at.
 const DIAL_TICK: Duration = Duration::from_millis(100);
 
-/// How many connections and how much memory a node may have.
+/// How many connections and how much memory a node may have. An address block is a /24 of IPv4 or a /48 of IPv6.
 #[derive(Debug, Clone)]
 pub struct NodeLimits {
-    /// Connections that others opened.
+    /// Connections that strangers opened.
     pub incoming: u32,
+    /// Those of them that are from one address block.
+    pub incoming_per_block: u32,
+    /// Further connections that are kept for siblings, named origins and peers that gave us blocks.
+    pub kept: u32,
     /// Connections that we opened.
     pub outgoing: u32,
     /// Connections being set up by others.
     pub pending_incoming: u32,
+    /// Those of them that are from one address block.
+    pub pending_per_block: u32,
     /// Connections with one peer.
     pub per_peer: u32,
+    /// Banned peers of one address block that ban all strangers of it.
+    pub banned_per_block: u32,
+    /// Memory for bytes that were received and not dealt with yet: half is kept for siblings, named origins and peers
+    /// that gave us blocks, one peer may have an eighth and the strangers of one address block a quarter.
+    pub receive_bytes: usize,
+    /// Memory for blocks that are being sent: half is kept as above, the strangers of one address block may have a
+    /// quarter.
+    pub serve_bytes: usize,
     /// New connections are refused while the process holds more memory than this, in bytes.
     pub memory: usize,
 }
 
 impl Default for NodeLimits {
     fn default() -> Self {
-        Self { incoming: 4_096, outgoing: 512, pending_incoming: 256, per_peer: 4, memory: 2 << 30 }
+        Self {
+            incoming: 768,
+            incoming_per_block: 64,
+            kept: 256,
+            outgoing: 512,
+            pending_incoming: 256,
+            pending_per_block: 32,
+            per_peer: 4,
+            banned_per_block: 8,
+            receive_bytes: 128 << 20,
+            serve_bytes: 64 << 20,
+            memory: 2 << 30,
+        }
     }
 }
 
@@ -90,7 +123,7 @@ pub enum NodeError {
 /// Bitswap comes last: see [`bitswap::Behaviour`].
 #[derive(NetworkBehaviour)]
 struct Behaviour {
-    limits: connection_limits::Behaviour,
+    admission: admission::Behaviour,
     memory: memory_connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -117,13 +150,14 @@ impl Node {
         let peer_id = options.keypair.public().to_peer_id();
         let (drops, dropped) = mpsc::unbounded_channel();
         let (dial, dials) = mpsc::unbounded_channel();
-        let exchange = Exchange::new(store.clone(), drops);
+        let exchange = Exchange::new(store.clone(), shared(&options.limits, drops));
         let behaviour = behaviour(&options, exchange.clone());
         let gate = OutboundGate::new(options.dial.clone());
-        let transport = transport::build(&options.keypair, &gate)?;
+        let budget = exchange.shared.receive_budget.clone();
+        let transport = transport::build(&options.keypair, &gate, budget)?;
         let config = swarm::Config::with_tokio_executor()
             .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
-            .with_max_negotiating_inbound_streams(1_024)
+            .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
             .with_idle_connection_timeout(IDLE_LIMIT);
         let mut swarm = Swarm::new(transport, behaviour, peer_id, config);
         let addresses = listen(&mut swarm, &options.listen).await?;
@@ -178,6 +212,35 @@ impl Node {
         self.gate.refused()
     }
 
+    /// Its numbers as they are now.
+    pub fn stats(&self) -> NodeStats {
+        let Shared { counters, receive_budget, serve_budget, .. } = &self.exchange.shared;
+        let (receive_bytes_held, receive_bytes_limit) = receive_budget.usage();
+        let (serve_bytes_held, serve_bytes_limit) = serve_budget.usage();
+        NodeStats {
+            connected_peers: self.connected_peers(),
+            bytes_in: counters.bytes_in.get(),
+            bytes_out: counters.bytes_out.get(),
+            blocks_in: counters.blocks_in.get(),
+            blocks_out: counters.blocks_out.get(),
+            strikes: counters.strikes.get(),
+            bans: counters.bans.get(),
+            refused: counters.refused(),
+            closed_for_memory: counters.closed_for_memory.get(),
+            receive_bytes_held,
+            receive_bytes_limit,
+            serve_bytes_held,
+            serve_bytes_limit,
+            refused_dials: self.refused_dials(),
+            wants_kept: serve_budget.wants_kept(),
+        }
+    }
+
+    /// Serve the blocks that came in another way than by a fetch to peers that asked for them before.
+    pub fn serve_waiting(&self) -> Result<(), StoreError> {
+        self.exchange.serve_waiting()
+    }
+
     /// Dial a peer without asking it for anything; addresses end in `/p2p/<peer id>`.
     pub fn connect(&self, address: Multiaddr) {
         if let Some(Protocol::P2p(peer)) = address.iter().last() {
@@ -198,8 +261,8 @@ impl Node {
             // The peer that has it may be a slow one.
             request.answer_timeout = request.answer_timeout.map(|_| request.no_source_timeout);
         }
-        let fellows = self.fellows.get();
-        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), &fellows, request).await
+        let (fellows, new) = (self.fellows.get(), self.watch_list.is_new(&request.root));
+        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), &fellows, new, request).await
     }
 
     /// Go on asking all peers whether they have this root, in rotation, and each that connects.
@@ -250,16 +313,26 @@ impl Drop for Node {
     }
 }
 
+fn shared(limits: &NodeLimits, drops: mpsc::UnboundedSender<PeerId>) -> Shared {
+    let (known, counters) = (Arc::<KnownPeers>::default(), Arc::<Counters>::default());
+    let banned_per_block = usize::try_from(limits.banned_per_block).unwrap_or(usize::MAX);
+    Shared {
+        bans: Arc::new(Bans::new(banned_per_block)),
+        receive_budget: Budget::new(limits.receive_bytes, known.clone(), counters.clone(), drops.clone()),
+        serve_budget: ServeBudget::new(limits.serve_bytes),
+        known,
+        counters,
+        drops,
+    }
+}
+
 fn behaviour(options: &NodeOptions, exchange: Arc<Exchange>) -> Behaviour {
-    let limits = connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(options.limits.pending_incoming))
-        .with_max_established_incoming(Some(options.limits.incoming))
-        .with_max_established_outgoing(Some(options.limits.outgoing))
-        .with_max_established_per_peer(Some(options.limits.per_peer));
+    let Shared { known, bans, counters, .. } = &exchange.shared;
+    let admission = admission::Behaviour::new(options.limits.clone(), known.clone(), bans.clone(), counters.clone());
     let about =
         identify::Config::new("ipfs/0.1.0".to_owned(), options.keypair.public()).with_agent_version(AGENT.to_owned());
     Behaviour {
-        limits: connection_limits::Behaviour::new(limits),
+        admission,
         memory: memory_connection_limits::Behaviour::with_max_bytes(options.limits.memory),
         identify: identify::Behaviour::new(about),
         ping: ping::Behaviour::default(),

@@ -3,29 +3,34 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::ConnectedPoint;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version};
 use libp2p::identity::Keypair;
-use libp2p::{Multiaddr, PeerId, Transport, dns, noise, tcp, tls, yamux};
+use libp2p::{Multiaddr, PeerId, Transport, dns, noise, tcp, tls};
 
+use crate::address_block::AddressBlock;
 use crate::gate::OutboundGate;
+use crate::receive::{self, Budget};
 
 /// Opening a TCP connection may take this long, a lost packet included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Connecting and securing a connection may take this long together.
 const SETUP_LIMIT: Duration = Duration::from_secs(10);
-/// Keeps a stream's window at 1 MiB or less. JavaScript peers send a whole window as one frame, and a frame of more
-/// than 1 MiB is refused together with its connection.
-const MAX_STREAMS: usize = 4_093;
 
-/// The transport of a node that dials what `gate` admits.
-pub fn build(keypair: &Keypair, gate: &OutboundGate) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+/// The transport of a node that dials what `gate` admits; what it receives counts for `budget`.
+pub fn build(
+    keypair: &Keypair,
+    gate: &OutboundGate,
+    budget: Arc<Budget>,
+) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     // The gate is below DNS, so it judges the addresses that names resolve to.
     let gated = || {
         let inner = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
@@ -39,9 +44,11 @@ pub fn build(keypair: &Keypair, gate: &OutboundGate) -> io::Result<Boxed<(PeerId
         tls: tls::Config::new(keypair).map_err(io::Error::other)?,
         noise: noise::Config::new(keypair).map_err(io::Error::other)?,
     };
-    let mut streams = yamux::Config::default();
-    streams.set_max_num_streams(MAX_STREAMS);
-    let transport = resolved.upgrade(Version::V1Lazy).authenticate(secure).multiplex(streams).timeout(SETUP_LIMIT);
+    let streams = move |peer: &PeerId, endpoint: &ConnectedPoint| {
+        receive::Upgrade(budget.account(*peer, AddressBlock::of(endpoint.get_remote_address())))
+    };
+    let transport = resolved.upgrade(Version::V1Lazy).authenticate(secure).multiplex_ext(streams);
+    let transport = transport.timeout(SETUP_LIMIT);
     Ok(transport.boxed())
 }
 

@@ -1,7 +1,8 @@
-//! Roots that nobody had yet: asked of every connected peer in rotation, and of each that connects.
+//! Roots that nobody had yet: asked of connected peers in rotation, and of each that connects.
 //!
 //! A client behind a NAT cannot be dialled; it dials us, and has what it just asked to be pinned. So a peer that
-//! connects is asked for the newest roots first.
+//! connects is asked for the newest roots first. All roots are asked only of peers with a reason to be here: a stranger
+//! learns of the newest ones, and not what all others wait for.
 //!
 //! A DAG whose root somebody has and whose rest nobody does is asked for by a block that is missing: by its root it would
 //! be found and fetched in vain for ever.
@@ -17,10 +18,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bitswap::{Event, Exchange, Peer, Subscription, lock};
+use crate::known_peers::KnownPeers;
 use crate::store::NodeKey;
 
 /// Roots that one peer is asked for at once; other nodes keep 1,024 wants for each peer, blocks among them.
 const ASKED_AT_ONCE: usize = 200;
+/// The newest roots, which a stranger is asked for: as many as above when it just dialled us, then few.
+const NEWEST_OF_NEWCOMER: usize = ASKED_AT_ONCE;
+const NEWEST_OF_STRANGER: usize = 16;
 /// A peer that does not answer is asked for other roots after this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A peer that was asked for all roots is asked anew after this.
@@ -80,7 +85,8 @@ impl WatchList {
             Arc::new(Self { roots: Mutex::default(), changed: Notify::new(), sightings: AsyncMutex::new(sightings) });
         let (subscription, events) = exchange.subscribe();
         let peers = exchange.peers().into_iter().map(|peer| (peer.id, Asking::new(peer, 0))).collect();
-        let rotation = Rotation { list: list.clone(), subscription, peers, sighted };
+        let known = exchange.shared.known.clone();
+        let rotation = Rotation { list: list.clone(), subscription, peers, sighted, known };
         (list, tokio::spawn(rotation.run(events)))
     }
 
@@ -129,11 +135,24 @@ impl WatchList {
         }
     }
 
-    /// The first root that was added at or after the age `newer`, else the last one before the age `older`.
-    fn next(&self, newer: u64, older: u64) -> Option<(u64, Wanted)> {
+    /// The first root that was added at or after the age `newer`, else the last one before the age `older`, and none
+    /// that was added before the age `least`.
+    fn next(&self, newer: u64, older: u64, least: u64) -> Option<(u64, Wanted)> {
         let roots = lock(&self.roots);
-        let entry = roots.by_age.range(newer..).next().or_else(|| roots.by_age.range(..older).next_back());
+        let next = roots.by_age.range(newer.max(least)..).next();
+        let entry = next.or_else(|| roots.by_age.range(least..older.max(least)).next_back());
         entry.map(|(age, wanted)| (*age, *wanted))
+    }
+
+    /// The age of the `count`th newest root, or 0 if there are fewer.
+    fn age_of_newest(&self, count: usize) -> u64 {
+        lock(&self.roots).by_age.keys().rev().nth(count - 1).copied().unwrap_or_default()
+    }
+
+    /// Whether a root is one of the newest, or was never waited for.
+    pub fn is_new(&self, root: &NodeKey) -> bool {
+        let age = lock(&self.roots).ages.get(root).copied();
+        age.is_none_or(|age| age >= self.age_of_newest(NEWEST_OF_STRANGER))
     }
 
     fn next_age(&self) -> u64 {
@@ -215,6 +234,7 @@ struct Rotation {
     subscription: Subscription,
     peers: HashMap<PeerId, Asking>,
     sighted: mpsc::UnboundedSender<Sighting>,
+    known: Arc<KnownPeers>,
 }
 
 impl Rotation {
@@ -257,7 +277,7 @@ impl Rotation {
         let Some(asked) = asking.asked.remove(multihash) else { return };
         // A peer remembers a want that it answered with no; the place is needed for other roots.
         asking.peer.cancel(asked.block.to_cid());
-        if have {
+        if have && !asking.peer.has_let_down() {
             let now = Instant::now();
             let mut list = lock(&self.list.roots);
             let told = asked.roots.into_iter().filter(|root| list.sight(*root, from, now)).collect::<Vec<_>>();
@@ -306,17 +326,32 @@ impl Rotation {
     }
 
     fn ask_all(&mut self) {
+        let newest = self.newest();
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.ask(peer);
+            self.ask_for(peer, newest);
         }
     }
 
-    /// Ask a peer for further roots, as many as there is room for.
     fn ask(&mut self, peer: PeerId) {
+        self.ask_for(peer, self.newest());
+    }
+
+    /// The least ages of roots that newcomers and strangers are asked for.
+    fn newest(&self) -> (u64, u64) {
+        (self.list.age_of_newest(NEWEST_OF_NEWCOMER), self.list.age_of_newest(NEWEST_OF_STRANGER))
+    }
+
+    /// Ask a peer for further roots that it may learn of, as many as there is room for.
+    fn ask_for(&mut self, peer: PeerId, (of_newcomer, of_stranger): (u64, u64)) {
         let Some(asking) = self.peers.get_mut(&peer) else { return };
         let now = Instant::now();
+        let least = match asking.peer.is_newcomer() {
+            _ if self.known.contains(&peer) => 0,
+            true => of_newcomer,
+            false => of_stranger,
+        };
         while asking.asked.len() < ASKED_AT_ONCE {
-            let Some((age, Wanted { root, block })) = self.list.next(asking.newer, asking.older) else {
+            let Some((age, Wanted { root, block })) = self.list.next(asking.newer, asking.older, least) else {
                 let over = *asking.round_over.get_or_insert(now);
                 if now.duration_since(over) >= ROTATION {
                     *asking = Asking::new(asking.peer.clone(), self.list.next_age());

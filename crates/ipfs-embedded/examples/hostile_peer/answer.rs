@@ -53,7 +53,7 @@ impl Options {
         }
         let mut addresses = Vec::new();
         for _ in 0..peers {
-            let peer = Arc::new(Script::start_at(listening(from)).await);
+            let peer = Arc::new(Script::start_at(from).await);
             addresses.push(peer.address.clone());
             tokio::spawn(answer(peer, claim));
         }

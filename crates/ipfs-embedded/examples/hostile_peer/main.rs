@@ -4,6 +4,8 @@
 
 mod answer;
 mod dag;
+#[path = "../../tests/node/dials_from.rs"]
+mod dials_from;
 mod drip;
 mod empty_blocks;
 mod hold;
@@ -23,7 +25,6 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
-use libp2p::multiaddr::Protocol;
 
 use dag::Dag;
 use script::Script;
@@ -118,13 +119,8 @@ impl Crowd {
 
     /// A new peer whose connection to the node is under way.
     async fn connect(&self) -> Script {
-        let peer = Script::start_at(listening(self.from)).await;
+        let peer = Script::start_at(self.from).await;
         peer.dial(self.to.clone());
         peer
     }
-}
-
-/// Any port of an address.
-fn listening(address: Ipv4Addr) -> Multiaddr {
-    Multiaddr::empty().with(Protocol::Ip4(address)).with(Protocol::Tcp(0))
 }

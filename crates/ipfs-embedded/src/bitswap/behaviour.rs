@@ -12,7 +12,7 @@ use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 
-use super::exchange::{Banned, Exchange};
+use super::exchange::Exchange;
 use super::handler::{Handler, OpenStream};
 
 /// Bitswap as a network behaviour. It must be the last field of a derived behaviour, so that a connection which
@@ -28,13 +28,11 @@ impl Behaviour {
         Self { exchange, accepted: HashMap::new() }
     }
 
-    fn accept(&mut self, connection: ConnectionId, peer: PeerId) -> Result<Handler, ConnectionDenied> {
-        if self.exchange.is_banned(&peer) {
-            return Err(ConnectionDenied::new(Banned));
-        }
+    fn accept(&mut self, connection: ConnectionId, peer: PeerId, address: &Multiaddr, dialled_us: bool) -> Handler {
         let (requests, receiver) = mpsc::unbounded_channel();
         self.accepted.insert(connection, requests);
-        Ok(Handler::new(self.exchange.clone(), self.exchange.find_or_add(peer), receiver))
+        let peer = self.exchange.find_or_add(peer, address, dialled_us);
+        Handler::new(self.exchange.clone(), peer, receiver)
     }
 }
 
@@ -53,20 +51,20 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        self.accept(connection, peer)
+        Ok(self.accept(connection, peer, remote, true))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        self.accept(connection, peer)
+        Ok(self.accept(connection, peer, remote, false))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

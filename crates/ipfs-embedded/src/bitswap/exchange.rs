@@ -3,34 +3,45 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
-use libp2p::PeerId;
 use libp2p::multihash::Multihash;
 use libp2p::swarm::ConnectionId;
-use thiserror::Error;
+use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::handler::OpenStream;
 use super::peer::{Peer, lock};
-use super::server::{self, ServeLimits};
+use super::serve_budget::ServeBudget;
+use super::serve_queue::{ServeQueue, WaitingPeers};
 use super::waiting::Waiting;
-use super::{client, server::Parked};
-use crate::store::BlockStore;
+use super::{client, server};
+use crate::address_block::AddressBlock;
+use crate::bans::Bans;
+use crate::counters::Counters;
+use crate::known_peers::KnownPeers;
+use crate::receive::Budget;
+use crate::store::{BlockStore, StoreError};
 
 /// After this many blocks within a minute that nobody asked for a peer is dropped.
 const MAX_STRIKES: u32 = 8;
-/// How long a dropped peer stays out.
-const BAN: Duration = Duration::from_mins(10);
-/// How many dropped peers are remembered.
-const MAX_BANNED: usize = 1_024;
 
-/// A peer was dropped for what it sent and is not let in again yet.
-#[derive(Debug, Error)]
-#[error("the peer sent blocks that nobody asked for")]
-pub struct Banned;
+/// What the exchange shares with other parts of the node.
+pub struct Shared {
+    /// Peers with a reason to be here.
+    pub known: Arc<KnownPeers>,
+    /// Peers that are not let in.
+    pub bans: Arc<Bans>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// The memory for received bytes.
+    pub receive_budget: Arc<Budget>,
+    /// The memory for blocks that are sent.
+    pub serve_budget: ServeBudget,
+    /// Takes the peers that are to be disconnected from.
+    pub drops: mpsc::UnboundedSender<PeerId>,
+}
 
 /// What a subscriber is told.
 pub enum Event {
@@ -63,33 +74,30 @@ pub enum Event {
 /// The meeting point of peers, fetches and the store.
 pub struct Exchange {
     pub(super) store: BlockStore,
-    pub(super) parked: Parked,
-    pub(super) limits: ServeLimits,
+    pub(super) waiting_peers: WaitingPeers,
+    /// What other parts of the node have a hand in too.
+    pub shared: Shared,
     peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     outboxes: Mutex<HashMap<PeerId, mpsc::UnboundedReceiver<super::wire::WantEntry>>>,
     waiting: Mutex<Waiting>,
     subscribers: Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>,
     next_subscriber: AtomicU64,
-    banned: Mutex<HashMap<PeerId, Instant>>,
-    drops: mpsc::UnboundedSender<PeerId>,
     /// Each fetch that receives blocks holds one of these.
     running: Arc<()>,
 }
 
 impl Exchange {
-    /// An exchange over `store`. Peers to disconnect from are sent to `drops`.
-    pub fn new(store: BlockStore, drops: mpsc::UnboundedSender<PeerId>) -> Arc<Self> {
+    /// An exchange over `store`.
+    pub fn new(store: BlockStore, shared: Shared) -> Arc<Self> {
         Arc::new(Self {
             store,
-            parked: Parked::default(),
-            limits: ServeLimits::default(),
+            waiting_peers: WaitingPeers::default(),
+            shared,
             peers: Mutex::default(),
             outboxes: Mutex::default(),
             waiting: Mutex::default(),
             subscribers: Mutex::default(),
             next_subscriber: AtomicU64::new(0),
-            banned: Mutex::default(),
-            drops,
             running: Arc::new(()),
         })
     }
@@ -133,7 +141,7 @@ impl Exchange {
 
     /// Serve a block that was just committed to those who asked for it before it was there.
     pub fn committed(&self, multihash: &Multihash<64>) {
-        self.parked.release(multihash);
+        self.waiting_peers.release(multihash);
     }
 
     /// Tell subscribers that a dial of this peer failed.
@@ -141,16 +149,24 @@ impl Exchange {
         self.tell_all(|| Event::Unreached(peer));
     }
 
-    pub(super) fn is_banned(&self, peer: &PeerId) -> bool {
-        lock(&self.banned).get(peer).is_some_and(|since| since.elapsed() < BAN)
+    /// Serve all blocks that are there by now to those who asked before they were, after many came another way.
+    pub fn serve_waiting(&self) -> Result<(), StoreError> {
+        for multihash in self.waiting_peers.multihashes() {
+            if self.store.size(&multihash)?.is_some() {
+                self.waiting_peers.release(&multihash);
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn find_or_add(&self, id: PeerId) -> Arc<Peer> {
+    pub(super) fn find_or_add(&self, id: PeerId, address: &Multiaddr, dialled_us: bool) -> Arc<Peer> {
         let mut peers = lock(&self.peers);
         peers
             .entry(id)
             .or_insert_with(|| {
-                let (peer, outbox) = Peer::new(id);
+                let account = self.shared.receive_budget.account(id, AddressBlock::of(address));
+                let serve = ServeQueue::new(self.shared.serve_budget.share(account.address_block()));
+                let (peer, outbox) = Peer::new(id, account, serve, dialled_us);
                 lock(&self.outboxes).insert(id, outbox);
                 peer
             })
@@ -163,7 +179,7 @@ impl Exchange {
         connection: ConnectionId,
         opener: mpsc::UnboundedSender<OpenStream>,
     ) {
-        let peer = self.find_or_add(id);
+        let Some(peer) = self.find(&id) else { return };
         peer.add_connection(connection, opener);
         // Its outbox is still here only for the first connection.
         if let Some(outbox) = lock(&self.outboxes).remove(&id) {
@@ -177,31 +193,30 @@ impl Exchange {
         let Some(peer) = self.find(id) else { return };
         if peer.remove_connection(connection) {
             lock(&self.peers).remove(id);
-            self.parked.leave(&peer);
+            self.waiting_peers.leave(&peer);
             self.tell_all(|| Event::Disconnected(*id));
         }
     }
 
-    /// Give blocks to those who wait for them; count what nobody asked for.
-    pub(super) fn receive_blocks(&self, peer: &Arc<Peer>, blocks: Vec<(Multihash<64>, Bytes)>) {
-        let mut unrequested = 0;
-        {
-            let mut waiting = lock(&self.waiting);
-            let subscribers = lock(&self.subscribers);
-            for (multihash, bytes) in blocks {
-                let Some(waiters) = waiting.take(&multihash) else {
-                    unrequested += usize::from(!waiting.was_wanted(&multihash));
-                    continue;
-                };
-                for subscriber in waiters.iter().filter_map(|waiter| subscribers.get(waiter)) {
-                    let event = Event::Block { from: peer.id, multihash, bytes: bytes.clone() };
-                    // A subscriber that is ending takes no more events.
-                    let _gone = subscriber.send(event);
-                }
+    /// Give a block to those who wait for it, or count that nobody asked for it. `bytes` is called when it is wanted.
+    pub(super) fn receive_block(&self, peer: &Arc<Peer>, multihash: Multihash<64>, bytes: impl FnOnce() -> Bytes) {
+        let mut waiting = lock(&self.waiting);
+        let Some(waiters) = waiting.take(&multihash) else {
+            let late = waiting.was_wanted(&multihash);
+            drop(waiting);
+            if !late {
+                self.strike(peer, "a block that nobody asked for");
             }
-        }
-        for _ in 0..unrequested {
-            self.strike(peer);
+            return;
+        };
+        drop(waiting);
+        peer.note_let_down(false);
+        self.shared.known.note_giver(peer.id);
+        self.shared.counters.blocks_in.add(1);
+        let (subscribers, bytes) = (lock(&self.subscribers), bytes());
+        for subscriber in waiters.iter().filter_map(|waiter| subscribers.get(waiter)) {
+            // A subscriber that is ending takes no more events.
+            let _gone = subscriber.send(Event::Block { from: peer.id, multihash, bytes: bytes.clone() });
         }
     }
 
@@ -215,19 +230,21 @@ impl Exchange {
         }
     }
 
-    /// Count something that an honest peer does not send; drop the peer after a few.
-    pub(super) fn strike(&self, peer: &Arc<Peer>) {
-        if peer.strike() != MAX_STRIKES {
+    /// Count something that an honest peer does not send; ban the peer after a few.
+    pub(super) fn strike(&self, peer: &Arc<Peer>, sent: &str) {
+        self.shared.counters.strikes.add(1);
+        let strikes = peer.strike();
+        tracing::info!(peer = %peer.id, strikes, sent, "a peer sent what honest peers do not send");
+        if strikes != MAX_STRIKES {
             return;
         }
-        tracing::info!(peer = %peer.id, "dropping a peer that sends blocks nobody asked for");
-        let mut banned = lock(&self.banned);
-        banned.retain(|_, since| since.elapsed() < BAN);
-        if banned.len() < MAX_BANNED {
-            banned.insert(peer.id, Instant::now());
-        }
+        let block = peer.account.address_block();
+        tracing::info!(peer = %peer.id, network = %block, "a peer is banned for what it sent");
+        self.shared.counters.bans.add(1);
+        self.shared.bans.add(peer.id, block, Instant::now());
+        peer.drop_soon();
         // The swarm's task ends only with the node.
-        let _ended = self.drops.send(peer.id);
+        let _ended = self.shared.drops.send(peer.id);
     }
 
     fn tell_all(&self, event: impl Fn() -> Event) {

@@ -7,12 +7,16 @@ mod behaviour;
 mod client;
 mod exchange;
 mod handler;
+mod idle;
 mod inbound;
 mod peer;
+mod serve_budget;
+mod serve_queue;
 mod server;
 mod waiting;
 pub mod wire;
 
 pub use behaviour::Behaviour;
-pub use exchange::{Event, Exchange, Subscription};
+pub use exchange::{Event, Exchange, Shared, Subscription};
 pub use peer::{Peer, lock};
+pub use serve_budget::ServeBudget;

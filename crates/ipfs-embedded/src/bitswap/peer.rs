@@ -1,7 +1,7 @@
 //! A connected peer: its streams, what we asked of it and what it asks of us.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::handler::{OpenStream, Version};
-use super::server::ServeQueue;
+use super::idle::IdleStreams;
+use super::serve_queue::ServeQueue;
 use super::wire::{WantEntry, WantKind};
+use crate::receive::Account;
 
 /// Other nodes keep 1,024 wants for each peer and drop what is beyond; some are left for asking whether it has roots.
 const MAX_OUTSTANDING: usize = 768;
@@ -27,8 +29,8 @@ const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
 const STRIKES_WINDOW: Duration = Duration::from_mins(1);
 /// Bytes of messages that one peer can have us read at once.
 const READING_BYTES: usize = 8 << 20;
-/// Inbound streams of one peer that are read at once; some peers open one for each message.
-const READING_STREAMS: usize = 256;
+/// A peer that connects is a newcomer for so long: a client behind a NAT dials us when it has asked for a pin.
+const NEW: Duration = Duration::from_mins(1);
 
 /// A connected peer.
 pub struct Peer {
@@ -38,33 +40,50 @@ pub struct Peer {
     outbox: mpsc::UnboundedSender<WantEntry>,
     /// What it wants of us.
     pub(super) serve: ServeQueue,
-    pub(super) reading_bytes: Arc<Semaphore>,
-    pub(super) reading_streams: Arc<Semaphore>,
+    pub(super) reading_bytes: Semaphore,
+    pub(super) idle_streams: IdleStreams,
+    /// What it holds of the memory for received bytes.
+    pub(super) account: Arc<Account>,
+    /// It connected to us, not we to it.
+    dialled_us: bool,
     outstanding: AtomicUsize,
     strikes: Mutex<Strikes>,
     started: Instant,
     active_at: AtomicU64,
     heard_at: AtomicU64,
     gone: watch::Sender<bool>,
+    /// It is banned, and its connections will be closed.
+    dropped: AtomicBool,
+    /// It said that it had a block, did not send it, and has sent none since.
+    let_down: AtomicBool,
 }
 
 impl Peer {
-    pub(super) fn new(id: PeerId) -> (Arc<Self>, mpsc::UnboundedReceiver<WantEntry>) {
+    pub(super) fn new(
+        id: PeerId,
+        account: Arc<Account>,
+        serve: ServeQueue,
+        dialled_us: bool,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<WantEntry>) {
         let (outbox, receiver) = mpsc::unbounded_channel();
         let started = Instant::now();
         let peer = Arc::new(Self {
             id,
             openers: Mutex::default(),
             outbox,
-            serve: ServeQueue::default(),
-            reading_bytes: Arc::new(Semaphore::new(READING_BYTES)),
-            reading_streams: Arc::new(Semaphore::new(READING_STREAMS)),
+            serve,
+            reading_bytes: Semaphore::new(READING_BYTES),
+            idle_streams: IdleStreams::default(),
+            account,
+            dialled_us,
             outstanding: AtomicUsize::new(0),
             strikes: Mutex::new(Strikes { count: 0, since: started }),
             started,
             active_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
             gone: watch::Sender::new(false),
+            dropped: AtomicBool::new(false),
+            let_down: AtomicBool::new(false),
         });
         (peer, receiver)
     }
@@ -124,6 +143,29 @@ impl Peer {
     /// Count a block that nobody asked for; how many there were of late.
     pub(super) fn strike(&self) -> u32 {
         lock(&self.strikes).add(Instant::now())
+    }
+
+    pub(super) fn drop_soon(&self) {
+        self.dropped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether it dialled us a short while ago.
+    pub fn is_newcomer(&self) -> bool {
+        self.dialled_us && self.started.elapsed() < NEW
+    }
+
+    /// Note that it did not send a block that it said it had, or that it sent one.
+    pub fn note_let_down(&self, let_down: bool) {
+        self.let_down.store(let_down, Ordering::Relaxed);
+    }
+
+    /// Whether its word that it has a block counts for nothing, as it did not send the last one.
+    pub fn has_let_down(&self) -> bool {
+        self.let_down.load(Ordering::Relaxed)
     }
 
     pub(super) fn add_connection(&self, connection: ConnectionId, opener: mpsc::UnboundedSender<OpenStream>) {
@@ -188,22 +230,21 @@ impl Outlet {
         Ok(self.stream.as_ref().map_or(Version::V1_0, |(_, version)| *version))
     }
 
-    /// Write one message in pieces. A stream that stands still for `limit` is given up.
+    /// Give up a stream on which a message was not written to its end.
+    pub(super) fn abandon(&mut self) {
+        self.stream = None;
+    }
+
+    /// Write one message in pieces. A stream that has not taken it after `limit` is given up.
     pub(super) async fn write(&mut self, pieces: &[impl AsRef<[u8]>], limit: Duration) -> io::Result<()> {
         let (stream, _) = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let written = async {
+        let write = async {
             for piece in pieces {
-                let mut rest = piece.as_ref();
-                while !rest.is_empty() {
-                    match tokio::time::timeout(limit, stream.write(rest)).await?? {
-                        0 => return Err(io::ErrorKind::WriteZero.into()),
-                        written => rest = &rest[written..],
-                    }
-                }
+                stream.write_all(piece.as_ref()).await?;
             }
-            tokio::time::timeout(limit, stream.flush()).await?
-        }
-        .await;
+            stream.flush().await
+        };
+        let written = tokio::time::timeout(limit, write).await.map_err(io::Error::from).flatten();
         self.used = Instant::now();
         self.peer.note_active();
         if written.is_err() {

@@ -9,15 +9,20 @@ use quick_protobuf::{BytesReader, Writer};
 use std::io;
 use std::time::Duration;
 
+use thiserror::Error;
+
 /// The largest message that is read, as other nodes have it.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// The largest block that a DAG may have, as other nodes have it; a message can hold a larger one.
 pub const MAX_BLOCK_BYTES: usize = 2 << 20;
-/// More entries of one wantlist than this are not looked at: a peer may keep 1,024 wants with us.
-const MAX_ENTRIES: usize = 4_096;
+/// More blocks, wants or presences than this in one message are an error: a peer may keep 1,024 wants with us, and we
+/// ask one for fewer.
+const MAX_ITEMS: usize = 4_096;
+/// More protobuf fields than this in one message are an error, wherever in it they stand.
+const MAX_FIELDS: usize = 1 << 16;
 
 /// A message of this size carries blocks rather than wants.
-const LARGE_MESSAGE_BYTES: usize = 16 << 10;
+pub const LARGE_MESSAGE_BYTES: usize = 16 << 10;
 
 /// What is wanted of a CID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,39 +73,46 @@ pub struct Message {
     pub presences: Vec<(Cid, bool)>,
 }
 
-/// Read a message of `length` bytes. It fails when nothing comes for `limit`; `heard` is told of what comes.
+/// Read a message of `length` bytes; `heard` is told how many came each time.
 pub async fn read_body(
     stream: &mut (impl AsyncRead + Unpin),
     length: usize,
-    limit: Duration,
-    mut heard: impl FnMut(),
+    mut heard: impl FnMut(usize),
 ) -> io::Result<Bytes> {
     // Zeroed pages are only taken from the system once they are written to, so a claimed length costs nothing.
     let mut buffer = vec![0; length];
     let mut filled = 0;
     while filled < length {
-        match tokio::time::timeout(limit, stream.read(&mut buffer[filled..])).await?? {
+        match stream.read(&mut buffer[filled..]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
-        }
-        if length >= LARGE_MESSAGE_BYTES {
-            heard();
+            read => {
+                filled += read;
+                heard(read);
+            }
         }
     }
     Ok(buffer.into())
 }
 
-/// Read the length of the next message; none at the end of the stream, an error if it is over 4 MiB.
-pub async fn read_length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<usize>> {
-    let mut length = 0;
+/// Read the length of the next message; none at the end of the stream, an error if it is over 4 MiB or if it does not
+/// follow within `limit` once it has begun.
+pub async fn read_length(stream: &mut (impl AsyncRead + Unpin), limit: Duration) -> io::Result<Option<usize>> {
+    let mut byte = [0];
+    match stream.read(&mut byte).await? {
+        0 => Ok(None),
+        _ => tokio::time::timeout(limit, read_length_after(stream, byte[0])).await?.map(Some),
+    }
+}
+
+async fn read_length_after(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<usize> {
+    let (mut length, mut byte) = (0, [first]);
     for index in 0..4 {
-        let mut byte = [0];
-        if stream.read(&mut byte).await? == 0 {
-            return if index == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        if index > 0 {
+            stream.read_exact(&mut byte).await?;
         }
         length |= usize::from(byte[0] & 0x7f) << (7 * index);
         if byte[0] & 0x80 == 0 {
-            return if length <= MAX_MESSAGE_BYTES { Ok(Some(length)) } else { Err(too_large()) };
+            return if length <= MAX_MESSAGE_BYTES { Ok(length) } else { Err(too_large()) };
         }
     }
     Err(too_large())
@@ -110,36 +122,61 @@ fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a message of more than 4 MiB")
 }
 
+/// Why bytes are no message.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// They are no protobuf.
+    #[error(transparent)]
+    Protobuf(#[from] quick_protobuf::Error),
+    /// They hold more than an honest peer sends.
+    #[error("a message of more than {MAX_ITEMS} blocks, wants or presences, or {MAX_FIELDS} fields")]
+    TooMany,
+}
+
+/// Reads the fields of one message and of all that is within, which are counted together.
+struct Fields(usize);
+
+impl Fields {
+    fn next(&mut self, reader: &mut BytesReader, bytes: &[u8]) -> Result<Option<u32>, DecodeError> {
+        if reader.is_eof() {
+            return Ok(None);
+        }
+        self.0 = self.0.checked_sub(1).ok_or(DecodeError::TooMany)?;
+        Ok(Some(reader.next_tag(bytes)?))
+    }
+}
+
 impl Message {
     /// Read a message. What cannot be understood of it, such as a CID with too long a digest, is left out.
-    pub fn decode(frame: &Bytes) -> quick_protobuf::Result<Self> {
+    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
         let mut message = Self::default();
-        let mut reader = BytesReader::from_bytes(frame);
-        while !reader.is_eof() {
-            match reader.next_tag(frame)? {
-                0x0a => message.read_wantlist(reader.read_bytes(frame)?)?,
+        let (mut reader, mut fields) = (BytesReader::from_bytes(frame), Fields(MAX_FIELDS));
+        while let Some(tag) = fields.next(&mut reader, frame)? {
+            match tag {
+                0x0a => message.read_wantlist(&mut fields, reader.read_bytes(frame)?)?,
                 0x12 => {
                     // The blocks of bitswap 1.0.0 are those of CIDs of version 0.
-                    let bytes = frame.slice_ref(reader.read_bytes(frame)?);
-                    message.blocks.push(WireBlock { hash_code: 0x12, digest_size: 32, bytes });
+                    let bytes = slice(frame, reader.read_bytes(frame)?);
+                    push(&mut message.blocks, WireBlock { hash_code: 0x12, digest_size: 32, bytes })?;
                 }
-                0x1a => message.blocks.extend(read_block(frame, reader.read_bytes(frame)?)?),
-                0x22 => message.presences.extend(read_presence(reader.read_bytes(frame)?)?),
+                0x1a => push(&mut message.blocks, read_block(&mut fields, frame, reader.read_bytes(frame)?)?)?,
+                0x22 => {
+                    let presence = read_presence(&mut fields, reader.read_bytes(frame)?)?;
+                    presence.map_or(Ok(()), |presence| push(&mut message.presences, presence))?;
+                }
                 other => reader.read_unknown(frame, other)?,
             }
         }
         Ok(message)
     }
 
-    fn read_wantlist(&mut self, bytes: &[u8]) -> quick_protobuf::Result<()> {
+    fn read_wantlist(&mut self, fields: &mut Fields, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut reader = BytesReader::from_bytes(bytes);
-        while !reader.is_eof() {
-            match reader.next_tag(bytes)? {
+        while let Some(tag) = fields.next(&mut reader, bytes)? {
+            match tag {
                 0x0a => {
-                    let entry = read_entry(reader.read_bytes(bytes)?)?;
-                    if self.entries.len() < MAX_ENTRIES {
-                        self.entries.extend(entry);
-                    }
+                    let entry = read_entry(fields, reader.read_bytes(bytes)?)?;
+                    entry.map_or(Ok(()), |entry| push(&mut self.entries, entry))?;
                 }
                 0x10 => self.full = reader.read_bool(bytes)?,
                 other => reader.read_unknown(bytes, other)?,
@@ -149,11 +186,24 @@ impl Message {
     }
 }
 
-fn read_entry(bytes: &[u8]) -> quick_protobuf::Result<Option<WantEntry>> {
+fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), DecodeError> {
+    if items.len() >= MAX_ITEMS {
+        return Err(DecodeError::TooMany);
+    }
+    items.push(item);
+    Ok(())
+}
+
+/// A part of the frame; an empty one is none of its buffer's.
+fn slice(frame: &Bytes, part: &[u8]) -> Bytes {
+    if part.is_empty() { Bytes::new() } else { frame.slice_ref(part) }
+}
+
+fn read_entry(fields: &mut Fields, bytes: &[u8]) -> Result<Option<WantEntry>, DecodeError> {
     let mut reader = BytesReader::from_bytes(bytes);
     let (mut cid, mut cancel, mut kind, mut send_dont_have) = (None, false, WantKind::Block, false);
-    while !reader.is_eof() {
-        match reader.next_tag(bytes)? {
+    while let Some(tag) = fields.next(&mut reader, bytes)? {
+        match tag {
             0x0a => cid = Cid::try_from(reader.read_bytes(bytes)?).ok(),
             0x18 => cancel = reader.read_bool(bytes)?,
             0x20 => kind = if reader.read_int32(bytes)? == 1 { WantKind::Have } else { WantKind::Block },
@@ -164,11 +214,11 @@ fn read_entry(bytes: &[u8]) -> quick_protobuf::Result<Option<WantEntry>> {
     Ok(cid.map(|cid| if cancel { WantEntry::Cancel(cid) } else { WantEntry::Want { cid, kind, send_dont_have } }))
 }
 
-fn read_block(frame: &Bytes, bytes: &[u8]) -> quick_protobuf::Result<Option<WireBlock>> {
+fn read_block(fields: &mut Fields, frame: &Bytes, bytes: &[u8]) -> Result<WireBlock, DecodeError> {
     let mut reader = BytesReader::from_bytes(bytes);
     let (mut prefix, mut data) = (&[][..], &[][..]);
-    while !reader.is_eof() {
-        match reader.next_tag(bytes)? {
+    while let Some(tag) = fields.next(&mut reader, bytes)? {
+        match tag {
             0x0a => prefix = reader.read_bytes(bytes)?,
             0x12 => data = reader.read_bytes(bytes)?,
             other => reader.read_unknown(bytes, other)?,
@@ -178,16 +228,14 @@ fn read_block(frame: &Bytes, bytes: &[u8]) -> quick_protobuf::Result<Option<Wire
     let (_version, _codec) = (reader.read_varint64(prefix)?, reader.read_varint64(prefix)?);
     let (hash_code, size) = (reader.read_varint64(prefix)?, reader.read_varint64(prefix)?);
     let digest_size = usize::try_from(size).unwrap_or(usize::MAX);
-    // An empty slice is none of the buffer's.
-    let bytes = if data.is_empty() { Bytes::new() } else { frame.slice_ref(data) };
-    Ok(Some(WireBlock { hash_code, digest_size, bytes }))
+    Ok(WireBlock { hash_code, digest_size, bytes: slice(frame, data) })
 }
 
-fn read_presence(bytes: &[u8]) -> quick_protobuf::Result<Option<(Cid, bool)>> {
+fn read_presence(fields: &mut Fields, bytes: &[u8]) -> Result<Option<(Cid, bool)>, DecodeError> {
     let mut reader = BytesReader::from_bytes(bytes);
     let (mut cid, mut have) = (None, true);
-    while !reader.is_eof() {
-        match reader.next_tag(bytes)? {
+    while let Some(tag) = fields.next(&mut reader, bytes)? {
+        match tag {
             0x0a => cid = Cid::try_from(reader.read_bytes(bytes)?).ok(),
             0x10 => have = reader.read_int32(bytes)? == 0,
             other => reader.read_unknown(bytes, other)?,

@@ -12,8 +12,8 @@ fn cid(name: &[u8]) -> Cid {
 
 async fn receive(frame: Vec<u8>) -> io::Result<Option<Bytes>> {
     let mut stream = Cursor::new(frame);
-    match read_length(&mut stream).await? {
-        Some(length) => read_body(&mut stream, length, Duration::from_secs(1), || ()).await.map(Some),
+    match read_length(&mut stream, Duration::from_secs(1)).await? {
+        Some(length) => read_body(&mut stream, length, |_| ()).await.map(Some),
         None => Ok(None),
     }
 }

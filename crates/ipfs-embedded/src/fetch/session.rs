@@ -39,6 +39,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: usize = 3;
 /// How many peers are asked for the first block.
 const FIRST_ASKED: usize = 8;
+/// The most peers that one block is asked of at once, also while none of them sends it.
+const MOST_ASKED: usize = 64;
 const TICK: Duration = Duration::from_millis(500);
 /// The wait when all peers have as many wants as they keep.
 const BUSY_TICK: Duration = Duration::from_millis(50);
@@ -47,12 +49,13 @@ const VISITS: usize = 256;
 /// How often a DAG is walked when it still has holes after a whole walk.
 const MAX_WALKS: usize = 4;
 
-/// Fetch the whole DAG. Dropping the future ends it; what was stored stays for the next attempt.
+/// Fetch the whole DAG; `ask_strangers` says whether any connected peer may be asked. Dropping the future ends it; what was stored stays for the next attempt.
 pub async fn fetch(
     exchange: Arc<Exchange>,
     store: BlockStore,
     dialer: Dialer,
     fellows: &Addresses,
+    ask_strangers: bool,
     request: FetchRequest,
 ) -> Result<Totals, FetchError> {
     let (root, epoch) = (request.root, request.epoch);
@@ -86,6 +89,7 @@ pub async fn fetch(
         idle_since: now,
         last_probe: now,
         busy: false,
+        ask_strangers,
         request,
     };
     let (mut events, mut committed) = (events, committed);
@@ -129,13 +133,13 @@ struct Want {
     refused: HashSet<PeerId>,
     /// Peers that were asked and let it run out.
     late: Vec<PeerId>,
-    /// It is asked of one peer more, since those asked so far may have nothing.
-    doubled: bool,
+    /// It is asked of so many peers more, since those asked so far may have nothing.
+    extra: usize,
 }
 
 impl Want {
     fn new() -> Self {
-        Self { keys: Vec::new(), asked: Vec::new(), refused: HashSet::new(), late: Vec::new(), doubled: false }
+        Self { keys: Vec::new(), asked: Vec::new(), refused: HashSet::new(), late: Vec::new(), extra: 0 }
     }
 
     fn is_asked(&self, peer: &PeerId) -> bool {
@@ -176,6 +180,8 @@ struct Session {
     last_probe: Instant,
     /// Every peer has as many wants as it keeps.
     busy: bool,
+    /// Connected peers that have no reason to be here may learn what is wanted.
+    ask_strangers: bool,
     request: FetchRequest,
 }
 

@@ -18,6 +18,19 @@ const LONGEST_REDIAL: Duration = Duration::from_mins(1);
 
 /// Wants that tell whether an origin has anything, before others are preferred to it.
 const MAX_UNPROVEN: usize = 2;
+/// Wants of all strangers together that only said that they have something, before others are preferred to them.
+const MAX_TRIALS: usize = 4;
+
+/// A reason to believe that a peer has blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// None.
+    Nothing,
+    /// It said that it has one.
+    Said,
+    /// It sent one.
+    Gave,
+}
 
 /// A peer that is asked for blocks.
 pub struct Source {
@@ -25,12 +38,19 @@ pub struct Source {
     pub peer: Arc<Peer>,
     /// Blocks asked of it and not settled.
     pub in_flight: usize,
-    /// It sent a block or said that it has one; an origin is asked without that.
-    pub proven: bool,
+    /// Its reason to be asked; an origin is asked without one.
+    pub proof: Proof,
     /// It let wants run out and sent nothing since; others go before it.
     pub silent: bool,
     /// It said that it does not have something.
     pub refused: bool,
+}
+
+impl Source {
+    /// Whether it can be counted on: it sent a block, or it said that it has one and was not waited for in vain.
+    pub fn is_credible(&self) -> bool {
+        self.proof == Proof::Gave || self.proof == Proof::Said && !self.silent
+    }
 }
 
 /// A peer that is said to have the DAG, or a fellow worker's.
@@ -92,6 +112,11 @@ impl Sources {
         }
     }
 
+    /// The peers that are origins or fellows.
+    pub fn origins(&self) -> impl Iterator<Item = PeerId> {
+        self.origins.keys().copied()
+    }
+
     /// Whether the peer is an origin or a fellow, which is asked without having said that it has anything.
     pub fn is_origin(&self, peer: &PeerId) -> bool {
         self.origins.contains_key(peer)
@@ -124,14 +149,15 @@ impl Sources {
     }
 
     /// Ask this peer from now on.
-    pub fn add(&mut self, peer: &Arc<Peer>, proven: bool) {
+    pub fn add(&mut self, peer: &Arc<Peer>, proof: Proof) {
         if let Some(origin) = self.origins.get_mut(&peer.id) {
             origin.reached = true;
             origin.contact = Contact::Connected;
             origin.wait = FIRST_REDIAL;
         }
-        let fresh = Source { peer: peer.clone(), in_flight: 0, proven: false, silent: false, refused: false };
-        self.sources.entry(peer.id).or_insert(fresh).proven |= proven;
+        let fresh = Source { peer: peer.clone(), in_flight: 0, proof, silent: false, refused: false };
+        let source = self.sources.entry(peer.id).or_insert(fresh);
+        source.proof = source.proof.max(proof);
     }
 
     /// The peer is gone.
@@ -159,14 +185,18 @@ impl Sources {
     }
 
     /// The peers to ask for a block that none of `except` should be asked for, the best first: those that answer
-    /// before silent ones, those that are proven before others that were asked for something already or do not have
+    /// before silent ones, those that sent a block before others that were asked for something already or do not have
     /// something, fellows before strangers, and of them the one with the fewest wants, so that the faster gets more.
     pub fn best(&self, except: &HashSet<PeerId>, late: &[PeerId]) -> Vec<Arc<Peer>> {
+        let untried = |source: &Source| source.proof < Proof::Gave && !self.origins.contains_key(&source.peer.id);
+        let trials = self.sources.values().filter(|source| untried(source)).map(|source| source.in_flight);
+        let enough_trials = trials.sum::<usize>() >= MAX_TRIALS;
         let mut fit = self.sources.values().filter(|source| !except.contains(&source.peer.id)).collect::<Vec<_>>();
         fit.sort_by_key(|source| {
-            let doubtful = !source.proven && (source.refused || source.in_flight >= MAX_UNPROVEN);
+            let asked = source.refused || source.in_flight >= MAX_UNPROVEN || enough_trials && untried(source);
+            let silent = source.silent || source.peer.has_let_down() || late.contains(&source.peer.id);
             let stranger = !self.origins.get(&source.peer.id).is_some_and(|origin| origin.fellow);
-            (source.silent || late.contains(&source.peer.id), doubtful, stranger, source.in_flight)
+            (silent, source.proof < Proof::Gave && asked, stranger, source.in_flight)
         });
         fit.into_iter().map(|source| source.peer.clone()).collect()
     }

@@ -9,7 +9,7 @@ use libp2p::core::transport::{Boxed, DialOpts, PortUse};
 use libp2p::core::upgrade::Version;
 use libp2p::core::{Endpoint, Transport};
 use libp2p::{Multiaddr, PeerId, noise, tcp, yamux};
-use pinrail_ipfs_embedded::Keypair;
+use pinrail_ipfs_embedded::{Keypair, NodeLimits};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 
@@ -48,7 +48,13 @@ async fn a_crowd_is_bounded_and_a_good_peer_is_served_in_it() {
     allow_many_files();
     let dag = flat(24, 256 << 10, 95);
     let root = dag[24].0;
-    let node = TestNode::start_with(|options| options.limits.incoming = LET_IN).await.expect("the node starts");
+    let limits = NodeLimits {
+        incoming: LET_IN,
+        incoming_per_block: LET_IN,
+        pending_per_block: u32::try_from(AT_ONCE).expect("few"),
+        ..NodeLimits::default()
+    };
+    let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
     node.put(root, &dag).await;
     let address = node.node.addresses()[0].clone();
     let good = TestNode::start().await;

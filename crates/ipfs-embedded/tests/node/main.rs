@@ -1,17 +1,23 @@
 //! The node against nodes of its own kind, and against peers that mean it harm.
 
+mod admission;
 mod backend;
 mod conformance;
 mod crowd;
+mod dials_from;
 mod fellows;
 mod fetch;
 mod gate;
 mod honest;
 mod hostile;
 mod listen;
+mod promises;
 mod provide;
+mod receiving;
 mod refused;
 mod resume;
 mod script;
+mod serving;
 mod space;
 mod support;
+mod wants;

@@ -2,24 +2,27 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cid::Cid;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::core::Transport;
 use libp2p::core::transport::PortUse;
-use libp2p::core::upgrade::ReadyUpgrade;
+use libp2p::core::upgrade::{ReadyUpgrade, Version};
 use libp2p::core::{Endpoint, multiaddr::Protocol};
 use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour, Stream,
     SubstreamProtocol, SwarmEvent, ToSwarm,
 };
-use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, noise, yamux};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::dials_from::DialsFrom;
 use crate::support::Block;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
@@ -38,11 +41,11 @@ pub struct Script {
 
 impl Script {
     pub async fn start() -> Self {
-        Self::start_at("/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")).await
+        Self::start_at(Ipv4Addr::LOCALHOST).await
     }
 
-    /// A peer that listens on `listen`, and dials from there.
-    pub async fn start_at(listen: Multiaddr) -> Self {
+    /// A peer that listens at this address and dials from it, which tells whether it is of the same network as another.
+    pub async fn start_at(ip: Ipv4Addr) -> Self {
         let (inbound, accepted) = mpsc::unbounded_channel();
         let (opens, requests) = mpsc::unbounded_channel();
         let (dials, mut dialled) = mpsc::unbounded_channel::<Multiaddr>();
@@ -50,14 +53,17 @@ impl Script {
         let behaviour = Bare { inbound, opens: Arc::new(Mutex::new(requests)) };
         let mut swarm = SwarmBuilder::with_new_identity()
             .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .with_other_transport(|keypair| {
+                let noise = noise::Config::new(keypair).expect("a key");
+                DialsFrom::new(ip).upgrade(Version::V1).authenticate(noise).multiplex(many_streams())
+            })
             .expect("a transport")
             .with_behaviour(|_| behaviour)
             .expect("a behaviour")
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_mins(10)))
             .build();
         let peer_id = *swarm.local_peer_id();
-        swarm.listen_on(listen).expect("it listens");
+        swarm.listen_on(Multiaddr::empty().with(Protocol::Ip4(ip)).with(Protocol::Tcp(0))).expect("it listens");
         let address = loop {
             if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
                 break address.with(Protocol::P2p(peer_id));
@@ -76,6 +82,13 @@ impl Script {
         Self { address, accepted: AsyncMutex::new(accepted), opens, dials, closed: AsyncMutex::new(closed), task }
     }
 
+    pub fn peer_id(&self) -> PeerId {
+        match self.address.iter().last() {
+            Some(Protocol::P2p(peer)) => peer,
+            _ => unreachable!("the address ends in it"),
+        }
+    }
+
     pub fn dial(&self, address: Multiaddr) {
         self.dials.send(address).expect("it runs");
     }
@@ -83,6 +96,24 @@ impl Script {
     /// The next stream that the node opens.
     pub async fn accept(&self) -> Stream {
         self.accepted.lock().await.recv().await.expect("it runs")
+    }
+
+    /// All that the node says from now on, over any stream.
+    pub fn listen(self) -> (Arc<Self>, mpsc::UnboundedReceiver<Vec<u8>>) {
+        let (said, heard) = mpsc::unbounded_channel();
+        let peer = Arc::new(self);
+        let weak = Arc::downgrade(&peer);
+        tokio::spawn(async move {
+            while let Some(mut stream) = next_stream(&weak).await {
+                let said = said.clone();
+                tokio::spawn(async move {
+                    while let Ok(message) = read_message(&mut stream).await {
+                        let _nobody_listens = said.send(message);
+                    }
+                });
+            }
+        });
+        (peer, heard)
     }
 
     /// A new stream to the node.
@@ -124,10 +155,28 @@ fn is_end(event: &SwarmEvent<Infallible>) -> bool {
     matches!(event, SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. })
 }
 
+/// The next stream, without keeping the peer.
+async fn next_stream(peer: &Weak<Script>) -> Option<Stream> {
+    loop {
+        let accepted = peer.upgrade()?.accepted.try_lock().ok()?.try_recv();
+        match accepted {
+            Ok(stream) => return Some(stream),
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
 impl Drop for Script {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Yamux for as many streams as a test may open.
+pub fn many_streams() -> yamux::Config {
+    let mut streams = yamux::Config::default();
+    streams.set_max_num_streams(4_000);
+    streams
 }
 
 /// Read one message, whatever it says.
@@ -167,6 +216,21 @@ pub fn blocks(blocks: &[Block]) -> Vec<u8> {
         message.extend(field(0x1a, &fields));
     }
     message
+}
+
+/// A message that says of these blocks that the sender has them.
+pub fn haves(cids: &[Cid]) -> Vec<u8> {
+    cids.iter().flat_map(|cid| field(0x22, &field(0x0a, &cid.to_bytes()))).collect()
+}
+
+/// A wantlist that takes wants back.
+pub fn cancels(cids: &[Cid]) -> Vec<u8> {
+    let list = cids.iter().flat_map(|cid| {
+        let mut entry = field(0x0a, &cid.to_bytes());
+        entry.extend([0x18, 1]);
+        field(0x0a, &entry)
+    });
+    field(0x0a, &list.collect::<Vec<_>>())
 }
 
 /// A wantlist that asks for blocks.

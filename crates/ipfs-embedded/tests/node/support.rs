@@ -95,6 +95,13 @@ pub fn open_store(folder: &TempDir) -> BlockStore {
     BlockStore::open(folder.path(), options).expect("the store opens")
 }
 
+/// Until something is so.
+pub async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A request with patience for a test.
 pub fn request(root: Cid, origins: &[Multiaddr]) -> FetchRequest {
     FetchRequest {

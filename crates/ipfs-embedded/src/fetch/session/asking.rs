@@ -8,10 +8,10 @@ use libp2p::PeerId;
 use libp2p::multihash::Multihash;
 use tokio::time::Instant;
 
-use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
+use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::bitswap::Peer;
 use crate::bitswap::wire::MAX_BLOCK_BYTES;
-use crate::fetch::sources::Source;
+use crate::fetch::sources::{Proof, Source};
 use crate::fetch::{FetchError, Phase};
 
 impl Session {
@@ -19,9 +19,10 @@ impl Session {
     pub(super) fn meet_peers(&mut self) {
         let origins = self.request.origins.borrow_and_update().clone();
         self.sources.set_origins(&origins, Instant::now());
+        self.exchange.shared.known.note_origins(self.sources.origins());
         for peer in self.exchange.peers() {
             if self.sources.is_origin(&peer.id) {
-                self.sources.add(&peer, false);
+                self.sources.add(&peer, Proof::Nothing);
             }
         }
         self.dial();
@@ -43,7 +44,7 @@ impl Session {
             }
         }
         if let Some(peer) = self.exchange.find(&from) {
-            self.sources.add(&peer, true);
+            self.sources.add(&peer, Proof::Gave);
             self.sources.get_mut(&from).expect("it was just added").silent = false;
         }
         if bytes.len() > MAX_BLOCK_BYTES {
@@ -58,7 +59,8 @@ impl Session {
     pub(super) fn heard_have(&mut self, from: PeerId, multihash: &Multihash<64>) {
         self.unanswered.remove(&(from, *multihash));
         let Some(peer) = self.exchange.find(&from) else { return };
-        self.sources.add(&peer, true);
+        // One that did not keep its word is tried as one that gave none.
+        self.sources.add(&peer, if peer.has_let_down() { Proof::Nothing } else { Proof::Said });
         if let Some(want) = self.wants.get_mut(multihash) {
             want.refused.remove(&from);
         }
@@ -84,11 +86,16 @@ impl Session {
 
     pub(super) fn meet(&mut self, peer: &Arc<Peer>) {
         if self.sources.is_origin(&peer.id) {
-            self.sources.add(peer, false);
+            self.sources.add(peer, Proof::Nothing);
             self.ask_first(peer);
-        } else {
+        } else if self.may_ask(peer) {
             self.probe(peer);
         }
+    }
+
+    /// Whether a peer that was not named may learn what is wanted: strangers learn of new roots only.
+    fn may_ask(&self, peer: &Peer) -> bool {
+        self.ask_strangers || peer.is_newcomer() || self.exchange.shared.known.contains(&peer.id)
     }
 
     /// While nobody has proven to have anything, ask the new origin for all that the others were asked for.
@@ -128,10 +135,11 @@ impl Session {
     /// Ask peers for the wants that nobody is asked for.
     pub(super) fn ask(&mut self) {
         self.busy = false;
+        let at_once = self.asked_at_once();
         let mut left = VecDeque::new();
         while let Some(multihash) = self.unasked.pop_front() {
             let Some(want) = self.wants.get_mut(&multihash) else { continue };
-            let wanted = if self.received == 0 { FIRST_ASKED } else { 1 + usize::from(want.doubled) };
+            let wanted = at_once + want.extra;
             let cid = want.keys[0].to_cid();
             let peers = self.sources.best(&want.refused, &want.late);
             for peer in &peers {
@@ -161,6 +169,7 @@ impl Session {
         self.dial();
         if now - self.last_probe > PROBE_INTERVAL || self.probed.is_empty() {
             self.last_probe = now;
+            self.exchange.shared.known.note_origins(self.sources.origins());
             self.probe_all();
         }
         if self.is_sourced(now) {
@@ -200,11 +209,12 @@ impl Session {
     pub(super) fn is_sourced(&self, now: Instant) -> bool {
         let hears = |peer: &PeerId| {
             self.sources.get(peer).is_some_and(|source| {
-                source.proven || now.duration_since(source.peer.heard_at()) < ASK_AGAIN && source.in_flight > 0
+                source.is_credible() || now.duration_since(source.peer.heard_at()) < ASK_AGAIN && source.in_flight > 0
             })
         };
-        let can_ask =
-            |want: &Want| self.sources.iter().any(|source| source.proven && !want.refused.contains(&source.peer.id));
+        let can_ask = |want: &Want| {
+            self.sources.iter().any(|source| source.is_credible() && !want.refused.contains(&source.peer.id))
+        };
         self.wants.is_empty()
             || !self.uncommitted.is_empty()
             || self.wants.values().any(|want| want.asked.iter().any(|(peer, _)| hears(peer)) || can_ask(want))
@@ -223,37 +233,49 @@ impl Session {
                     return true;
                 }
                 source.silent |= silence >= ASK_AGAIN;
+                if source.proof == Proof::Said {
+                    source.peer.note_let_down(true);
+                }
                 source.in_flight -= 1;
                 source.peer.want_settled();
                 source.peer.cancel(cid);
                 want.late.push(*peer);
-                want.doubled = false;
+                want.extra = 0;
                 false
             });
             if want.asked.is_empty() && before > 0 {
                 self.unasked.push_back(*multihash);
             }
         }
-        self.double_doubtful(now);
+        self.ask_beside_doubtful(now);
     }
 
-    /// Ask somebody who has proven to have blocks for what was only asked of origins that have not.
-    pub(super) fn double_doubtful(&mut self, now: Instant) {
+    /// How many peers are asked for one block: several until it is known who sends any.
+    fn asked_at_once(&self) -> usize {
+        if self.received == 0 { FIRST_ASKED } else { 1 }
+    }
+
+    /// Ask others too for what was only asked of peers that sent nothing so far, and some more each time.
+    fn ask_beside_doubtful(&mut self, now: Instant) {
         for (multihash, want) in &mut self.wants {
-            let proven = |source: &&Source| source.proven && !want.refused.contains(&source.peer.id);
-            let doubtful = |(peer, since): &(PeerId, Instant)| {
-                now - *since > DOUBT && !self.sources.get(peer).is_some_and(|source| source.proven)
+            let other = |source: &Source| {
+                source.proof > Proof::Nothing
+                    && !want.refused.contains(&source.peer.id)
+                    && !want.is_asked(&source.peer.id)
             };
-            let asked_in_doubt = !want.asked.is_empty() && want.asked.iter().all(doubtful);
-            if !want.doubled && asked_in_doubt && self.sources.iter().any(|source| proven(&source)) {
-                want.doubled = true;
+            let doubtful = |(peer, since): &(PeerId, Instant)| {
+                now - *since > DOUBT && self.sources.get(peer).is_none_or(|source| source.proof < Proof::Gave)
+            };
+            let in_doubt = !want.asked.is_empty() && want.asked.iter().all(doubtful);
+            if in_doubt && want.asked.len() < MOST_ASKED && self.sources.iter().any(other) {
+                want.extra = want.asked.len();
                 self.unasked.push_back(*multihash);
             }
         }
     }
 
     pub(super) fn probe_all(&mut self) {
-        if self.sources.iter().any(|source| source.proven) && self.unasked.is_empty() {
+        if self.sources.iter().any(|source| source.proof > Proof::Nothing) && self.unasked.is_empty() {
             return;
         }
         for want in self.wants.values_mut() {
@@ -261,7 +283,7 @@ impl Session {
             want.refused.clear();
         }
         for peer in self.exchange.peers() {
-            if self.sources.get(&peer.id).is_none() {
+            if self.sources.get(&peer.id).is_none() && self.may_ask(&peer) {
                 self.probe(&peer);
             }
         }

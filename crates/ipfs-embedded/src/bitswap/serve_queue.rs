@@ -1,0 +1,214 @@
+//! What one peer wants of us: what it is to be answered next, and what waits until the block comes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use cid::Cid;
+use libp2p::multihash::Multihash;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use super::peer::{Peer, lock};
+use super::serve_budget::{ServeBudget, Share};
+use super::wire::{WantEntry, WantKind};
+
+/// Wants of one peer that are queued, and as many that wait, as other nodes do; further ones are dropped and have to
+/// be sent again.
+pub const MAX_WANTS: usize = 1_024;
+/// Bytes of blocks at which a message is closed: few for a peer that is new or slow, more for one that reads.
+const FIRST_MESSAGE_BYTES: usize = 64 << 10;
+const MAX_MESSAGE_BYTES: usize = 512 << 10;
+
+/// One want of a peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Want {
+    pub cid: Cid,
+    pub kind: WantKind,
+    pub send_dont_have: bool,
+}
+
+/// A want whose block is not there yet.
+struct Waiting {
+    want: Want,
+    _room: [OwnedSemaphorePermit; 2],
+}
+
+/// What a peer wants of us, in the order of its asking.
+pub struct ServeQueue {
+    wants: Mutex<Wants>,
+    changed: Notify,
+    message_bytes: AtomicUsize,
+    slow: std::sync::atomic::AtomicBool,
+    pub(super) share: Arc<Share>,
+}
+
+#[derive(Default)]
+struct Wants {
+    order: VecDeque<Multihash<64>>,
+    queued: HashMap<Multihash<64>, Want>,
+    waiting: HashMap<Multihash<64>, Waiting>,
+}
+
+impl ServeQueue {
+    /// Nothing is wanted yet by a peer that has `share` of the budget.
+    pub fn new(share: Arc<Share>) -> Self {
+        Self {
+            wants: Mutex::default(),
+            changed: Notify::new(),
+            message_bytes: AtomicUsize::new(FIRST_MESSAGE_BYTES),
+            slow: false.into(),
+            share,
+        }
+    }
+
+    /// Take in the entries of a wantlist; the blocks that it no longer waits for.
+    pub fn accept(&self, full: bool, entries: Vec<WantEntry>) -> Vec<Multihash<64>> {
+        let mut given_up = if full { self.clear() } else { Vec::new() };
+        let mut wants = lock(&self.wants);
+        for entry in entries {
+            match entry {
+                WantEntry::Cancel(cid) => given_up.extend(wants.remove(cid.hash())),
+                WantEntry::Want { cid, kind, send_dont_have } => wants.add(Want { cid, kind, send_dont_have }),
+            }
+        }
+        drop(wants);
+        self.changed.notify_one();
+        given_up
+    }
+
+    /// A block that it waits for is there now.
+    fn release(&self, multihash: &Multihash<64>) {
+        let mut wants = lock(&self.wants);
+        if let Some(waiting) = wants.waiting.remove(multihash) {
+            wants.add(waiting.want);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Forget all wants; the blocks that it waited for.
+    pub fn clear(&self) -> Vec<Multihash<64>> {
+        std::mem::take(&mut *lock(&self.wants)).waiting.into_keys().collect()
+    }
+
+    /// The next want to answer, and whether it waited before.
+    pub fn take_next(&self) -> Option<(Want, bool)> {
+        let mut wants = lock(&self.wants);
+        while let Some(multihash) = wants.order.pop_front() {
+            // A cancelled want leaves its place in the order.
+            if let Some(want) = wants.queued.remove(&multihash) {
+                return Some((want, wants.waiting.remove(&multihash).is_some()));
+            }
+        }
+        None
+    }
+
+    /// Answer these again: the message that held their answers was not taken.
+    pub fn put_back(&self, taken: Vec<Want>) {
+        let mut wants = lock(&self.wants);
+        for want in taken {
+            wants.add(want);
+        }
+    }
+
+    /// Until something new is wanted.
+    pub async fn wait_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// How large a message to it may become.
+    pub fn message_bytes(&self) -> usize {
+        self.message_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it took its last message slowly.
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Note how it took its last message.
+    pub fn note_pace(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+        let next = if slow { FIRST_MESSAGE_BYTES } else { (self.message_bytes() * 2).min(MAX_MESSAGE_BYTES) };
+        self.message_bytes.store(next, Ordering::Relaxed);
+    }
+}
+
+impl Wants {
+    fn add(&mut self, want: Want) {
+        let multihash = *want.cid.hash();
+        if let Some(known) = self.queued.get_mut(&multihash) {
+            // Wanting the block is more than wanting to know of it.
+            if want.kind == WantKind::Block {
+                *known = want;
+            }
+        } else if self.queued.len() < MAX_WANTS {
+            self.queued.insert(multihash, want);
+            self.order.push_back(multihash);
+        }
+    }
+
+    /// Forget a want; its multihash if it was waiting for the block to come.
+    fn remove(&mut self, multihash: &Multihash<64>) -> Option<Multihash<64>> {
+        let waited = self.waiting.remove(multihash).map(|_| *multihash);
+        self.queued.remove(multihash);
+        // Wanting and cancelling in turns must not grow the order without bound.
+        if self.order.len() > 2 * MAX_WANTS {
+            self.order.retain(|queued| self.queued.contains_key(queued));
+        }
+        waited
+    }
+}
+
+/// Who waits for blocks that are not there yet.
+#[derive(Default)]
+pub struct WaitingPeers(Mutex<HashMap<Multihash<64>, Vec<Weak<Peer>>>>);
+
+impl WaitingPeers {
+    /// Keep a want until its block comes, if there is room for it.
+    pub fn add(&self, peer: &Arc<Peer>, want: Want, budget: &ServeBudget) {
+        let multihash = *want.cid.hash();
+        // Both at once, or a block that comes in between would find only half of it.
+        let mut peers = lock(&self.0);
+        let mut wants = lock(&peer.serve.wants);
+        if wants.waiting.len() >= MAX_WANTS {
+            return;
+        }
+        let Some(room) = budget.room_for_want(&peer.serve.share) else { return };
+        wants.waiting.insert(multihash, Waiting { want, _room: room });
+        let peers = peers.entry(multihash).or_default();
+        if !peers.iter().any(|known| known.as_ptr() == Arc::as_ptr(peer)) {
+            peers.push(Arc::downgrade(peer));
+        }
+    }
+
+    /// A block came: those who wait for it are answered.
+    pub fn release(&self, multihash: &Multihash<64>) {
+        let waiting = lock(&self.0).remove(multihash);
+        for peer in waiting.into_iter().flatten().filter_map(|peer| peer.upgrade()) {
+            peer.serve.release(multihash);
+        }
+    }
+
+    /// All blocks that are waited for.
+    pub fn multihashes(&self) -> Vec<Multihash<64>> {
+        lock(&self.0).keys().copied().collect()
+    }
+
+    /// The peer waits for these no longer.
+    pub fn forget(&self, peer: &Arc<Peer>, given_up: &[Multihash<64>]) {
+        let mut waiting = lock(&self.0);
+        for multihash in given_up {
+            if let Some(peers) = waiting.get_mut(multihash) {
+                peers.retain(|known| known.as_ptr() != Arc::as_ptr(peer));
+                if peers.is_empty() {
+                    waiting.remove(multihash);
+                }
+            }
+        }
+    }
+
+    /// The peer is gone, and its wants with it.
+    pub fn leave(&self, peer: &Arc<Peer>) {
+        self.forget(peer, &peer.serve.clear());
+    }
+}
