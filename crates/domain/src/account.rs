@@ -53,6 +53,8 @@ pub struct Account {
     pub blocked: Option<String>,
     /// The grant by which it may pin, if it has one.
     pub access: Option<Access>,
+    /// When its access was withdrawn, if none was granted since.
+    pub access_withdrawn: Option<Timestamp>,
     /// The most it may use.
     pub limits: Limits,
     /// What it uses.

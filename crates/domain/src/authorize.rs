@@ -9,9 +9,9 @@ use thiserror::Error;
 use pinrail_spec::{Cid, Failure, Match, Pin, PinFilter, Reason, RootKey, Timestamp};
 
 use crate::token::{Denial, Facts};
-use crate::{Access, AccountId, Role, Scope, TokenError, TokenId, VerifiedToken};
+use crate::{Access, AccountId, Role, Scope, TokenError, TokenRecord, VerifiedToken};
 
-/// Where the account of a token stands, looked up for every request: it may not be older than the database's.
+/// Where a token and its account stand, looked up for every request: it may not be older than the database's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The account that was looked up.
@@ -22,10 +22,29 @@ pub struct Standing {
     pub blocked: Option<String>,
     /// The grant by which it may pin, if it has one.
     pub access: Option<Access>,
-    /// The token that was looked up.
-    pub token: TokenId,
-    /// Whether the token was revoked, or the key that signed it, or there is no such token any more.
-    pub token_revoked: bool,
+    /// When its access was withdrawn, if none was granted since.
+    pub access_withdrawn: Option<Timestamp>,
+    /// The record of the token: one that is signed well and differs from it was not minted by the service.
+    pub token: TokenRecord,
+    /// Whether the key that signed the token was revoked.
+    pub key_revoked: bool,
+}
+
+impl Standing {
+    /// Whether the token was revoked with everything narrowed from it, or the key that signed it.
+    pub const fn is_revoked(&self) -> bool {
+        self.key_revoked || self.token.revoked.is_some()
+    }
+
+    /// Whether both the token and its record have this scope.
+    pub(crate) fn allows(&self, token: &VerifiedToken, scope: Scope) -> bool {
+        token.scopes().contains(scope) && self.token.scopes.contains(scope)
+    }
+
+    /// The end of the token or of its record, whichever comes first.
+    pub(crate) fn end_of(&self, token: &VerifiedToken) -> Option<Timestamp> {
+        token.expires().into_iter().chain(self.token.expires).min()
+    }
 }
 
 /// The kinds of operation, judged before the request is read.
@@ -127,6 +146,17 @@ impl<'a> Operation<'a> {
     }
 }
 
+/// Why an account has no pinning access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAccess {
+    /// It was never granted any.
+    NotYet,
+    /// Its access ended then, as it was granted.
+    Ended(Timestamp),
+    /// Its access was withdrawn then.
+    Withdrawn(Timestamp),
+}
+
 /// Why an operation is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -138,10 +168,7 @@ pub enum Refusal {
     Forbidden(String),
     /// 403: the account may not pin, or no longer.
     #[error("the account has no pinning access")]
-    PinningAccessRequired {
-        /// When its access ended, if it had one.
-        ended: Option<Timestamp>,
-    },
+    PinningAccessRequired(NoAccess),
     /// 403: the account is blocked.
     #[error("the account is blocked: {why}")]
     AccountBlocked {
@@ -154,12 +181,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Refuses a token without a record, and in the same words one that its record contradicts.
+    pub fn unknown_token() -> Self {
+        Self::Unauthorized("the token is not known, or not any more".to_owned())
+    }
+
     /// Its kind on the wire.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Unauthorized(_) => Reason::Unauthorized,
             Self::Forbidden(_) => Reason::Forbidden,
-            Self::PinningAccessRequired { .. } => Reason::PinningAccessRequired,
+            Self::PinningAccessRequired(_) => Reason::PinningAccessRequired,
             Self::AccountBlocked { .. } => Reason::AccountBlocked,
             Self::Unavailable => Reason::Unavailable,
         }
@@ -168,11 +200,14 @@ impl Refusal {
     /// What the client is told; `ask_at` is the place where pinning access can be asked for.
     pub fn failure(&self, ask_at: &str) -> Failure {
         let details = match self {
-            Self::PinningAccessRequired { ended: None } => {
+            Self::PinningAccessRequired(NoAccess::NotYet) => {
                 format!("this account has no pinning access yet, where to ask for it: {ask_at}")
             }
-            Self::PinningAccessRequired { ended: Some(ended) } => {
+            Self::PinningAccessRequired(NoAccess::Ended(ended)) => {
                 format!("the pinning access of this account ended at {ended}, where to ask for it again: {ask_at}")
+            }
+            Self::PinningAccessRequired(NoAccess::Withdrawn(at)) => {
+                format!("the pinning access of this account was withdrawn at {at}, where to ask about it: {ask_at}")
             }
             other => other.to_string(),
         };
@@ -193,7 +228,7 @@ impl From<TokenError> for Refusal {
 /// is evidence. Blocked wins over missing access, which asking would not help.
 pub fn authorize_scope(token: &VerifiedToken, standing: &Standing, act: Act, now: Timestamp) -> Result<(), Refusal> {
     check_token(token, standing, now)?;
-    if let Some(scope) = act.scopes().iter().find(|scope| !token.scopes().contains(**scope)) {
+    if let Some(scope) = act.scopes().iter().find(|scope| !standing.allows(token, **scope)) {
         return Err(Refusal::Forbidden(format!("this takes the scope {scope}, which the token does not have")));
     }
     if matches!(act, Act::ManageTokens | Act::Administer) && token.is_narrowed() {
@@ -244,13 +279,25 @@ fn allow_absent(token: &VerifiedToken, operation: Scope, now: Timestamp) -> Resu
 
 fn check_token(token: &VerifiedToken, standing: &Standing, now: Timestamp) -> Result<(), Refusal> {
     let refuse = |details: &str| Err(Refusal::Unauthorized(details.to_owned()));
-    if standing.account != token.account() || standing.token != token.id() {
-        return refuse("the token is not the account's");
+    if !is_of(token, standing) {
+        return Err(Refusal::unknown_token());
     }
-    if standing.token_revoked {
+    let is_block_revoked = token.revocation_ids().iter().any(|id| standing.token.revoked_blocks.contains(id));
+    if standing.is_revoked() || is_block_revoked {
         return refuse("the token was revoked");
     }
-    if token.is_expired(now) { refuse("the token has expired, mint a new one") } else { Ok(()) }
+    match standing.end_of(token) {
+        Some(end) if now >= end => refuse("the token has expired, mint a new one"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is the very token that was recorded when it was minted, or was narrowed from it: a key that was stolen
+/// signs others, and none with the same signature.
+fn is_of(token: &VerifiedToken, standing: &Standing) -> bool {
+    let record = &standing.token;
+    let is_known = (standing.account, record.account, record.id) == (token.account(), token.account(), token.id());
+    is_known && record.key_id == token.key_id() && token.revocation_ids().first() == Some(&record.revocation_id)
 }
 
 fn check_account(standing: &Standing, act: Act, now: Timestamp) -> Result<(), Refusal> {
@@ -261,13 +308,12 @@ fn check_account(standing: &Standing, act: Act, now: Timestamp) -> Result<(), Re
     if !matches!(act, Act::Add | Act::Replace) {
         return Ok(());
     }
-    match &standing.access {
-        None => Err(Refusal::PinningAccessRequired { ended: None }),
-        Some(access) if access.until.is_some_and(|until| now >= until) => {
-            Err(Refusal::PinningAccessRequired { ended: access.until })
-        }
-        Some(_) => Ok(()),
-    }
+    let lacks = match (&standing.access, standing.access_withdrawn) {
+        (Some(access), _) => access.until.filter(|until| now >= *until).map(NoAccess::Ended),
+        (None, Some(withdrawn)) => Some(NoAccess::Withdrawn(withdrawn)),
+        (None, None) => Some(NoAccess::NotYet),
+    };
+    lacks.map_or(Ok(()), |why| Err(Refusal::PinningAccessRequired(why)))
 }
 
 fn about<'a>(operation: Scope, pin: &Subject<'a>) -> Facts<'a> {

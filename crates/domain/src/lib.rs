@@ -2,7 +2,8 @@
 //! a pin request and a root. No I/O, no clock, no randomness: the time and the dice are arguments.
 //!
 //! A service of your own can check the same tokens and the same access with this crate alone. It needs what Pinrail
-//! keeps in its database: the service's id and public keys, and for every request the account's [`Standing`].
+//! keeps in its database: the service's id and public keys, and for every request the [`Standing`] of the token and
+//! its account, with the record of the token, so that a revocation counts at once and a stolen key mints nothing.
 //!
 //! ```
 //! use pinrail_domain::{Act, KeyRing, Refusal, ServiceId, Standing, TokenId, authorize_scope, verify};
@@ -15,10 +16,12 @@
 //! # let public_keys = [key.public(now)];
 //! # let minting =
 //! #     MintRequest { service, account, token, name: "laptop".into(), scopes: Scopes::pins(), expires: None, created: now };
-//! # let bearer = mint(&minting, &key, [5; 32])?.text;
-//! # let find_standing = |token: TokenId| {
+//! # let minted = mint(&minting, &key, [5; 32])?;
+//! # let (bearer, record) = (minted.text, minted.record);
+//! # let find_standing = |_: TokenId| {
 //! #     let access = Some(Access { since: now, by: "operator".into(), until: None });
-//! #     Standing { account, role: Role::Pinner, blocked: None, access, token, token_revoked: false }
+//! #     let role = Role::Pinner;
+//! #     Standing { account, role, blocked: None, access, access_withdrawn: None, token: record, key_revoked: false }
 //! # };
 //!
 //! // Once: the public keys of the service. A verified token may be cached for as long as these do not change.
@@ -56,7 +59,7 @@ mod token;
 pub use pinrail_spec as spec;
 
 pub use account::{Access, Account, Role, Usage};
-pub use authorize::{Act, Operation, Refusal, Standing, Subject, authorize, authorize_scope};
+pub use authorize::{Act, NoAccess, Operation, Refusal, Standing, Subject, authorize, authorize_scope};
 pub use describe::status_of;
 pub use id::{AccountId, LeaseToken, NodeId, RequestId, ServiceId, TokenId};
 pub use judge::{Outcome, Policy, judge};

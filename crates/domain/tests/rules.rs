@@ -63,6 +63,7 @@ fn access_ends_when_it_says() {
         role: Role::Pinner,
         blocked: blocked.map(str::to_owned),
         access,
+        access_withdrawn: None,
         limits: Limits::STANDARD,
         usage: Usage::default(),
         created: NOW,

@@ -14,17 +14,30 @@ fn a_token_is_verified_and_a_strangers_is_not() {
     let key = SigningKey::new(1, [4; 32]);
     let request =
         MintRequest { service, account, token, name: "laptop".into(), scopes: Scopes::pins(), expires: None, created: now };
-    let text = mint(&request, &key, [5; 32]).unwrap().text;
+    let minted = mint(&request, &key, [5; 32]).unwrap();
+    let text = minted.text;
 
     let ring = KeyRing::new(&[key.public(now)]).unwrap();
     let verified = verify(&text, &ring, service).unwrap();
     assert_eq!(verified.account(), account);
 
     let access = Some(Access { since: now, by: "operator".into(), until: None });
-    let standing = Standing { account, role: Role::Pinner, blocked: None, access, token, token_revoked: false };
+    let standing = Standing {
+        account,
+        role: Role::Pinner,
+        blocked: None,
+        access,
+        access_withdrawn: None,
+        token: minted.record,
+        key_revoked: false,
+    };
     authorize_scope(&verified, &standing, Act::Add, now).unwrap();
-    let refusal = authorize_scope(&verified, &Standing { access: None, ..standing }, Act::Add, now).unwrap_err();
+    let refusal = authorize_scope(&verified, &Standing { access: None, ..standing.clone() }, Act::Add, now).unwrap_err();
     assert_eq!(refusal.reason(), Reason::PinningAccessRequired);
+
+    let stolen = mint(&request, &key, [8; 32]).unwrap().text;
+    let forged = verify(&stolen, &ring, service).unwrap();
+    assert!(authorize_scope(&forged, &standing, Act::Add, now).is_err(), "the key alone mints nothing");
 
     let other_service = ServiceId::new(now, [6; 10]);
     assert!(verify(&text, &ring, other_service).is_err());

@@ -22,6 +22,9 @@ pub enum TokenError {
     /// Its key was revoked.
     #[error("the key that signed the token was revoked, mint a new token")]
     RevokedKey,
+    /// A block is signed with another algorithm than Ed25519.
+    #[error("a block of the token is not signed with Ed25519, narrow it with an Ed25519 key")]
+    Algorithm,
     /// A signature does not match.
     #[error("the token's signature is not valid")]
     Signature,

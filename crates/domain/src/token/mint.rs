@@ -9,7 +9,7 @@ use thiserror::Error;
 use pinrail_spec::Timestamp;
 
 use super::{RevocationId, Scope, Scopes, SigningKey, TokenRecord, VerifiedToken};
-use crate::{AccountId, Refusal, Role, ServiceId, TokenId};
+use crate::{AccountId, Refusal, Role, ServiceId, Standing, TokenId};
 
 /// The longest name of a token, in characters.
 const MAX_NAME: usize = 64;
@@ -76,6 +76,7 @@ pub fn mint(request: &MintRequest, key: &SigningKey, random: [u8; 32]) -> Result
         revocation_id: RevocationId::from_bytes(revocation_id),
         last_used: None,
         revoked: None,
+        revoked_blocks: Vec::new(),
     };
     Ok(MintedToken { text, record })
 }
@@ -125,8 +126,9 @@ pub enum Minter<'a> {
     Operator,
     /// The owner of the account, signed in.
     Session,
-    /// A program with a token of the account, already authorized for [`Act::ManageTokens`](crate::Act::ManageTokens).
-    Token(&'a VerifiedToken),
+    /// A program with a token of the account, already authorized for [`Act::ManageTokens`](crate::Act::ManageTokens)
+    /// by this standing.
+    Token(&'a VerifiedToken, &'a Standing),
 }
 
 /// Whether `minter` may mint a token with these scopes and this expiry for an account with this role.
@@ -139,26 +141,31 @@ pub fn may_mint(minter: Minter<'_>, role: Role, scopes: &Scopes, expires: Option
     }
     match minter {
         Minter::Operator | Minter::Session => Ok(()),
-        Minter::Token(token) => may_derive(token, scopes, expires),
+        Minter::Token(token, standing) => may_derive(token, standing, scopes, expires),
     }
 }
 
-fn may_derive(minter: &VerifiedToken, scopes: &Scopes, expires: Option<Timestamp>) -> Result<(), Refusal> {
+fn may_derive(
+    minter: &VerifiedToken,
+    standing: &Standing,
+    scopes: &Scopes,
+    expires: Option<Timestamp>,
+) -> Result<(), Refusal> {
     let forbid = |details: String| Err(Refusal::Forbidden(details));
     if minter.is_narrowed() {
         return forbid("a narrowed token cannot mint tokens, use the one it was narrowed from".to_owned());
     }
-    if !minter.scopes().contains(Scope::Tokens) {
+    if !standing.allows(minter, Scope::Tokens) {
         return forbid("minting a token takes the scope tokens, which this token does not have".to_owned());
     }
     if let Some(scope) = [Scope::Tokens, Scope::Admin].into_iter().find(|scope| scopes.contains(*scope)) {
         return forbid(format!("a token cannot mint one with the scope {scope}, sign in or ask the operator"));
     }
-    let beyond = scopes.beyond(minter.scopes());
+    let beyond = scopes.iter().filter(|scope| !standing.allows(minter, *scope)).collect::<Scopes>();
     if !beyond.is_empty() {
         return forbid(format!("the new token would allow {beyond}, which this token does not"));
     }
-    match minter.expires() {
+    match standing.end_of(minter) {
         Some(end) if expires.is_none_or(|expires| expires > end) => {
             forbid(format!("the new token would outlive this one, let it expire at {end} or earlier"))
         }

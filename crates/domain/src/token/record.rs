@@ -71,4 +71,12 @@ pub struct TokenRecord {
     pub last_used: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked: Option<Timestamp>,
+    /// The revocation ids of blocks that holders appended and that were revoked alone, each with all that was narrowed
+    /// from it.
+    pub revoked_blocks: Vec<RevocationId>,
+}
+
+impl TokenRecord {
+    /// The most blocks of one token that are revoked alone; beyond that the token itself is to be revoked.
+    pub const MAX_REVOKED_BLOCKS: usize = 64;
 }

@@ -87,12 +87,6 @@ impl Scopes {
     pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
         self.0.iter().copied()
     }
-
-    /// Those of them that `other` lacks.
-    #[must_use]
-    pub fn beyond(&self, other: &Self) -> Self {
-        Self(&self.0 - &other.0)
-    }
 }
 
 impl FromIterator<Scope> for Scopes {

@@ -19,6 +19,10 @@ pub const MAX_TOKEN_BYTES: usize = 4096;
 /// The most blocks of a token: the service's own and four that holders appended.
 pub const MAX_TOKEN_BLOCKS: usize = 5;
 
+/// The bytes of an Ed25519 signature. Whoever has a signature of the other algorithm that Biscuit knows, ECDSA, can turn
+/// it into a second one, and with that a block would have a second revocation id.
+const SIGNATURE: usize = 64;
+
 /// A token whose signatures and form were checked. Cheap to clone, and it may be cached for as long as the ring of
 /// keys does not change: what may not be cached is its [`Standing`](crate::Standing).
 #[derive(Clone)]
@@ -51,7 +55,10 @@ pub fn verify(text: &str, ring: &KeyRing, service: ServiceId) -> Result<Verified
     if authority.service != service {
         return Err(TokenError::OtherService);
     }
-    let revocation_ids = biscuit.revocation_identifiers().into_iter().map(RevocationId::from_bytes).collect();
+    let revocation_ids: Vec<_> = biscuit.revocation_identifiers().into_iter().map(RevocationId::from_bytes).collect();
+    if revocation_ids.iter().any(|id| id.as_bytes().len() != SIGNATURE) {
+        return Err(TokenError::Algorithm);
+    }
     Ok(VerifiedToken(Arc::new(Parts { biscuit, authority, key_id, revocation_ids, asked })))
 }
 
@@ -88,17 +95,12 @@ impl VerifiedToken {
         self.0.authority.expires
     }
 
-    /// Whether it has ended at `now`.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires().is_some_and(|expires| now >= expires)
-    }
-
     /// Whether a holder appended anything to it.
     pub fn is_narrowed(&self) -> bool {
         self.0.revocation_ids.len() > 1
     }
 
-    /// The key that signed it.
+    /// The id of the key that signed it.
     pub fn key_id(&self) -> u32 {
         self.0.key_id
     }

@@ -2,7 +2,7 @@
 
 use pinrail_domain::{
     Access, AccountId, KeyRing, KeyState, MintRequest, PublicKeyRecord, Role, Scope, Scopes, ServiceId, SigningKey,
-    Standing, TokenError, TokenId, VerifiedToken, mint, verify,
+    Standing, TokenError, TokenId, TokenRecord, VerifiedToken, mint, verify,
 };
 use pinrail_spec::Timestamp;
 
@@ -67,15 +67,22 @@ pub fn standing() -> Standing {
         role: Role::Pinner,
         blocked: None,
         access: Some(Access { since: NOW, by: "operator".to_owned(), until: None }),
-        token: request().token,
-        token_revoked: false,
+        access_withdrawn: None,
+        token: mint(&request(), &key(), [4; 32]).expect("the request is in order").record,
+        key_revoked: false,
     }
 }
 
-/// A token with these scopes that never expires.
+/// The same account with the record of another token of it.
 #[must_use]
-pub fn minted(scopes: &[Scope]) -> VerifiedToken {
+pub fn standing_of(record: &TokenRecord) -> Standing {
+    Standing { token: record.clone(), ..standing() }
+}
+
+/// A token with these scopes that never expires, and how it stands.
+#[must_use]
+pub fn minted(scopes: &[Scope]) -> (VerifiedToken, Standing) {
     let request = MintRequest { scopes: scopes.iter().copied().collect(), expires: None, ..request() };
-    let text = mint(&request, &key(), [4; 32]).expect("the request is in order").text;
-    verify_here(&text).expect("it was just minted")
+    let minted = mint(&request, &key(), [4; 32]).expect("the request is in order");
+    (verify_here(&minted.text).expect("it was just minted"), standing_of(&minted.record))
 }

@@ -7,4 +7,5 @@ mod hostile;
 mod hostile_tokens;
 mod minting;
 mod narrowing;
+mod records;
 mod restrictions;

@@ -1,12 +1,12 @@
 //! Minting, verifying and reading tokens.
 
 use pinrail_domain::{
-    KeyRing, KeyState, MintError, MintRequest, Minter, NameRestriction, Restrictions, Role, Scope, Scopes, ServiceId,
-    SigningKey, TokenError, attenuate, inspect, may_mint, mint, verify,
+    KeyRing, KeyState, MintError, MintRequest, MintedToken, Minter, NameRestriction, Restrictions, Role, Scope, Scopes,
+    ServiceId, SigningKey, TokenError, attenuate, inspect, may_mint, mint, verify,
 };
 use pinrail_spec::Timestamp;
 
-use crate::fixture::{NOW, key, later, minted, public_key, request, service, token, verify_here};
+use crate::fixture::{NOW, key, later, minted, public_key, request, service, standing_of, token, verify_here};
 
 #[test]
 fn a_minted_token_says_what_it_was_minted_with() {
@@ -69,8 +69,12 @@ fn only_a_key_in_the_ring_and_only_for_this_service() {
 fn a_minted_token_never_outgrows_its_minter() {
     let scopes = |list: &[Scope]| list.iter().copied().collect::<Scopes>();
     let request = MintRequest { scopes: scopes(&[Scope::PinsRead, Scope::Tokens]), ..request() };
-    let minter = verify_here(&mint(&request, &key(), [4; 32]).unwrap().text).unwrap();
-    let plain = minted(&[Scope::PinsRead]);
+    let MintedToken { text, record } = mint(&request, &key(), [4; 32]).unwrap();
+    let (minter, standing) = (verify_here(&text).unwrap(), standing_of(&record));
+    let mut bounded = standing.clone();
+    bounded.token.expires = Some(later(1));
+    bounded.token.scopes = scopes(&[Scope::Tokens]);
+    let (plain, plain_standing) = minted(&[Scope::PinsRead]);
     let read = scopes(&[Scope::PinsRead]);
     let (pinner, day) = (Role::Pinner, request.expires);
     let cases = [
@@ -80,14 +84,15 @@ fn a_minted_token_never_outgrows_its_minter() {
         (Minter::Operator, Role::Administrator, &scopes(&[Scope::Admin]), None, true),
         (Minter::Session, pinner, &scopes(&[Scope::Tokens]), None, true),
         (Minter::Session, pinner, &scopes(&[Scope::Admin]), None, false),
-        (Minter::Token(&minter), pinner, &read, day, true),
-        (Minter::Token(&minter), pinner, &read, Some(later(1)), true),
-        (Minter::Token(&minter), pinner, &read, Some(later(24 * 60 + 1)), false),
-        (Minter::Token(&minter), pinner, &read, None, false),
-        (Minter::Token(&minter), pinner, &Scopes::pins(), day, false),
-        (Minter::Token(&minter), pinner, &scopes(&[Scope::PinsRead, Scope::Tokens]), day, false),
-        (Minter::Token(&minter), Role::Administrator, &scopes(&[Scope::Admin]), day, false),
-        (Minter::Token(&plain), pinner, &read, day, false),
+        (Minter::Token(&minter, &standing), pinner, &read, day, true),
+        (Minter::Token(&minter, &standing), pinner, &read, Some(later(1)), true),
+        (Minter::Token(&minter, &standing), pinner, &read, Some(later(24 * 60 + 1)), false),
+        (Minter::Token(&minter, &standing), pinner, &read, None, false),
+        (Minter::Token(&minter, &standing), pinner, &Scopes::pins(), day, false),
+        (Minter::Token(&minter, &standing), pinner, &scopes(&[Scope::PinsRead, Scope::Tokens]), day, false),
+        (Minter::Token(&minter, &standing), Role::Administrator, &scopes(&[Scope::Admin]), day, false),
+        (Minter::Token(&minter, &bounded), pinner, &read, Some(later(1)), false),
+        (Minter::Token(&plain, &plain_standing), pinner, &read, day, false),
     ];
     for (index, (minter, role, scopes, expires, allowed)) in cases.into_iter().enumerate() {
         assert_eq!(may_mint(minter, role, scopes, expires).is_ok(), allowed, "case {index}");
