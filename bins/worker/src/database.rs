@@ -20,7 +20,8 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Open the database, whose schema has to be there or to come within thirty seconds.
 pub async fn open(common: &Common) -> Result<Arc<dyn Storage>> {
     let connections = usize::from(common.database_connections);
-    let options = DatabaseOptions { wait: SCHEMA, commit_interval: COMMIT_INTERVAL, connections };
+    let actor = "pinrail-worker".to_owned();
+    let options = DatabaseOptions { wait: SCHEMA, commit_interval: COMMIT_INTERVAL, connections, actor };
     let clock = || Timestamp::from_millis(i64::try_from(now()).unwrap_or(i64::MAX));
     Ok(Database::parse(&common.database())?.open(&options, Arc::new(clock)).await?)
 }

@@ -32,6 +32,10 @@ macro_rules! check_storage {
                 a_block_has_a_reason,
                 the_service_is_one,
             ];
+            audit: [
+                what_an_operator_does_is_noted,
+                the_audit_log_is_filtered,
+            ];
             tokens: [
                 a_record_comes_back_whole,
                 a_token_has_an_account,
@@ -39,6 +43,7 @@ macro_rules! check_storage {
                 a_token_is_revoked_once,
                 each_token_stands_for_itself,
                 a_revocation_holds_at_once_for_all,
+                a_block_is_revoked_alone,
                 standing_follows_the_account_at_once,
                 a_revoked_key_revokes_its_tokens,
                 the_last_use_is_the_latest,

@@ -33,6 +33,8 @@ pub struct DatabaseOptions {
     pub commit_interval: Duration,
     /// On PostgreSQL, connections at most.
     pub connections: usize,
+    /// Who an operator's steps are noted to be of in the audit log.
+    pub actor: String,
 }
 
 /// Why a database was not opened or migrated, and what would help.
@@ -139,6 +141,7 @@ impl Database {
                 let options = SqliteOptions {
                     commit_interval: options.commit_interval,
                     wait_for_schema: options.wait,
+                    actor: options.actor.clone(),
                     ..SqliteOptions::default()
                 };
                 Ok(Arc::new(SqliteStorage::open(path, options, clock).await?))
@@ -147,6 +150,7 @@ impl Database {
                 let options = PostgresOptions {
                     connections: options.connections,
                     wait: options.wait,
+                    actor: options.actor.clone(),
                     ..PostgresOptions::default()
                 };
                 Ok(Arc::new(PostgresStorage::open(url, &options).await?))

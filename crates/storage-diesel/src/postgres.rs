@@ -26,6 +26,8 @@ mod together;
 
 #[path = "steps/accounts.rs"]
 mod account_steps;
+#[path = "steps/audit.rs"]
+mod audit_steps;
 #[path = "steps/queue.rs"]
 mod queue_steps;
 #[path = "steps/requests.rs"]
@@ -39,6 +41,8 @@ mod transfer_steps;
 mod accept;
 #[path = "queries/accounts.rs"]
 mod accounts;
+#[path = "queries/audit.rs"]
+mod audit;
 #[path = "queries/blocks.rs"]
 mod blocks;
 #[path = "queries/change.rs"]

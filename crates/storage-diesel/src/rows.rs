@@ -64,6 +64,7 @@ pub(crate) struct AccountRow {
     pub(crate) last_created: i64,
     pub(crate) next_ordinal: i64,
     pub(crate) created: i64,
+    pub(crate) access_withdrawn: Option<i64>,
 }
 
 impl AccountRow {
@@ -95,6 +96,7 @@ impl AccountRow {
             role: role(&self.role)?,
             blocked: self.blocked.clone(),
             access: self.access(),
+            access_withdrawn: self.access_withdrawn.map(moment),
             limits: self.limits(),
             usage: self.usage(),
             created: moment(self.created),

@@ -14,6 +14,7 @@ diesel::table! {
         revocation_id -> Binary,
         last_used -> Nullable<BigInt>,
         revoked -> Nullable<BigInt>,
+        revoked_blocks -> Nullable<Text>,
     }
 }
 
@@ -37,6 +38,7 @@ diesel::table! {
         last_created -> BigInt,
         next_ordinal -> BigInt,
         created -> BigInt,
+        access_withdrawn -> Nullable<BigInt>,
     }
 }
 
@@ -48,6 +50,7 @@ diesel::table! {
         action -> Text,
         account -> Nullable<BigInt>,
         details -> Text,
+        subject -> Text,
     }
 }
 

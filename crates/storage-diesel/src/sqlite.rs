@@ -16,6 +16,8 @@ mod writer;
 
 #[path = "steps/accounts.rs"]
 mod account_steps;
+#[path = "steps/audit.rs"]
+mod audit_steps;
 #[path = "steps/queue.rs"]
 mod queue_steps;
 #[path = "steps/requests.rs"]
@@ -29,6 +31,8 @@ mod transfer_steps;
 mod accept;
 #[path = "queries/accounts.rs"]
 mod accounts;
+#[path = "queries/audit.rs"]
+mod audit;
 #[path = "queries/blocks.rs"]
 mod blocks;
 #[path = "queries/change.rs"]

@@ -37,9 +37,10 @@ pub trait Accounts: Send + Sync {
     /// after `after`.
     async fn list_accounts(&self, after: Option<&str>, limit: u16) -> Result<Vec<Account>, StorageError>;
 
-    /// Grant access or withdraw it (`None`), and set limits unless they are `None`; `Missing` without the account.
+    /// Grant access or withdraw it (`None`), and set limits unless they are `None`; `Missing` without the account. The
+    /// moment at which an access was withdrawn is kept until one is granted.
     ///
-    /// What is pinned stays, what is queued goes on. The change is in the audit log.
+    /// What is pinned stays, what is queued goes on.
     async fn set_access(
         &self,
         id: &AccountId,
@@ -48,7 +49,7 @@ pub trait Accounts: Send + Sync {
         now: Timestamp,
     ) -> Result<Account, StorageError>;
 
-    /// Block with a reason, or unblock (`None`); `Missing` without the account. The change is in the audit log.
+    /// Block with a reason, or unblock (`None`); `Missing` without the account.
     ///
     /// Roots that only blocked accounts want are neither leased nor retried, and what they have stays. Blocking ends
     /// the leases of fetches that no other account wants: their workers read `Lost`. Unblocking makes unfinished

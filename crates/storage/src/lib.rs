@@ -6,6 +6,7 @@
 //! `pinrail-storage-conformance` holds the checks that every implementation passes.
 
 mod accounts;
+mod audit;
 mod error;
 mod nodes;
 mod pin_requests;
@@ -13,6 +14,7 @@ mod root_queue;
 mod tokens;
 
 pub use accounts::{Accounts, NewAccount};
+pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use error::StorageError;
 pub use nodes::{NodeRegistration, Nodes};
 pub use pin_requests::PinRequests;
@@ -25,7 +27,7 @@ use pinrail_spec::Timestamp;
 
 /// Everything that one database keeps.
 #[async_trait]
-pub trait Storage: Accounts + AccessTokens + SigningKeys + Nodes + PinRequests + RootQueue {
+pub trait Storage: Accounts + AccessTokens + AuditLog + SigningKeys + Nodes + PinRequests + RootQueue {
     /// The database's clock, which leases, due times and heartbeats go by; on SQLite never below the greatest stored.
     async fn now(&self) -> Result<Timestamp, StorageError>;
 

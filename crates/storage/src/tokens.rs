@@ -1,7 +1,7 @@
 //! Access tokens and the public halves of the signing keys.
 
 use async_trait::async_trait;
-use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, Standing, TokenId, TokenRecord};
+use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standing, TokenId, TokenRecord};
 use pinrail_spec::Timestamp;
 
 use crate::StorageError;
@@ -22,10 +22,16 @@ pub trait AccessTokens: Send + Sync {
     /// was revoked before (it keeps its first date).
     async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<bool, StorageError>;
 
-    /// What every request asks: does the token exist, is it revoked, and how does its account stand?
+    /// Revoke a block that a holder appended to the token, and everything narrowed from there on: its last block, to revoke
+    /// a narrowed token alone. Whether this did it, so `false` when it was revoked before; `Missing` without the token.
     ///
-    /// `None` when there is no such token; `token_revoked` when it or the key that signed it is revoked. Never older
-    /// than the last committed change.
+    /// The caller bounds how many there are (`TokenRecord::MAX_REVOKED_BLOCKS`): each request reads all of them.
+    async fn revoke_block(&self, id: &TokenId, block: &RevocationId, now: Timestamp) -> Result<bool, StorageError>;
+
+    /// What every request asks: does the token exist, what was it minted as, is it or its key revoked, and
+    /// how does its account stand?
+    ///
+    /// `None` when there is no such token. Never older than the last committed change.
     async fn standing(&self, id: &TokenId) -> Result<Option<Standing>, StorageError>;
 
     /// Note that these tokens were used, the latest time counts; unknown ones are passed over. The caller gathers a
@@ -45,5 +51,5 @@ pub trait SigningKeys: Send + Sync {
 
     /// Change what a key may be used for; `Missing` when there is no such key. Making one active retires the one
     /// that was.
-    async fn set_key_state(&self, id: u32, state: KeyState) -> Result<(), StorageError>;
+    async fn set_key_state(&self, id: u32, state: KeyState, now: Timestamp) -> Result<(), StorageError>;
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod adding;
+pub mod audit;
 pub mod concurrency;
 pub mod fairness;
 pub mod leases;

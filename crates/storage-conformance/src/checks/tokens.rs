@@ -21,6 +21,7 @@ fn token(fixture: &Fixture, account: &AccountId, name: &str) -> TokenRecord {
         revocation_id: RevocationId::from_bytes(id.as_uuid().as_bytes().to_vec()),
         last_used: None,
         revoked: None,
+        revoked_blocks: Vec::new(),
     }
 }
 
@@ -38,7 +39,7 @@ async fn key_states(fixture: &Fixture) -> Vec<(u32, KeyState)> {
 }
 
 async fn is_revoked(fixture: &Fixture, id: &TokenId) -> bool {
-    fixture.storage.standing(id).await.unwrap().expect("the token is known").token_revoked
+    fixture.storage.standing(id).await.unwrap().expect("the token is known").is_revoked()
 }
 
 /// A record comes back as it was kept, whatever its parts.
@@ -122,7 +123,7 @@ pub async fn each_token_stands_for_itself(fixture: &Fixture) {
     tokens.push(token(fixture, &accounts[0], "never kept"));
     let asked = tokens.iter().cycle().take(400).map(|token| fixture.storage.standing(&token.id));
     for (number, standing) in join_all(asked).await.into_iter().enumerate().map(|(at, told)| (at % 21, told.unwrap())) {
-        let told = standing.map(|standing| (standing.token, standing.account, standing.token_revoked));
+        let told = standing.map(|standing| (standing.token.id, standing.account, standing.is_revoked()));
         let token = &tokens[number];
         assert_eq!(told, (number < 20).then_some((token.id, token.account, number == 7)), "token {number}");
     }
@@ -164,16 +165,43 @@ pub async fn standing_follows_the_account_at_once(fixture: &Fixture) {
     let standing = || async { fixture.storage.standing(&laptop.id).await.unwrap().unwrap() };
 
     let first = standing().await;
-    assert_eq!((first.account, first.token, first.token_revoked), (ada, laptop.id, false));
+    assert_eq!((first.account, &first.token, first.is_revoked()), (ada, &laptop, false));
     assert_eq!((first.role, first.access, first.blocked), (pinrail_domain::Role::Pinner, None, None));
+    assert_eq!(first.access_withdrawn, None);
 
     let access = Access { since: fixture.now(), by: "operator".to_owned(), until: None };
     fixture.storage.set_access(&ada, Some(&access), None, fixture.now()).await.unwrap();
-    assert_eq!(standing().await.access, Some(access));
+    assert_eq!(standing().await.access.as_ref(), Some(&access));
+    let withdrawn = fixture.advance_secs(1);
+    fixture.storage.set_access(&ada, None, None, withdrawn).await.unwrap();
+    assert_eq!((standing().await.access, standing().await.access_withdrawn), (None, Some(withdrawn)));
+    fixture.storage.set_access(&ada, None, None, fixture.advance_secs(1)).await.unwrap();
+    assert_eq!(standing().await.access_withdrawn, Some(withdrawn), "there was nothing left to withdraw");
+    fixture.storage.set_access(&ada, Some(&access), None, fixture.now()).await.unwrap();
+    assert_eq!((standing().await.access, standing().await.access_withdrawn), (Some(access), None));
     fixture.block(&ada, Some("spam")).await;
     assert_eq!(standing().await.blocked.as_deref(), Some("spam"));
     fixture.block(&ada, None).await;
     assert_eq!(standing().await.blocked, None);
+}
+
+/// A narrowed token is revoked by its last block, at once, and the token that it was narrowed from is not.
+pub async fn a_block_is_revoked_alone(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let (laptop, phone) = (token(fixture, &ada, "laptop"), token(fixture, &ada, "phone"));
+    add(fixture, &laptop).await;
+    add(fixture, &phone).await;
+    let block = |number| RevocationId::from_bytes(vec![number; 64]);
+    let id = laptop.id;
+    let revoke = |number| async move { fixture.storage.revoke_block(&id, &block(number), fixture.now()).await };
+    assert_eq!((revoke(1).await, revoke(2).await, revoke(1).await), (Ok(true), Ok(true), Ok(false)));
+    let standing = fixture.storage.standing(&laptop.id).await.unwrap().unwrap();
+    assert_eq!((standing.token.revoked_blocks.clone(), standing.is_revoked()), (vec![block(1), block(2)], false));
+    assert_eq!(fixture.storage.find_token(&laptop.id).await.unwrap(), Some(standing.token));
+    assert_eq!(fixture.storage.find_token(&phone.id).await.unwrap(), Some(phone));
+    let unknown = token(fixture, &ada, "never kept").id;
+    let outcome = fixture.storage.revoke_block(&unknown, &block(1), fixture.now()).await;
+    assert!(matches!(outcome, Err(StorageError::Missing(_))), "{outcome:?}");
 }
 
 /// With a key, every token that it signed is revoked, and no other.
@@ -186,7 +214,7 @@ pub async fn a_revoked_key_revokes_its_tokens(fixture: &Fixture) {
     add(fixture, &new).await;
     assert!(!is_revoked(fixture, &old.id).await, "a retired key still verifies");
 
-    fixture.storage.set_key_state(1, KeyState::Revoked).await.unwrap();
+    fixture.storage.set_key_state(1, KeyState::Revoked, fixture.now()).await.unwrap();
     assert!(is_revoked(fixture, &old.id).await);
     assert!(!is_revoked(fixture, &new.id).await);
 }
@@ -216,8 +244,8 @@ pub async fn one_key_is_active(fixture: &Fixture) {
     assert_eq!(key_states(fixture).await, [(5, Active), (3, Retired), (7, Retired)]);
     assert_eq!(fixture.storage.list_keys().await.unwrap()[2].public_key, [7; 32]);
 
-    fixture.storage.set_key_state(3, Revoked).await.unwrap();
-    fixture.storage.set_key_state(7, Active).await.unwrap();
+    fixture.storage.set_key_state(3, Revoked, fixture.now()).await.unwrap();
+    fixture.storage.set_key_state(7, Active, fixture.now()).await.unwrap();
     assert_eq!(key_states(fixture).await, [(5, Retired), (3, Revoked), (7, Active)]);
 
     fixture.advance_secs(1);
@@ -226,7 +254,7 @@ pub async fn one_key_is_active(fixture: &Fixture) {
 
     let outcome = fixture.storage.add_key(&key(fixture, 7, Retired)).await;
     assert!(matches!(outcome, Err(StorageError::Conflict(_))), "{outcome:?}");
-    let outcome = fixture.storage.set_key_state(1, Active).await;
+    let outcome = fixture.storage.set_key_state(1, Active, fixture.now()).await;
     assert!(matches!(outcome, Err(StorageError::Missing(_))), "{outcome:?}");
     assert_eq!(key_states(fixture).await[3], (7, Active), "a refused change changes nothing");
 }

@@ -19,6 +19,7 @@ impl Accounts for MemoryStorage {
                 return Err(StorageError::Conflict(format!("account {}", account.name)));
             }
             tables.accounts.insert(account.id, AccountRow { account: fresh(account, now), last_created: None });
+            tables.note("account add", &account.name, Some(account.id), now);
             tables.account(&account.id)
         })
     }
@@ -50,8 +51,13 @@ impl Accounts for MemoryStorage {
     ) -> Result<Account, StorageError> {
         self.step_for_workers(now, |tables| {
             let account = tables.account_mut(id)?;
+            let withdrawn = if account.access.is_some() { Some(now) } else { account.access_withdrawn };
+            account.access_withdrawn = if access.is_some() { None } else { withdrawn };
             account.access = access.cloned();
             account.limits = limits.copied().unwrap_or(account.limits);
+            let (name, action) =
+                (account.name.clone(), if access.is_some() { "access grant" } else { "access withdraw" });
+            tables.note(action, name, Some(*id), now);
             tables.account(id)
         })
     }
@@ -65,7 +71,10 @@ impl Accounts for MemoryStorage {
                 (true, None) => tables.resume_unblocked(id, now),
                 (true, Some(_)) | (false, None) => {}
             }
-            tables.account(id)
+            let account = tables.account(id)?;
+            let action = if reason.is_some() { "account block" } else { "account unblock" };
+            tables.note(action, &account.name, Some(*id), now);
+            Ok(account)
         })
     }
 }
@@ -78,6 +87,7 @@ fn fresh(account: &NewAccount, now: Timestamp) -> Account {
         role: account.role,
         blocked: None,
         access: None,
+        access_withdrawn: None,
         limits: account.limits,
         usage: Usage::default(),
         created: now,

@@ -4,6 +4,7 @@
 //! asked for. It is what tests of other crates run on, and the model that real databases are compared with.
 
 mod accounts;
+mod audit;
 mod clock;
 mod fairness;
 mod guided;

@@ -7,6 +7,7 @@ use pinrail_domain::{
     RootState, TokenId, TokenRecord,
 };
 use pinrail_spec::{Pin, RootKey, Status, Timestamp};
+use pinrail_storage::AuditEntry;
 
 /// Where a request stands in the order of its account.
 pub type RequestKey = (AccountId, Timestamp);
@@ -21,6 +22,7 @@ pub struct Tables {
     pub keys: BTreeMap<u32, PublicKeyRecord>,
     /// Their `load` is counted when it is asked for.
     pub nodes: BTreeMap<NodeId, Node>,
+    pub audit_log: Vec<AuditEntry>,
     pub requests: BTreeMap<RequestKey, RequestRow>,
     pub request_ids: BTreeMap<RequestId, RequestKey>,
     pub roots: BTreeMap<RootKey, RootRow>,

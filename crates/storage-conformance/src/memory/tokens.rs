@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use async_trait::async_trait;
-use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, Standing, TokenId, TokenRecord};
+use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standing, TokenId, TokenRecord};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{AccessTokens, SigningKeys, StorageError};
 
@@ -22,6 +22,7 @@ impl AccessTokens for MemoryStorage {
                 return Err(StorageError::Conflict(format!("token {}", token.id)));
             }
             tables.tokens.insert(token.id, token.clone());
+            tables.note("token mint", token.id, Some(token.account), token.created);
             Ok(())
         })
     }
@@ -43,10 +44,26 @@ impl AccessTokens for MemoryStorage {
         Ok(self.step_at(now, |tables| match tables.tokens.get_mut(id) {
             Some(token) if token.revoked.is_none() => {
                 token.revoked = Some(now);
+                let account = token.account;
+                tables.note("token revoke", id, Some(account), now);
                 true
             }
             _ => false,
         }))
+    }
+
+    async fn revoke_block(&self, id: &TokenId, block: &RevocationId, now: Timestamp) -> Result<bool, StorageError> {
+        self.step_at(now, |tables| {
+            let missing = || StorageError::Missing(format!("token {id}"));
+            let token = tables.tokens.get_mut(id).ok_or_else(missing)?;
+            let is_new = !token.revoked_blocks.contains(block);
+            if is_new {
+                token.revoked_blocks.push(block.clone());
+                let account = token.account;
+                tables.note("token revoke-narrowed", id, Some(account), now);
+            }
+            Ok(is_new)
+        })
     }
 
     async fn standing(&self, id: &TokenId) -> Result<Option<Standing>, StorageError> {
@@ -59,8 +76,9 @@ impl AccessTokens for MemoryStorage {
                 role: account.role,
                 blocked: account.blocked.clone(),
                 access: account.access.clone(),
-                token: token.id,
-                token_revoked: token.revoked.is_some() || key_revoked,
+                access_withdrawn: account.access_withdrawn,
+                token: token.clone(),
+                key_revoked,
             })
         }))
     }
@@ -85,6 +103,7 @@ impl SigningKeys for MemoryStorage {
                 return Err(StorageError::Conflict(format!("key {}", key.id)));
             }
             tables.keys.insert(key.id, key.clone());
+            tables.note("key add", key.id, None, key.created);
             tables.set_key_state(key.id, key.state)
         })
     }
@@ -97,8 +116,17 @@ impl SigningKeys for MemoryStorage {
         }))
     }
 
-    async fn set_key_state(&self, id: u32, state: KeyState) -> Result<(), StorageError> {
-        self.step(|tables| tables.set_key_state(id, state))
+    async fn set_key_state(&self, id: u32, state: KeyState, now: Timestamp) -> Result<(), StorageError> {
+        self.step(|tables| {
+            tables.set_key_state(id, state)?;
+            let action = match state {
+                KeyState::Active => "key activate",
+                KeyState::Retired => "key retire",
+                KeyState::Revoked => "key revoke",
+            };
+            tables.note(action, id, None, now);
+            Ok(())
+        })
     }
 }
 

@@ -76,7 +76,8 @@ pub async fn remove(database: Database) -> Result<()> {
 
 /// Open it as the programs do.
 pub async fn open(database: &Database, commit_interval: Duration) -> Result<Arc<dyn Recount>> {
-    let options = DatabaseOptions { wait: Duration::ZERO, commit_interval, connections: CONNECTIONS };
+    let actor = "benchmark".to_owned();
+    let options = DatabaseOptions { wait: Duration::ZERO, commit_interval, connections: CONNECTIONS, actor };
     Ok(database.open(&options, Arc::new(system_time)).await?)
 }
 

@@ -6,7 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Binary, Bool};
 use diesel_async::RunQueryDsl;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,10 +23,17 @@ use super::pool::{Access, Pool};
 use super::tokens::{StandingRow, standing_rows};
 use crate::columns::id_bytes;
 use crate::error::Step;
-use crate::schema::{access_tokens, pin_requests};
+use crate::schema::access_tokens;
 
 /// Queries of one kind that are on their way at one time: one that hangs does not hold up all requests.
 const AT_ONCE: usize = 2;
+
+/// What stands before the ids of accounts and of requests, and after them, in a condition on those requests that are of
+/// the account that asks for them. Each is looked up on its own, and one of another account is to the server one that
+/// is not there: neither the answer nor its time tells them apart.
+const OWN: &str = "pin_requests.id = ANY(ARRAY(SELECT own.id FROM unnest(";
+const OWN_END: &str = ") AS wanted (account, id), LATERAL (SELECT one.id FROM pin_requests AS one, accounts AS its \
+    WHERE one.id = wanted.id AND its.id = wanted.account AND one.account = its.key LIMIT 1) AS own))";
 
 /// Which request is wanted, of which account, and when.
 type Wanted = (AccountId, RequestId, Timestamp);
@@ -94,7 +103,7 @@ async fn run<Q: Copy, A>(pool: &Pool, find: Find<Q, A>, asked: &[Q]) -> Result<V
 async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Option<Standing>>> {
     let ids: BTreeSet<_> = tokens.iter().map(|token| id_bytes(token.as_uuid())).collect();
     let rows: Vec<StandingRow> = standing_rows().filter(access_tokens::id.eq_any(ids)).load(conn).await?;
-    let rows: HashMap<_, _> = rows.iter().map(|row| (row.token.as_slice(), row)).collect();
+    let rows: HashMap<_, _> = rows.iter().map(|row| (row.token.id.as_slice(), row)).collect();
     let told = |token: &TokenId| {
         let row = rows.get(id_bytes(token.as_uuid()).as_slice());
         row.map(|row| row.standing()).transpose()
@@ -103,12 +112,14 @@ async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Opt
 }
 
 async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> Step<Vec<Option<PinRequest>>> {
-    let ids: BTreeSet<_> = wanted.iter().map(|(_, id, _)| id_bytes(id.as_uuid())).collect();
-    let rows: Vec<Found> = found_rows().filter(pin_requests::id.eq_any(ids)).load(conn).await?;
-    let rows: HashMap<_, _> = rows.iter().map(|row| (row.request.id.as_slice(), row)).collect();
+    let pairs = wanted.iter().map(|(account, id, _)| (id_bytes(account.as_uuid()), id_bytes(id.as_uuid())));
+    let (accounts, ids): (Vec<_>, Vec<_>) = pairs.unzip();
+    let own = sql::<Bool>(OWN).bind::<Array<Binary>, _>(accounts).sql(", ").bind::<Array<Binary>, _>(ids).sql(OWN_END);
+    let rows: Vec<Found> = found_rows().filter(own).load(conn).await?;
+    let rows: HashMap<_, _> = rows.iter().map(|row| ((row.account.clone(), row.request.id.clone()), row)).collect();
     let told = |(account, id, now): &Wanted| {
-        let row = rows.get(id_bytes(id.as_uuid()).as_slice());
-        row.map_or(Ok(None), |row| shown(conn, *account, row, *now))
+        let row = rows.get(&(id_bytes(account.as_uuid()), id_bytes(id.as_uuid())));
+        row.map(|row| shown(conn, row, *now)).transpose()
     };
     wanted.iter().map(told).collect()
 }

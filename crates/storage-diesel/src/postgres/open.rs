@@ -29,11 +29,13 @@ pub struct PostgresOptions {
     pub wait: Duration,
     /// Whose time steps go by.
     pub time: TimeSource,
+    /// Who an operator's steps are noted to be of in the audit log.
+    pub actor: String,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { connections: 10, wait: Duration::ZERO, time: TimeSource::Database }
+        Self { connections: 10, wait: Duration::ZERO, time: TimeSource::Database, actor: "operator".to_owned() }
     }
 }
 

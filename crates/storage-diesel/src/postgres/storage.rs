@@ -29,6 +29,7 @@ pub struct PostgresStorage {
     adder: Adder,
     look_ups: LookUps,
     listener: Listener,
+    actor: Arc<str>,
 }
 
 impl PostgresStorage {
@@ -40,7 +41,13 @@ impl PostgresStorage {
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
         let (adder, look_ups) = (Adder::start(&pool), LookUps::start(&pool));
-        Ok(Self { pool, adder, look_ups, listener: Listener::start(place) })
+        let (listener, actor) = (Listener::start(place), Arc::from(options.actor.as_str()));
+        Ok(Self { pool, adder, look_ups, listener, actor })
+    }
+
+    /// Who its steps are noted to be of in the audit log.
+    pub(super) fn actor(&self) -> Arc<str> {
+        Arc::clone(&self.actor)
     }
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.

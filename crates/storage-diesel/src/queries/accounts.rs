@@ -4,17 +4,19 @@ use diesel::prelude::*;
 use pinrail_domain::{Access, Account, AccountId, Limits};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{NewAccount, StorageError};
+use serde_json::{Value, json};
 
+use super::audit::{Deed, note};
 use super::clock::Clock;
 use super::nodes::list_nodes;
 use super::{Conn, RunQueryDsl, blocks, dialect};
 use crate::columns::{id_bytes, role_word, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::AccountRow;
-use crate::schema::{accounts, audit_log};
+use crate::schema::accounts;
 
 /// Add an account without access.
-pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, now: Timestamp) -> Step<Account> {
+pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, by: &str, now: Timestamp) -> Step<Account> {
     let row: AccountRow = diesel::insert_into(accounts::table)
         .values((
             accounts::id.eq(id_bytes(account.id.as_uuid())),
@@ -33,6 +35,8 @@ pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, now: Time
         .get_result(conn)
         .await
         .map_err(|error| Failed::or_conflict(error, format!("the account {}", account.name)))?;
+    let details = json!({ "role": account.role, "email": account.email, "limits": account.limits });
+    note(conn, deed(by, "account add", &row, details), now).await?;
     row.account()
 }
 
@@ -93,8 +97,8 @@ pub(crate) async fn list_accounts(conn: &mut Conn, after: Option<&str>, limit: u
 pub(crate) async fn set_access(
     conn: &mut Conn,
     id: &AccountId,
-    access: Option<&Access>,
-    limits: Option<&Limits>,
+    (access, limits): (Option<&Access>, Option<&Limits>),
+    by: &str,
     now: Timestamp,
 ) -> Step<Account> {
     let row = existing(conn, id).await?;
@@ -103,17 +107,23 @@ pub(crate) async fn set_access(
             accounts::access_since.eq(access.map(|access| access.since.as_millis())),
             accounts::access_by.eq(access.map(|access| access.by.as_str())),
             accounts::access_until.eq(access.and_then(|access| access.until).map(Timestamp::as_millis)),
+            accounts::access_withdrawn.eq(withdrawn(&row, access, now)),
         ))
         .execute(conn)
         .await?;
     if let Some(limits) = limits {
         diesel::update(accounts::table.find(row.key)).set(limit_columns(limits)).execute(conn).await?;
     }
-    let details = serde_json::json!({ "access": access, "limits": limits });
-    let actor = access.map_or("operator", |access| access.by.as_str());
-    let action = if access.is_some() { "access granted" } else { "access withdrawn" };
-    note(conn, actor, action, row.key, &details, now).await?;
+    let details = json!({ "access": access, "limits": limits });
+    let action = if access.is_some() { "access grant" } else { "access withdraw" };
+    note(conn, deed(by, action, &row, details), now).await?;
     existing(conn, id).await?.account()
+}
+
+/// When the access of an account was withdrawn, once `access` is all that it has.
+fn withdrawn(row: &AccountRow, access: Option<&Access>, now: Timestamp) -> Option<i64> {
+    let had_access = row.access_since.is_some();
+    if access.is_some() { None } else { had_access.then(|| now.as_millis()).or(row.access_withdrawn) }
 }
 
 /// Block with a reason, or unblock.
@@ -121,6 +131,7 @@ pub(crate) async fn set_blocked(
     conn: &mut Conn,
     id: &AccountId,
     reason: Option<&str>,
+    by: &str,
     now: Timestamp,
 ) -> Step<Account> {
     let now = Clock::read(conn).await?.moment(now);
@@ -135,8 +146,8 @@ pub(crate) async fn set_blocked(
         (true, None) => blocks::resume_fetches(conn, row.key, now.as_millis()).await?,
         _ => {}
     }
-    let action = if reason.is_some() { "account blocked" } else { "account unblocked" };
-    note(conn, "operator", action, row.key, &serde_json::json!({ "reason": reason }), now).await?;
+    let action = if reason.is_some() { "account block" } else { "account unblock" };
+    note(conn, deed(by, action, &row, json!({ "reason": reason })), now).await?;
     existing(conn, id).await?.account()
 }
 
@@ -145,23 +156,7 @@ async fn existing(conn: &mut Conn, id: &AccountId) -> Step<AccountRow> {
     lock_account(conn, id).await?.ok_or_else(missing)
 }
 
-async fn note(
-    conn: &mut Conn,
-    actor: &str,
-    action: &str,
-    account: i64,
-    details: &serde_json::Value,
-    now: Timestamp,
-) -> Step<()> {
-    diesel::insert_into(audit_log::table)
-        .values((
-            audit_log::at.eq(now.as_millis()),
-            audit_log::actor.eq(actor),
-            audit_log::action.eq(action),
-            audit_log::account.eq(account),
-            audit_log::details.eq(details.to_string()),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(())
+/// Something that was done to an account.
+fn deed<'a>(by: &'a str, action: &'static str, account: &AccountRow, details: Value) -> Deed<'a> {
+    Deed { by, action, subject: account.name.clone(), account: Some(account.key), details }
 }

@@ -8,7 +8,9 @@ use diesel::sql_types::Bool;
 use pinrail_domain::{Node, NodeId, RootState};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
+use serde_json::json;
 
+use super::audit::{Deed, note};
 use super::change::{Change, want_afresh};
 use super::clock::Clock;
 use super::tally::Tally;
@@ -181,10 +183,12 @@ pub(crate) async fn list_nodes(conn: &mut Conn) -> Step<Vec<Node>> {
 }
 
 /// End the leases of a node and take it out of service.
-pub(crate) async fn retire_node(conn: &mut Conn, id: &NodeId) -> Step<()> {
+pub(crate) async fn retire_node(conn: &mut Conn, id: &NodeId, by: &str, now: Timestamp) -> Step<()> {
     end_leases(conn, id).await?;
     let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
-    registered(id, diesel::update(row).set(nodes::retired.eq(true)).execute(conn).await?)
+    registered(id, diesel::update(row).set(nodes::retired.eq(true)).execute(conn).await?)?;
+    let deed = Deed { by, action: "node retire", subject: id.to_string(), account: None, details: json!({}) };
+    note(conn, deed, now).await
 }
 
 async fn node_key(conn: &mut Conn, id: &NodeId) -> Step<Option<i64>> {

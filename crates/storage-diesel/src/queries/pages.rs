@@ -14,7 +14,7 @@ use super::clock::{self, Clock};
 use super::matching::{Matching, count_matching};
 use super::nodes::Fleet;
 use super::{Conn, Db, RunQueryDsl, holds};
-use crate::columns::{from_column, id, id_bytes, moment};
+use crate::columns::{from_column, id, moment};
 use crate::error::{Failed, Step};
 use crate::rows::{NodeRow, RequestRow, Root, State};
 use crate::schema::{accounts, nodes, pin_requests, root_progress, roots};
@@ -39,7 +39,7 @@ type Received = Option<(i64, i64)>;
 /// shows.
 #[derive(Queryable)]
 pub(super) struct Found {
-    account: Vec<u8>,
+    pub(super) account: Vec<u8>,
     pub(super) request: RequestRow,
     root: Root,
     received: Received,
@@ -75,11 +75,9 @@ pub(super) fn found_rows() -> _ {
         ))
 }
 
-/// What an account is told of its request, its status the root's truth; nothing of another's.
-pub(super) fn shown(conn: &Conn, account: AccountId, found: &Found, now: Timestamp) -> Step<Option<PinRequest>> {
-    if found.account != id_bytes(account.as_uuid()) {
-        return Ok(None);
-    }
+/// What an account is told of its own request, its status the root's truth.
+pub(super) fn shown(conn: &Conn, found: &Found, now: Timestamp) -> Step<PinRequest> {
+    let account = AccountId::from_uuid(id(&found.account)?);
     let Found { request, root, received, node, ahead, held, clock, .. } = found;
     let now = Clock::reading(conn, *clock).moment(now);
     let state = root.work.state;
@@ -87,7 +85,7 @@ pub(super) fn shown(conn: &Conn, account: AccountId, found: &Found, now: Timesta
     let node = node.node()?;
     let node = (node.delegates().to_vec(), !node.is_live(now));
     let shown = show(account, request, state, root, progress(root, *received), node, now)?;
-    Ok(Some(PinRequest { queue_position, held_until: held.map(moment), ..shown }))
+    Ok(PinRequest { queue_position, held_until: held.map(moment), ..shown })
 }
 
 /// The place behind so many.

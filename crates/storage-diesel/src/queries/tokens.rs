@@ -1,21 +1,25 @@
 //! Access tokens and the public halves of the signing keys.
 
+use diesel::dsl::{AsSelect, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standing, TokenId, TokenRecord};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
+use serde_json::{Value, json};
 
 use super::accounts::account_key;
-use super::{Conn, RunQueryDsl};
+use super::audit::{Deed, note};
+use super::{Conn, Db, RunQueryDsl};
 use crate::columns::{id, id_bytes, key_state, key_state_word, moment, role, word};
 use crate::error::{Failed, Step};
 use crate::rows::access;
 use crate::schema::{access_tokens, accounts, signing_keys};
 
-#[derive(Queryable, Selectable)]
+#[derive(Clone, Queryable, Selectable)]
 #[diesel(table_name = access_tokens)]
-struct TokenRow {
-    id: Vec<u8>,
+pub(super) struct TokenRow {
+    pub(super) id: Vec<u8>,
     name: String,
     scopes: String,
     expires: Option<i64>,
@@ -24,6 +28,7 @@ struct TokenRow {
     revocation_id: Vec<u8>,
     last_used: Option<i64>,
     revoked: Option<i64>,
+    revoked_blocks: Option<String>,
 }
 
 impl TokenRow {
@@ -39,8 +44,15 @@ impl TokenRow {
             revocation_id: RevocationId::from_bytes(self.revocation_id),
             last_used: self.last_used.map(moment),
             revoked: self.revoked.map(moment),
+            revoked_blocks: revocation_ids(self.revoked_blocks.as_deref())?,
         })
     }
+}
+
+/// The revocation ids in a text of them, with commas in between.
+fn revocation_ids(text: Option<&str>) -> Step<Vec<RevocationId>> {
+    let ids = text.into_iter().flat_map(|text| text.split(','));
+    ids.map(|id| id.parse().map_err(|()| Failed::corrupt(format!("a revoked block {id:?}")))).collect()
 }
 
 fn key_number(column: i64) -> Step<u32> {
@@ -48,7 +60,7 @@ fn key_number(column: i64) -> Step<u32> {
 }
 
 /// Keep the record of a minted token.
-pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord) -> Step<()> {
+pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord, by: &str) -> Step<()> {
     let Some(account) = account_key(conn, &token.account).await? else {
         return Err(StorageError::Missing(format!("the account {}", token.account)).into());
     };
@@ -68,7 +80,11 @@ pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord) -> Step<()> 
         .execute(conn)
         .await
         .map_err(|error| Failed::or_conflict(error, format!("the token {}", token.id)))?;
-    Ok(())
+    let details = json!({
+        "name": token.name, "scopes": token.scopes, "expires": token.expires, "key": token.key_id,
+    });
+    let subject = token.id.to_string();
+    note(conn, Deed { by, action: "token mint", subject, account: Some(account), details }, token.created).await
 }
 
 /// The account's tokens, the newest first.
@@ -97,33 +113,71 @@ pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> Step<Option<Tok
 }
 
 /// Revoke a token; whether this did it.
-pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, now: Timestamp) -> Step<bool> {
+pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, by: &str, now: Timestamp) -> Step<bool> {
     let valid = access_tokens::table.find(id_bytes(id.as_uuid())).filter(access_tokens::revoked.is_null());
-    Ok(diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 1)
+    if diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 0 {
+        return Ok(false);
+    }
+    note_revoked(conn, id, "token revoke", json!({}), by, now).await?;
+    Ok(true)
+}
+
+async fn note_revoked(
+    conn: &mut Conn,
+    id: &TokenId,
+    action: &'static str,
+    details: Value,
+    by: &str,
+    now: Timestamp,
+) -> Step<()> {
+    let account = access_tokens::table.find(id_bytes(id.as_uuid())).select(access_tokens::account);
+    let account = Some(account.get_result(conn).await?);
+    note(conn, Deed { by, action, subject: id.to_string(), account, details }, now).await
+}
+
+/// Revoke a block of a token; whether this did it.
+pub(crate) async fn revoke_block(
+    conn: &mut Conn,
+    id: &TokenId,
+    block: &RevocationId,
+    by: &str,
+    now: Timestamp,
+) -> Step<bool> {
+    let token = access_tokens::table.find(id_bytes(id.as_uuid()));
+    let known = access_tokens::revoked_blocks.like(format!("%{block}%"));
+    let is_new = access_tokens::revoked_blocks.is_null().or(diesel::dsl::not(known));
+    let more = sql::<Nullable<Text>>("coalesce(revoked_blocks || ',', '') || ").bind::<Text, _>(block.to_string());
+    let revoked = diesel::update(token.clone().filter(is_new)).set(access_tokens::revoked_blocks.eq(more));
+    if revoked.execute(conn).await? == 1 {
+        note_revoked(conn, id, "token revoke-narrowed", json!({ "block": block }), by, now).await?;
+        return Ok(true);
+    }
+    let is_there: bool = diesel::select(diesel::dsl::exists(token)).get_result(conn).await?;
+    if is_there { Ok(false) } else { Err(StorageError::Missing(format!("the token {id}")).into()) }
 }
 
 /// A token with what it and its account stand by.
 #[derive(Queryable)]
 pub(super) struct StandingRow {
-    pub(super) token: Vec<u8>,
+    pub(super) token: TokenRow,
     account: Vec<u8>,
     role: String,
     blocked: Option<String>,
-    access: (Option<i64>, Option<String>, Option<i64>),
-    revoked: Option<i64>,
+    access: (Option<i64>, Option<String>, Option<i64>, Option<i64>),
     key: Option<String>,
 }
 
 impl StandingRow {
     pub(super) fn standing(&self) -> Step<Standing> {
-        let (since, by, until) = self.access.clone();
+        let (since, by, until, withdrawn) = self.access.clone();
         Ok(Standing {
             account: AccountId::from_uuid(id(&self.account)?),
             role: role(&self.role)?,
             blocked: self.blocked.clone(),
             access: access(since, by, until),
-            token: TokenId::from_uuid(id(&self.token)?),
-            token_revoked: self.revoked.is_some() || self.key.as_deref() == Some(key_state_word(KeyState::Revoked)),
+            access_withdrawn: withdrawn.map(moment),
+            token: self.token.clone().record(&self.account)?,
+            key_revoked: self.key.as_deref() == Some(key_state_word(KeyState::Revoked)),
         })
     }
 }
@@ -131,16 +185,16 @@ impl StandingRow {
 /// How all tokens stand.
 #[diesel::dsl::auto_type]
 pub(super) fn standing_rows() -> _ {
+    let token: AsSelect<TokenRow, Db> = TokenRow::as_select();
     access_tokens::table
         .inner_join(accounts::table)
         .left_join(signing_keys::table.on(signing_keys::id.eq(access_tokens::key_id)))
         .select((
-            access_tokens::id,
+            token,
             accounts::id,
             accounts::role,
             accounts::blocked,
-            (accounts::access_since, accounts::access_by, accounts::access_until),
-            access_tokens::revoked,
+            (accounts::access_since, accounts::access_by, accounts::access_until, accounts::access_withdrawn),
             signing_keys::state.nullable(),
         ))
 }
@@ -159,7 +213,7 @@ pub(crate) async fn touch_tokens(conn: &mut Conn, used: &[(TokenId, Timestamp)])
 }
 
 /// Add a public key; if it is active, the one that was is retired.
-pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord) -> Step<()> {
+pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord, by: &str) -> Step<()> {
     if key.state == KeyState::Active {
         retire_active(conn).await?;
     }
@@ -173,7 +227,12 @@ pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord) -> Step<()> 
         .execute(conn)
         .await
         .map_err(|error| Failed::or_conflict(error, format!("the key {}", key.id)))?;
-    Ok(())
+    note(conn, key_deed(by, "key add", key.id, key.state), key.created).await
+}
+
+/// Something that was done to a key.
+fn key_deed<'a>(by: &'a str, action: &'static str, id: u32, state: KeyState) -> Deed<'a> {
+    Deed { by, action, subject: id.to_string(), account: None, details: json!({ "state": state }) }
 }
 
 async fn retire_active(conn: &mut Conn) -> Step<()> {
@@ -196,7 +255,7 @@ pub(crate) async fn list_keys(conn: &mut Conn) -> Step<Vec<PublicKeyRecord>> {
 }
 
 /// Change what a key may be used for.
-pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState) -> Step<()> {
+pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState, by: &str, now: Timestamp) -> Step<()> {
     if state == KeyState::Active {
         retire_active(conn).await?;
     }
@@ -205,5 +264,10 @@ pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState) -> 
     if changed == 0 {
         return Err(StorageError::Missing(format!("the key {id}")).into());
     }
-    Ok(())
+    let action = match state {
+        KeyState::Active => "key activate",
+        KeyState::Retired => "key retire",
+        KeyState::Revoked => "key revoke",
+    };
+    note(conn, key_deed(by, action, id, state), now).await
 }

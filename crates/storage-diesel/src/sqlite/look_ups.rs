@@ -1,6 +1,8 @@
 //! What requests look up by an id.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Binary, Bool};
 use pinrail_domain::{AccountId, PinRequest, RequestId, Standing, TokenId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
@@ -10,6 +12,10 @@ use super::tokens::{StandingRow, standing_rows};
 use super::{RunQueryDsl, SqliteStorage};
 use crate::columns::id_bytes;
 use crate::schema::{access_tokens, pin_requests};
+
+/// What stands before the id of an account in the condition on its requests. The index by id has the account too, so a
+/// request of another account is to SQLite one that is not there: neither the answer nor its time tells them apart.
+const OWN: &str = "pin_requests.account = (SELECT own.key FROM accounts AS own WHERE own.id = ";
 
 impl SqliteStorage {
     /// How a token stands.
@@ -33,9 +39,10 @@ impl SqliteStorage {
     ) -> Result<Option<PinRequest>, StorageError> {
         self.look_up(move |conn| {
             Box::pin(async move {
-                let row = found_rows().filter(pin_requests::id.eq(id_bytes(id.as_uuid())));
+                let own = sql::<Bool>(OWN).bind::<Binary, _>(id_bytes(account.as_uuid())).sql(")");
+                let row = found_rows().filter(pin_requests::id.eq(id_bytes(id.as_uuid()))).filter(own);
                 let row: Option<Found> = row.get_result(conn).await.optional()?;
-                row.map_or(Ok(None), |row| shown(conn, account, &row, now))
+                row.map(|row| shown(conn, &row, now)).transpose()
             })
         })
         .await

@@ -28,6 +28,8 @@ pub struct SqliteOptions {
     pub wait_for_schema: Duration,
     /// Whose time steps go by.
     pub time: TimeSource,
+    /// Who an operator's steps are noted to be of in the audit log.
+    pub actor: String,
 }
 
 impl Default for SqliteOptions {
@@ -37,6 +39,7 @@ impl Default for SqliteOptions {
             readers: 4,
             wait_for_schema: Duration::ZERO,
             time: TimeSource::Database,
+            actor: "operator".to_owned(),
         }
     }
 }

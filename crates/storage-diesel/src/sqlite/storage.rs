@@ -29,6 +29,7 @@ pub struct SqliteStorage {
     readers: Arc<Readers>,
     revisions: Revisions,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    actor: Arc<str>,
     /// The change that [`Self::await_change`] answered last.
     told: AtomicU64,
 }
@@ -53,8 +54,14 @@ impl SqliteStorage {
             readers: Arc::new(Readers::new(readers)),
             revisions: Revisions::watch(watcher),
             clock,
+            actor: options.actor.into(),
             told: AtomicU64::new(0),
         })
+    }
+
+    /// Who its steps are noted to be of in the audit log.
+    pub(super) fn actor(&self) -> Arc<str> {
+        Arc::clone(&self.actor)
     }
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.

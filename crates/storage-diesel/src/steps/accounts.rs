@@ -10,9 +10,11 @@ use super::{Store, accounts, nodes};
 #[async_trait]
 impl Accounts for Store {
     async fn add_account(&self, account: &NewAccount, now: Timestamp) -> Result<Account, StorageError> {
-        let account = account.clone();
-        self.write(Some(now), move |conn| Box::pin(async move { accounts::add_account(conn, &account, now).await }))
-            .await
+        let (account, by) = (account.clone(), self.actor());
+        self.write(Some(now), move |conn| {
+            Box::pin(async move { accounts::add_account(conn, &account, &by, now).await })
+        })
+        .await
     }
 
     async fn find_account(&self, id: &AccountId) -> Result<Option<Account>, StorageError> {
@@ -40,18 +42,18 @@ impl Accounts for Store {
     ) -> Result<Account, StorageError> {
         let id = *id;
         let access = access.cloned();
-        let limits = limits.copied();
+        let (limits, by) = (limits.copied(), self.actor());
         self.write_for_workers(now, move |conn| {
-            Box::pin(async move { accounts::set_access(conn, &id, access.as_ref(), limits.as_ref(), now).await })
+            Box::pin(async move { accounts::set_access(conn, &id, (access.as_ref(), limits.as_ref()), &by, now).await })
         })
         .await
     }
 
     async fn set_blocked(&self, id: &AccountId, reason: Option<&str>, now: Timestamp) -> Result<Account, StorageError> {
         let id = *id;
-        let reason = reason.map(str::to_owned);
+        let (reason, by) = (reason.map(str::to_owned), self.actor());
         self.write_for_workers(now, move |conn| {
-            Box::pin(async move { accounts::set_blocked(conn, &id, reason.as_deref(), now).await })
+            Box::pin(async move { accounts::set_blocked(conn, &id, reason.as_deref(), &by, now).await })
         })
         .await
     }
@@ -84,8 +86,9 @@ impl Nodes for Store {
     }
 
     async fn retire_node(&self, id: &NodeId, now: Timestamp) -> Result<(), StorageError> {
-        let id = *id;
-        self.write_for_workers(now, move |conn| Box::pin(async move { nodes::retire_node(conn, &id).await })).await?;
+        let (id, by) = (*id, self.actor());
+        self.write_for_workers(now, move |conn| Box::pin(async move { nodes::retire_node(conn, &id, &by, now).await }))
+            .await?;
         // A million pinned roots are no single transaction; what is left when this ends early, a second call does.
         while self
             .write_for_workers(now, move |conn| Box::pin(async move { nodes::empty_retired(conn, &id, now).await }))

@@ -2,11 +2,13 @@
 
 use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
+use serde_json::json;
 
+use super::audit::{self, Deed};
 use super::{Conn, check, service, session, tokens, transfer};
 use crate::error::{Failed, Step};
 use crate::transfer::rows::{EachTable, Row, Service, Stored, each_table};
-use crate::transfer::{Arrival, Arrived, TransferError};
+use crate::transfer::{Arrival, Arrived, Mover, TransferError};
 
 /// A transaction: the snapshot that is read, or the load that is to be kept as a whole.
 pub(crate) struct Session {
@@ -66,10 +68,11 @@ impl Session {
     pub(crate) async fn arrive(
         &mut self,
         arrival: Arrival,
+        mover: Mover<'_>,
         reached: Timestamp,
         system_time: Timestamp,
     ) -> Result<Arrived, TransferError> {
-        let arrived = arrive(&mut self.conn, arrival, reached, system_time).await;
+        let arrived = arrive(&mut self.conn, arrival, mover, reached, system_time).await;
         arrived.map_err(|failed| self.failed(failed))
     }
 
@@ -78,7 +81,13 @@ impl Session {
     }
 }
 
-async fn arrive(conn: &mut Conn, arrival: Arrival, reached: Timestamp, system_time: Timestamp) -> Step<Arrived> {
+async fn arrive(
+    conn: &mut Conn,
+    arrival: Arrival,
+    mover: Mover<'_>,
+    reached: Timestamp,
+    system_time: Timestamp,
+) -> Step<Arrived> {
     let now = session::now(conn, system_time).await?.max(reached);
     session::loaded(conn).await?;
     transfer::set_clock(conn, now).await?;
@@ -88,6 +97,12 @@ async fn arrive(conn: &mut Conn, arrival: Arrival, reached: Timestamp, system_ti
         requeued = transfer::requeue_pinned(conn, now).await?;
         transfer::raise_epochs(conn, now).await?;
     }
+    let action = match arrival {
+        Arrival::Copied => "database copy",
+        Arrival::Restored => "restore",
+    };
+    let (by, subject) = (mover.by, mover.from.to_owned());
+    audit::note(conn, Deed { by, action, subject, account: None, details: json!({}) }, now).await?;
     Ok(Arrived { requeued, differences: check::check_counters(conn).await? })
 }
 

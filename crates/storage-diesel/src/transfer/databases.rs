@@ -9,7 +9,7 @@ use pinrail_spec::Timestamp;
 
 use super::moving::{Sink, Source};
 use super::rows::Row;
-use super::{Arrival, Arrived, Others, TransferError};
+use super::{Arrival, Arrived, Mover, Others, TransferError};
 use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaStatus, postgres, sqlite};
 
 /// A transaction on a database.
@@ -67,12 +67,13 @@ impl Session {
     pub(super) async fn arrive(
         &mut self,
         arrival: Arrival,
+        mover: Mover<'_>,
         reached: Timestamp,
         system_time: Timestamp,
     ) -> Result<Arrived, TransferError> {
         match self {
-            Self::Sqlite(session) => session.arrive(arrival, reached, system_time).await,
-            Self::Postgres(session) => session.arrive(arrival, reached, system_time).await,
+            Self::Sqlite(session) => session.arrive(arrival, mover, reached, system_time).await,
+            Self::Postgres(session) => session.arrive(arrival, mover, reached, system_time).await,
         }
     }
 

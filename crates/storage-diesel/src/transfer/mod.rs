@@ -35,6 +35,15 @@ pub(crate) enum Others {
     Refused,
 }
 
+/// Who moves a database and where it comes from, for the audit log of the one that is filled.
+#[derive(Debug, Clone, Copy)]
+pub struct Mover<'a> {
+    /// Who does it.
+    pub by: &'a str,
+    /// The database or the backup that it comes from.
+    pub from: &'a str,
+}
+
 /// What is made of that which was loaded, before it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -57,7 +66,13 @@ pub struct Arrived {
 /// either. `system_time` is the machine's.
 ///
 /// Leases are not copied: who holds one knows the database that it was taken from.
-pub async fn copy(from: &Database, to: &Database, system_time: Timestamp, tell: Tell<'_>) -> Result<(), TransferError> {
+pub async fn copy(
+    from: &Database,
+    to: &Database,
+    by: &str,
+    system_time: Timestamp,
+    tell: Tell<'_>,
+) -> Result<(), TransferError> {
     if from.is_same(to) {
         return Err(TransferError::Same(from.to_string()));
     }
@@ -65,7 +80,7 @@ pub async fn copy(from: &Database, to: &Database, system_time: Timestamp, tell: 
     let (_, reached) = source.describe(system_time).await?;
     let mut target = Session::load(to).await?;
     each_table(&mut Move { from: &mut source, to: &mut target, tell }).await?;
-    let arrived = target.arrive(Arrival::Copied, reached, system_time).await?;
+    let arrived = target.arrive(Arrival::Copied, Mover { by, from: &from.to_string() }, reached, system_time).await?;
     if !arrived.differences.is_empty() {
         let (database, differences) = (from.to_string(), arrived.differences);
         return Err(TransferError::CountersDiffer { database, differences });
@@ -113,11 +128,12 @@ impl Restoring {
     pub async fn fill(
         mut self,
         mut backup: Backup,
+        mover: Mover<'_>,
         system_time: Timestamp,
         tell: Tell<'_>,
     ) -> Result<Arrived, TransferError> {
         each_table(&mut Move { from: &mut backup, to: &mut self.target, tell }).await?;
-        let arrived = self.target.arrive(Arrival::Restored, backup.manifest().created, system_time).await?;
+        let arrived = self.target.arrive(Arrival::Restored, mover, backup.manifest().created, system_time).await?;
         self.target.commit().await?;
         Ok(arrived)
     }

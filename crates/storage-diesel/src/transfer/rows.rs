@@ -105,6 +105,7 @@ tables! {
         last_created: i64,
         next_ordinal: i64,
         created: i64,
+        access_withdrawn: Option<i64>,
     }
     AuditEntry of audit_log {
         key: i64,
@@ -113,6 +114,7 @@ tables! {
         action: String,
         account: Option<i64>,
         details: String,
+        subject: String,
     }
     SigningKey of signing_keys {
         id: i64,
@@ -134,6 +136,7 @@ tables! {
         revocation_id: Vec<u8>,
         last_used: Option<i64>,
         revoked: Option<i64>,
+        revoked_blocks: Option<String>,
     }
     Root of roots {
         key: i64,

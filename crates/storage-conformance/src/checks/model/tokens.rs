@@ -71,7 +71,7 @@ impl TokenOperation {
                 Ok(Answer::Done)
             }
             Self::SetKeyState { id, state } => {
-                storage.set_key_state(*id, *state).await?;
+                storage.set_key_state(*id, *state, moments.now).await?;
                 Ok(Answer::Done)
             }
             Self::ListKeys => Ok(Answer::Keys(storage.list_keys().await?)),
@@ -100,5 +100,6 @@ fn record(
         revocation_id: RevocationId::from_bytes(unique.to_vec()),
         last_used: None,
         revoked: None,
+        revoked_blocks: Vec::new(),
     }
 }

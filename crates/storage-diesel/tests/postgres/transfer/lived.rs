@@ -106,7 +106,7 @@ async fn add_keys_and_tokens(storage: &dyn Storage, account: AccountId, now: Tim
         let key = PublicKeyRecord { id, public_key, state: KeyState::Active, created: now };
         storage.add_key(&key).await.expect("the key is added");
     }
-    storage.set_key_state(1, KeyState::Revoked).await.expect("the key is revoked");
+    storage.set_key_state(1, KeyState::Revoked, now).await.expect("the key is revoked");
     let token = |number: u64| TokenRecord {
         id: TokenId::new(now, bytes(number)),
         account,
@@ -118,11 +118,14 @@ async fn add_keys_and_tokens(storage: &dyn Storage, account: AccountId, now: Tim
         revocation_id: RevocationId::from_bytes(vec![u8::try_from(number).expect("a small number"); 64]),
         last_used: None,
         revoked: None,
+        revoked_blocks: Vec::new(),
     };
     for number in [7, 8] {
         storage.add_token(&token(number)).await.expect("the token is added");
     }
     storage.revoke_token(&token(8).id, now).await.expect("the token is revoked");
+    let block = RevocationId::from_bytes(vec![9; 64]);
+    storage.revoke_block(&token(7).id, &block, now).await.expect("what was narrowed is revoked");
     storage.touch_tokens(&[(token(7).id, now)]).await.expect("it was used");
     token(7).id
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pinrail_domain::RootState;
-use pinrail_storage_diesel::transfer::{self, copy};
+use pinrail_storage_diesel::transfer::{self, Mover, copy};
 use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
 use tempfile::TempDir;
 
@@ -18,6 +18,9 @@ use crate::scene::request;
 use crate::server::PostgresDatabase;
 use dump::{dump, without_leases};
 use lived::{Lived, lease, live_in, whole};
+
+/// Who restores what, in these tests.
+const MOVER: Mover<'static> = Mover { by: "ada", from: "a backup" };
 
 /// A SQLite file that is not there yet.
 fn new_file(folder: &TempDir, name: &str) -> Database {
@@ -32,7 +35,12 @@ async fn migrated_file(folder: &TempDir, name: &str) -> Database {
 }
 
 async fn open(database: &Database) -> Arc<dyn Recount> {
-    let options = DatabaseOptions { wait: Duration::ZERO, commit_interval: Duration::ZERO, connections: 4 };
+    let options = DatabaseOptions {
+        wait: Duration::ZERO,
+        commit_interval: Duration::ZERO,
+        connections: 4,
+        actor: "ada".to_owned(),
+    };
     database.open(&options, Arc::new(system_time)).await.expect("it is opened")
 }
 
@@ -44,7 +52,7 @@ async fn lived_in(database: &Database) -> Lived {
 /// Copy one to another, which has the same rows then.
 async fn copy_all(from: &Database, to: &Database) {
     let mut told = Vec::new();
-    copy(from, to, system_time(), &mut |moved| told.push(moved)).await.unwrap_or_else(|error| panic!("{error}"));
+    copy(from, to, "ada", system_time(), &mut |moved| told.push(moved)).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(told.iter().any(|moved| moved.table == "roots" && moved.rows == moved.of), "{told:?}");
     assert_eq!(without_leases(dump(from).await), without_leases(dump(to).await));
 }
@@ -57,7 +65,7 @@ async fn goes_on(database: &Database, lived: &Lived) {
         found.expect("it is there").root.state
     };
     assert_eq!(found(&lived.pinned).await, RootState::Pinned);
-    assert!(storage.standing(&lived.token).await.expect("tokens are found").is_some_and(|it| !it.token_revoked));
+    assert!(storage.standing(&lived.token).await.expect("tokens are found").is_some_and(|it| !it.is_revoked()));
     let added = storage.add_pin_request(&request(lived.account, 500), system_time()).await.expect("it is added");
     // Whoever held the lease knows another database: the root is free at once, for whoever comes.
     let leases = lease(&*storage, lived.node, 64).await;

@@ -4,14 +4,14 @@ use pinrail_storage_diesel::Database;
 use pinrail_storage_diesel::transfer::{Backup, Restoring, copy};
 
 use super::dump::{backed_up, dump, file_of};
-use super::{lived_in, migrated_file, new_file, open};
+use super::{MOVER, lived_in, migrated_file, new_file, open};
 use crate::clock::system_time;
 use crate::overlapping::waiting;
 use crate::server::PostgresDatabase;
 
 /// Why a copy is refused.
 async fn refused(from: &Database, to: &Database) -> String {
-    let line = copy(from, to, system_time(), &mut |_| ()).await.expect_err("it is refused").to_string();
+    let line = copy(from, to, "ada", system_time(), &mut |_| ()).await.expect_err("it is refused").to_string();
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(!line.contains("s3cret"), "{line}");
     line
@@ -88,7 +88,7 @@ async fn a_database_that_is_in_use_is_not_copied() {
     );
     assert!(refused(&file, &postgres).await.contains("a program of Pinrail is connected to"));
     drop(using);
-    copy(&postgres, &to, system_time(), &mut |_| ()).await.expect("nobody uses it any more");
+    copy(&postgres, &to, "ada", system_time(), &mut |_| ()).await.expect("nobody uses it any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +108,7 @@ async fn who_starts_during_a_copy_waits_for_its_end() {
             started = Some(start);
         }
     };
-    copy(&postgres, &to, system_time(), &mut start).await.expect("nobody was let in");
+    copy(&postgres, &to, "ada", system_time(), &mut start).await.expect("nobody was let in");
     started.expect("rows were copied").await.expect("it ends").expect("it is let in afterwards");
 }
 
@@ -124,7 +124,8 @@ async fn a_restore_that_fails_leaves_the_database_empty() {
     // The disk goes bad between the two readings.
     file.set_len(bytes.len() as u64 / 2).expect("it is ours");
     let restoring = Restoring::begin(&to).await.expect("it is empty");
-    let failed = restoring.fill(backup, system_time(), &mut |_| ()).await.expect_err("a half is missing").to_string();
+    let failed =
+        restoring.fill(backup, MOVER, system_time(), &mut |_| ()).await.expect_err("a half is missing").to_string();
     assert_eq!(failed.lines().count(), 1, "{failed}");
     assert_eq!(dump(&to).await, before);
 }

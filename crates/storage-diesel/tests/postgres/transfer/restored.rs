@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::dump::{backed_up, dump, file_of, key};
 use super::lived::{lease, whole};
-use super::{lived_in, migrated_file, new_file, open};
+use super::{MOVER, lived_in, migrated_file, new_file, open};
 use crate::clock::system_time;
 use crate::scene::add_while_working;
 use crate::server::PostgresDatabase;
@@ -17,7 +17,7 @@ async fn restore(bytes: &[u8], to: &Database) -> Arrived {
     let backup = Backup::verify(file_of(bytes)).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(backup.keys(), [key()]);
     let restoring = Restoring::begin(to).await.unwrap_or_else(|error| panic!("{error}"));
-    restoring.fill(backup, system_time(), &mut |_| ()).await.unwrap_or_else(|error| panic!("{error}"))
+    restoring.fill(backup, MOVER, system_time(), &mut |_| ()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Restore a backup of one and see that everything is there, and that nothing is called pinned before it was verified.
@@ -98,7 +98,7 @@ async fn a_clock_that_is_behind_does_not_run_backwards() {
     let backup = Backup::verify(file_of(&bytes)).await.expect("it is whole");
     let long_ago = Timestamp::from_millis(1_000_000_000_000);
     let restoring = Restoring::begin(&to).await.expect("it is empty");
-    restoring.fill(backup, long_ago, &mut |_| ()).await.expect("it is restored");
+    restoring.fill(backup, MOVER, long_ago, &mut |_| ()).await.expect("it is restored");
     assert!(open(&to).await.now().await.expect("it answers") >= manifest.created);
 }
 
