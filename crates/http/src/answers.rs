@@ -17,7 +17,9 @@ const KEPT_BYTES: usize = 4 << 20;
 /// A longer answer is not kept: it would push out all others.
 const LONGEST: usize = 256 << 10;
 /// What an entry takes beside its texts, roughly.
-const ENTRY: usize = 256;
+const ENTRY: usize = 512;
+/// What the revocation id of a block takes.
+const BLOCK: usize = 128;
 /// How long an answer holds: it tells of silent nodes and of the next try, which time alone changes.
 const HOLDS_FOR: Duration = Duration::from_secs(1);
 
@@ -41,8 +43,9 @@ impl Answers {
 
     /// Keep how a token stands, read after `revision` was.
     pub(crate) fn keep_standing(&self, revision: u64, standing: &Arc<Standing>) {
-        self.keep(revision, ENTRY, |kept| {
-            kept.standings.insert(standing.token, Arc::clone(standing));
+        let bytes = ENTRY + BLOCK * standing.token.revoked_blocks.len();
+        self.keep(revision, bytes, |kept| {
+            kept.standings.insert(standing.token.id, Arc::clone(standing));
         });
     }
 

@@ -89,7 +89,7 @@ async fn stand(state: &State, revision: Option<u64>, token: &VerifiedToken) -> R
     if let Some(known) = revision.and_then(|revision| state.answers().standing(revision, &token.id())) {
         return Ok(known);
     }
-    let unknown = || state.refuse(&Refusal::Unauthorized("the token is not known any more".to_owned()));
+    let unknown = || state.refuse(&Refusal::unknown_token());
     let standing = Arc::new(state.storage().standing(&token.id()).await?.ok_or_else(unknown)?);
     if let Some(revision) = revision {
         state.answers().keep_standing(revision, &standing);

@@ -13,7 +13,7 @@ use tokio::sync::RwLock;
 const CACHE_BYTES: u64 = 1 << 20;
 /// A token that was not used for so long is verified again.
 const CACHE_IDLE: Duration = Duration::from_mins(10);
-/// How old the ring of keys may be; a revoked key counts at once, through the standing of its tokens.
+/// How old the ring of keys may be; a revoked key counts at once, through the standing of its tokens, which name it.
 const RING_AGE: Duration = Duration::from_secs(30);
 /// How often in a second tokens of unknown keys make the ring be read again: a key that was just made is known at once,
 /// and made-up keys cost little.

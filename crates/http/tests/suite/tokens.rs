@@ -156,7 +156,7 @@ async fn a_new_key_is_known_when_its_first_token_comes() {
     let newer = api.token(person.account, Scopes::pins(), None).await;
     assert_eq!(api.get(&newer, "/pins").await.status, 200);
     assert_eq!(api.get(&person, "/pins").await.status, 200, "a retired key still verifies");
-    api.storage.set_key_state(1, KeyState::Revoked).await.unwrap();
+    api.storage.set_key_state(1, KeyState::Revoked, api.clock.now()).await.unwrap();
     api.get(&person, "/pins").await.failure(401, "UNAUTHORIZED");
     assert_eq!(api.get(&newer, "/pins").await.status, 200);
 }
@@ -186,6 +186,69 @@ async fn a_token_that_was_never_stored_is_not_known() {
     };
     let lost = Person { token: mint(&request, &api.key, unique()).unwrap().text, ..person };
     api.get(&lost, "/pins").await.failure(401, "UNAUTHORIZED");
+}
+
+/// A token of the account with the id of another one, signed with `key`.
+async fn forged(api: &Api, person: &Person, id: TokenId, key: &SigningKey) -> Person {
+    let request = pinrail_domain::MintRequest {
+        service: api.storage.service_id().await.unwrap(),
+        account: person.account,
+        token: id,
+        name: "forged".to_owned(),
+        scopes: Scopes::pins(),
+        expires: None,
+        created: api.clock.now(),
+    };
+    Person { id, token: mint(&request, key, unique()).unwrap().text, ..*person }
+}
+
+#[tokio::test]
+async fn a_key_alone_forges_no_token_and_a_revoked_one_none_of_another_key() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let reader = api.token(person.account, scopes(&[Scope::PinsRead]), None).await;
+    assert_eq!(api.get(&reader, "/pins").await.status, 200);
+    let wider = forged(&api, &person, reader.id, &api.key).await;
+    let unknown = forged(&api, &person, TokenId::new(api.clock.now(), unique()), &api.key).await;
+    let answer = api.get(&wider, "/pins").await;
+    answer.failure(401, "UNAUTHORIZED");
+    assert_eq!(api.get(&unknown, "/pins").await, answer, "nobody learns which ids there are");
+
+    let new = SigningKey::new(2, unique());
+    api.storage.add_key(&new.public(api.clock.now())).await.unwrap();
+    let mut later = api.another_process().await;
+    later.key = new.into();
+    let newer = later.token(person.account, scopes(&[Scope::PinsRead]), None).await;
+    assert_eq!(api.get(&newer, "/pins").await.status, 200);
+    let stolen = forged(&api, &person, newer.id, &api.key).await;
+    for process in [&api, &later] {
+        process.get(&stolen, "/pins").await.failure(401, "UNAUTHORIZED");
+    }
+    api.storage.set_key_state(1, KeyState::Revoked, api.clock.now()).await.unwrap();
+    for process in [&api, &later] {
+        process.get(&stolen, "/pins").await.failure(401, "UNAUTHORIZED");
+        process.get(&reader, "/pins").await.failure(401, "UNAUTHORIZED");
+        assert_eq!(process.get(&newer, "/pins").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_narrowed_token_is_revoked_alone() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let reads = Restrictions { operations: Some(scopes(&[Scope::PinsRead])), ..Restrictions::default() };
+    let (leaked, other) = (narrowed(&person, &reads), narrowed(&person, &reads));
+    let child = narrowed(&leaked, &reads);
+    let there = api.another_process().await;
+    let status = async |holder| {
+        let [here, there] = [&api, &there].map(|process| process.get(holder, "/pins"));
+        (here.await.status.as_u16(), there.await.status.as_u16())
+    };
+    assert_eq!((status(&leaked).await, status(&child).await), ((200, 200), (200, 200)));
+    let block = pinrail_domain::inspect(&leaked.token).unwrap().blocks.pop().unwrap().revocation_id;
+    assert!(api.storage.revoke_block(&person.id, &block, api.clock.now()).await.unwrap());
+    assert_eq!((status(&leaked).await, status(&child).await), ((401, 401), (401, 401)));
+    assert_eq!((status(&other).await, status(&person).await), ((200, 200), (200, 200)));
 }
 
 #[tokio::test]
