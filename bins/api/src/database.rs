@@ -11,7 +11,7 @@ use pinrail_storage::Storage;
 use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
 
 use crate::settings::Common;
-use crate::system::now;
+use crate::system::{now, operator};
 
 /// The database that the settings name.
 pub fn named(common: &Common) -> Result<Database> {
@@ -34,7 +34,7 @@ pub async fn open(common: &Common, wait: Duration) -> Result<Arc<dyn Storage>> {
 /// The same, for whoever holds its counters against what they count.
 pub async fn open_to_recount(common: &Common, wait: Duration) -> Result<Arc<dyn Recount>> {
     let connections = usize::from(common.database_connections);
-    let options = DatabaseOptions { wait, commit_interval: Duration::ZERO, connections };
+    let options = DatabaseOptions { wait, commit_interval: Duration::ZERO, connections, actor: operator() };
     Ok(named(common)?.open(&options, Arc::new(now)).await?)
 }
 

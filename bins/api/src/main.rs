@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use commands::{access, account, backup, check, key, migrate, node, restore, token};
+use commands::{access, account, audit, backup, check, key, migrate, node, restore, token};
 use keys::KeyFolder;
 use settings::{Cli, Command, Common, TokenCommand};
 
@@ -63,13 +63,16 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Restore { from } => restore::run(&from, common, &keys).await,
         Command::Account(command) => account::run(command, open().await?.as_ref()).await,
         Command::Access(command) => access::run(command, open().await?.as_ref()).await,
+        Command::Audit(command) => audit::run(command, open().await?.as_ref()).await,
         Command::Key(command) => key::run(command, open().await?.as_ref(), &keys).await,
         Command::Node(command) => node::run(command, open().await?.as_ref()).await,
         Command::Token(TokenCommand::Mint(asked)) => token::mint_token(asked, open().await?.as_ref(), &keys).await,
         Command::Token(TokenCommand::List { account, json }) => {
             token::list_tokens(&account, json, open().await?.as_ref()).await
         }
-        Command::Token(TokenCommand::Revoke { id }) => token::revoke(&id, open().await?.as_ref()).await,
+        Command::Token(TokenCommand::Revoke { token, block }) => {
+            token::revoke(&token, block.as_deref(), open().await?.as_ref()).await
+        }
         Command::Token(TokenCommand::Attenuate(asked)) => token::narrow(asked),
         Command::Token(TokenCommand::Inspect { token, json }) => token::inspect_token(&token, json),
         Command::Openapi => {

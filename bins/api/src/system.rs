@@ -16,6 +16,63 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Who runs this: the user of the system, and who became that user by sudo.
+#[expect(clippy::disallowed_methods, reason = "the one place where this program asks who runs it")]
+pub fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = user_name(&users, uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
+    match std::env::var("SUDO_USER") {
+        Ok(by) if uid == 0 && !by.is_empty() => format!("{name}, by sudo of {by}"),
+        _ => name,
+    }
+}
+
+/// The name of a user in the lines of `/etc/passwd`.
+fn user_name(users: &str, uid: u32) -> Option<&str> {
+    let mut lines = users.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+/// A time that is past: so long ago, or a date, which counts from its midnight in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// Then.
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment, seen from `now`.
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(duration) => {
+                let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+                Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+            }
+            Self::At(moment) => moment,
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse::<Expiry>() {
+            Ok(Expiry::After(duration)) => Ok(Self::Ago(duration)),
+            Ok(Expiry::At(moment)) => Ok(Self::At(moment)),
+            Ok(Expiry::Never) | Err(_) => {
+                bail!("neither a time nor a date, wanted one such as 7d, 2031-01-31 or 2031-01-31T12:00:00Z")
+            }
+        }
+    }
+}
+
 /// Fresh random bytes, good enough for keys.
 #[expect(clippy::disallowed_methods, reason = "the one place where this program draws randomness")]
 pub fn random<const N: usize>() -> [u8; N] {
@@ -24,21 +81,24 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// When something ends: a time from now, such as `90d`, or a date, which counts from its midnight in UTC.
+/// When something ends: a time from now, such as `90d`, a date, which counts from its midnight in UTC, or `never`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// So long from now.
     After(Duration),
     /// Then.
     At(Timestamp),
+    /// Not at all.
+    Never,
 }
 
 impl Expiry {
-    /// The moment, seen from `now`.
-    pub fn from(self, now: Timestamp) -> Timestamp {
+    /// The moment, seen from `now`; `None` when it never ends.
+    pub fn from(self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::After(duration) => now + duration,
-            Self::At(moment) => moment,
+            Self::After(duration) => Some(now + duration),
+            Self::At(moment) => Some(moment),
+            Self::Never => None,
         }
     }
 }
@@ -47,13 +107,16 @@ impl FromStr for Expiry {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
         if let Ok(duration) = humantime::parse_duration(text) {
             return Ok(Self::After(duration));
         }
         let midnight = || Timestamp::parse_floor(&format!("{text}T00:00:00Z"));
         let moment = Timestamp::parse_floor(text).or_else(midnight).map(Self::At);
         moment.ok_or_else(|| {
-            anyhow!("neither a time nor a date, wanted one such as 90d, 2031-01-31 or 2031-01-31T12:00:00Z")
+            anyhow!("neither a time nor a date, wanted one such as 90d, 2031-01-31 or 2031-01-31T12:00:00Z, or never")
         })
     }
 }
@@ -81,4 +144,16 @@ pub fn told_to_stop() -> Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_name;
+
+    #[test]
+    fn a_user_is_found_by_its_number() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nnothing\npinrail:x:998:997::/var/lib/pinrail:/usr/sbin/nologin\n";
+        assert_eq!((user_name(users, 0), user_name(users, 998)), (Some("root"), Some("pinrail")));
+        assert_eq!((user_name(users, 997), user_name("", 0)), (None, None));
+    }
 }

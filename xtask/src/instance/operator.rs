@@ -33,7 +33,7 @@ impl Instance {
 
     /// Mint a token with some scopes.
     pub fn mint_scoped(&self, account: &str, name: &str, scopes: &[&str]) -> Result<String> {
-        let mut arguments = vec!["token", "mint", account, "--name", name, "--json"];
+        let mut arguments = vec!["token", "mint", account, "--name", name, "--expires", "never", "--json"];
         for scope in scopes {
             arguments.extend(["--scope", scope]);
         }

@@ -6,6 +6,7 @@ use pinrail_storage::Storage;
 
 use super::find_account;
 use crate::settings::{AccessCommand, GrantArgs};
+use crate::system::now;
 
 /// Do what is asked of access.
 pub async fn run(command: AccessCommand, storage: &dyn Storage) -> Result<()> {
@@ -22,10 +23,15 @@ pub async fn run(command: AccessCommand, storage: &dyn Storage) -> Result<()> {
 
 async fn grant(asked: &GrantArgs, storage: &dyn Storage) -> Result<()> {
     let account = find_account(storage, &asked.name).await?;
-    let now = storage.now().await?;
-    let until = asked.until.map(|until| until.from(now));
-    if let Some(past) = until.filter(|until| *until <= now) {
-        bail!("the access would end at {past}, which is past: it is {now} now");
+    let now = now();
+    let until = match asked.until {
+        Some(until) => until.from(now),
+        None => account.access.as_ref().and_then(|access| access.until),
+    };
+    match until.filter(|until| *until <= now) {
+        Some(past) if asked.until.is_some() => bail!("the access would end at {past}, which is past: it is {now} now"),
+        Some(past) => bail!("the access of {} ended at {past}, say when it ends now: --until, also never", asked.name),
+        None => {}
     }
     let limits = if asked.unlimited {
         Limits::UNLIMITED

@@ -113,7 +113,7 @@ fn show(account: &Account, json: bool, now: Timestamp) -> Result<()> {
 fn state(account: &Account, now: Timestamp) -> String {
     match (&account.blocked, &account.access) {
         (Some(reason), _) => format!("blocked: {reason}"),
-        (None, None) => "none".to_owned(),
+        (None, None) => account.access_withdrawn.map_or_else(|| "none".to_owned(), |at| format!("withdrawn {at}")),
         (None, Some(access)) => match access.until {
             Some(until) if until <= now => format!("ended {until}"),
             Some(until) => format!("until {until}"),

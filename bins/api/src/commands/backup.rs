@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 use pinrail_domain::{KeyState, PublicKeyRecord};
@@ -10,7 +11,7 @@ use pinrail_storage_diesel::transfer;
 use tempfile::NamedTempFile;
 
 use super::progress::Progress;
-use crate::database::named;
+use crate::database::{self, named};
 use crate::keys::{KeyFolder, sync_folder};
 use crate::settings::Common;
 use crate::system::now;
@@ -33,6 +34,7 @@ pub async fn run(to: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
     let writer = BufWriter::with_capacity(1 << 20, file.as_file());
     let written = transfer::back_up(&named(common)?, read, writer, now(), &mut |moved| progress.tell(moved)).await?;
     keep(file, folder, to).with_context(cannot)?;
+    note(to, common).await;
     if let Some(why) = lacking {
         eprintln!("warning: with this backup alone no token can be minted: {why:#}");
     }
@@ -42,6 +44,19 @@ pub async fn run(to: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
         "it holds neither the blocks nor the settings, and whoever reads it can mint tokens: keep it elsewhere, and safe"
     );
     Ok(())
+}
+
+/// Note the backup in the audit log. A database that takes no writes, on a full disk for instance, is backed up all the
+/// same.
+async fn note(to: &Path, common: &Common) {
+    let noted = async {
+        let storage = database::open(common, Duration::ZERO).await?;
+        let now = storage.now().await?;
+        anyhow::Ok(storage.note("backup", &to.display().to_string(), now).await?)
+    };
+    if let Err(why) = noted.await {
+        eprintln!("warning: the backup is not in the audit log: {why:#}");
+    }
 }
 
 /// Why the key that signs is of no use with what is here, if it is not.

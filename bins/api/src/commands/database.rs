@@ -6,7 +6,7 @@ use pinrail_storage_diesel::{Database, transfer};
 use super::progress::Progress;
 use crate::database::parse;
 use crate::settings::{Common, DatabaseCommand};
-use crate::system::now;
+use crate::system::{now, operator};
 
 /// Do what is asked of databases.
 pub async fn run(command: DatabaseCommand, common: &Common) -> Result<()> {
@@ -17,7 +17,7 @@ pub async fn run(command: DatabaseCommand, common: &Common) -> Result<()> {
 
 async fn copy(from: &Database, to: &Database) -> Result<()> {
     let mut progress = Progress::default();
-    transfer::copy(from, to, now(), &mut |moved| progress.tell(moved)).await?;
+    transfer::copy(from, to, &operator(), now(), &mut |moved| progress.tell(moved)).await?;
     println!("copied {from} to {to}: {}", progress.summary());
     println!("name the new one in the settings of every program (`database`), then start them");
     Ok(())

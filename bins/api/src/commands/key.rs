@@ -33,7 +33,7 @@ pub async fn run(command: KeyCommand, storage: &dyn Storage, keys: &KeyFolder) -
         }
         KeyCommand::List { json } => list(json, storage, keys).await,
         KeyCommand::Revoke { id } => {
-            storage.set_key_state(id, KeyState::Revoked).await?;
+            storage.set_key_state(id, KeyState::Revoked, storage.now().await?).await?;
             println!("nothing that key {id} signed is accepted any more");
             if !storage.list_keys().await?.iter().any(|key| key.state == KeyState::Active) {
                 println!("no key signs now, make one with `pinrail-api key rotate`");

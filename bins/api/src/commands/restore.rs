@@ -4,13 +4,13 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use pinrail_storage_diesel::transfer::{Backup, Restoring};
+use pinrail_storage_diesel::transfer::{Backup, Mover, Restoring};
 
 use super::progress::Progress;
 use crate::database::{make_folder, named};
 use crate::keys::KeyFolder;
 use crate::settings::Common;
-use crate::system::now;
+use crate::system::{now, operator};
 
 /// Restore what the file `from` holds.
 pub async fn run(from: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
@@ -24,7 +24,9 @@ pub async fn run(from: &Path, common: &Common, keys: &KeyFolder) -> Result<()> {
     keys.save_all(backup.keys())?;
     let (created, private) = (backup.manifest().created, backup.keys().len());
     let mut progress = Progress::default();
-    let arrived = restoring.fill(backup, now(), &mut |moved| progress.tell(moved)).await?;
+    let (by, file) = (operator(), from.display().to_string());
+    let mover = Mover { by: &by, from: &file };
+    let arrived = restoring.fill(backup, mover, now(), &mut |moved| progress.tell(moved)).await?;
     println!("restored {database} as it was at {created}: {}, {private} private keys", progress.summary());
     println!(
         "{} roots were pinned then and are queued now: their node finds what it still has and fetches the rest",

@@ -1,9 +1,9 @@
 //! `token`: mint, list, attenuate, inspect, revoke.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use pinrail_domain::{
-    KeyState, MintRequest, Minter, NameRestriction, PublicKeyRecord, Restrictions, Scope, Scopes, TokenId, TokenRecord,
-    attenuate, inspect, may_mint, mint,
+    InspectedBlock, KeyState, MintRequest, Minter, NameRestriction, PublicKeyRecord, Restrictions, RevocationId, Scope,
+    Scopes, TokenId, TokenRecord, attenuate, inspect, may_mint, mint,
 };
 use pinrail_spec::{Cid, Timestamp};
 use pinrail_storage::Storage;
@@ -60,6 +60,9 @@ impl State {
             (Self::Revoked, Some(revoked), _) => format!("revoked {revoked}"),
             (Self::KeyRevoked, ..) => format!("ended: its key {} was revoked", record.key_id),
             (Self::Expired, _, Some(expires)) => format!("expired {expires}"),
+            _ if !record.revoked_blocks.is_empty() => {
+                format!("{}, {} narrowed from it revoked", ends(record.expires), record.revoked_blocks.len())
+            }
             _ => ends(record.expires),
         }
     }
@@ -68,7 +71,8 @@ impl State {
 /// Mint a token and print it.
 pub async fn mint_token(asked: MintArgs, storage: &dyn Storage, keys: &KeyFolder) -> Result<()> {
     let account = find_account(storage, &asked.account).await?;
-    let created = storage.now().await?;
+    // The clock that expiry is judged by.
+    let created = now();
     let scopes = if asked.scope.is_empty() { Scopes::pins() } else { asked.scope.into_iter().collect() };
     let request = MintRequest {
         service: storage.service_id().await?,
@@ -76,7 +80,7 @@ pub async fn mint_token(asked: MintArgs, storage: &dyn Storage, keys: &KeyFolder
         token: TokenId::new(created, random()),
         name: asked.name,
         scopes,
-        expires: asked.expires.map(|expires| expires.from(created)),
+        expires: asked.expires.from(created),
         created,
     };
     may_mint(Minter::Operator, account.role, &request.scopes, request.expires)?;
@@ -120,7 +124,7 @@ pub async fn list_tokens(account: &str, json: bool, storage: &dyn Storage) -> Re
 pub fn narrow(asked: NarrowArgs) -> Result<()> {
     let cid = asked.cid.map(|cid| Cid::parse(&cid).with_context(|| format!("--cid {cid}"))).transpose()?;
     let (now, expires) = (now(), asked.expires);
-    let expires = expires.map(|expires| expires.from(now));
+    let expires = expires.and_then(|expires| expires.from(now));
     if let Some(past) = expires.filter(|expires| *expires <= now) {
         bail!("the token would end at {past}, which is past: it is {now} now");
     }
@@ -148,7 +152,7 @@ pub fn inspect_token(token: &str, json: bool) -> Result<()> {
     println!("scopes    {}", inspection.scopes);
     println!("ends      {}", ends(inspection.expires));
     for (index, block) in inspection.blocks.iter().enumerate().skip(1) {
-        println!("narrowed  block {index}");
+        println!("narrowed  block {index}, revocation id {}", block.revocation_id);
         for statement in &block.statements {
             println!("          {statement}");
         }
@@ -156,14 +160,66 @@ pub fn inspect_token(token: &str, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Revoke a token.
-pub async fn revoke(id: &str, storage: &dyn Storage) -> Result<()> {
-    let token = id.parse::<TokenId>().map_err(|_| anyhow!("{id:?} is no token id, `token list` shows them"))?;
-    if storage.find_token(&token).await?.is_none() {
-        bail!("there is no token {token}, `pinrail-api token list ACCOUNT` shows those there are");
+/// Revoke a token: all of it by its id, by its text from its last block on, or from `block` on.
+pub async fn revoke(given: &str, block: Option<&str>, storage: &dyn Storage) -> Result<()> {
+    let given = read_secret(given)?;
+    let Named { token, first, last } = Named::read(&given)?;
+    let Some(record) = storage.find_token(&token).await? else {
+        bail!("there is no token {token}, `pinrail-api token list ACCOUNT` shows those there are")
+    };
+    if first.is_some_and(|first| first != record.revocation_id) {
+        bail!("this is not the token {token} that was minted here, so nothing was revoked: it is forged");
     }
-    let was_valid = storage.revoke_token(&token, storage.now().await?).await?;
+    let block = block.map(read_block).transpose()?.or(last).filter(|block| *block != record.revocation_id);
+    match block {
+        Some(block) => revoke_block(&record, &block, storage).await,
+        None => revoke_whole(&token, storage).await,
+    }
+}
+
+/// What an operator names a token by.
+struct Named {
+    token: TokenId,
+    /// The revocation ids of its first and its last block, if its text was given.
+    first: Option<RevocationId>,
+    last: Option<RevocationId>,
+}
+
+impl Named {
+    fn read(given: &str) -> Result<Self> {
+        if let Ok(token) = given.parse::<TokenId>() {
+            return Ok(Self { token, first: None, last: None });
+        }
+        let Ok(inspection) = inspect(given) else {
+            // What is longer may be a token with a mistake in it, and is not to stand in a log.
+            let shown = if given.len() > 40 { "this".to_owned() } else { format!("{given:?}") };
+            bail!("{shown} is no token id, `token list` shows them")
+        };
+        let token = inspection.token.context("this is a token of something else than Pinrail")?;
+        let id = |block: &InspectedBlock| block.revocation_id.clone();
+        Ok(Self { token, first: inspection.blocks.first().map(id), last: inspection.blocks.last().map(id) })
+    }
+}
+
+fn read_block(text: &str) -> Result<RevocationId> {
+    let id = text.parse::<RevocationId>().ok().filter(|id| id.as_bytes().len() == 64);
+    id.context("--block is no revocation id, wanted 128 hexadecimal digits as `token inspect` shows them")
+}
+
+async fn revoke_whole(token: &TokenId, storage: &dyn Storage) -> Result<()> {
+    let was_valid = storage.revoke_token(token, storage.now().await?).await?;
     println!("token {token} {}", if was_valid { "is revoked" } else { "was revoked before" });
+    Ok(())
+}
+
+async fn revoke_block(record: &TokenRecord, block: &RevocationId, storage: &dyn Storage) -> Result<()> {
+    if record.revoked_blocks.len() >= TokenRecord::MAX_REVOKED_BLOCKS && !record.revoked_blocks.contains(block) {
+        let (count, token) = (record.revoked_blocks.len(), record.id);
+        bail!("{count} tokens narrowed from {token} are revoked already, revoke it itself: `token revoke {token}`");
+    }
+    let was_valid = storage.revoke_block(&record.id, block, storage.now().await?).await?;
+    let done = if was_valid { "is revoked" } else { "was revoked before" };
+    println!("what was narrowed from token {} {done}, the token itself stays as it is", record.id);
     Ok(())
 }
 

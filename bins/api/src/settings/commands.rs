@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use pinrail_domain::Scope;
 
 use super::ServeArgs;
-use crate::system::Expiry;
+use crate::system::{Expiry, Since};
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,9 @@ pub enum Command {
     /// Rotate and list the keys that sign tokens
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show what operators and administrators did
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// List and retire the IPFS nodes that hold roots
     #[command(subcommand)]
     Node(NodeCommand),
@@ -215,7 +218,8 @@ pub struct GrantArgs {
     /// The most bytes it may have pinned [default: unchanged]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub bytes: Option<u64>,
-    /// When the access ends: a time from now, or a date, which counts from midnight UTC [default: never]
+    /// When the access ends: a time from now, a date, which counts from midnight UTC, or never [default: unchanged, and
+    /// never for an account without access]
     #[arg(long, value_name = "WHEN")]
     pub until: Option<Expiry>,
 }
@@ -247,10 +251,19 @@ pub enum TokenCommand {
         json: bool,
     },
     /// Revoke a token and everything narrowed from it, at once
-    #[command(after_help = "Example:\n  pinrail-api token revoke 0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a")]
+    ///
+    /// Given by its id, the token as it was minted ends with all that was narrowed from it. Given by its text, a token
+    /// that was narrowed ends alone, with what was narrowed from it.
+    #[command(after_help = "Examples:
+  pinrail-api token revoke 0193a5c1-7f3e-7c1a-9d5b-1f2e3d4c5b6a
+  pinrail-api token revoke - < leaked.txt")]
     Revoke {
-        /// Its id, as `token list` shows it
-        id: String,
+        /// Its id, as `token list` shows it, or its text, or - to read that from the standard input
+        #[arg(allow_hyphen_values = true)]
+        token: String,
+        /// The revocation id of one of its blocks, as `token inspect` shows it: only what was narrowed from there ends
+        #[arg(long, value_name = "REVOCATION_ID")]
+        block: Option<String>,
     },
 }
 
@@ -258,7 +271,8 @@ pub enum TokenCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   pinrail-api token mint ada --name laptop
-  pinrail-api token mint ada --name dashboard --scope pins:read --expires 90d
+  pinrail-api token mint ada --name dashboard --scope pins:read --expires 1y
+  pinrail-api token mint ada --name archive --expires never
   ipfs pin remote service add pinrail http://127.0.0.1:7400 \"$(pinrail-api token mint ada --name kubo)\"")]
 pub struct MintArgs {
     /// The account's name
@@ -269,9 +283,9 @@ pub struct MintArgs {
     /// What it allows, several times for several [default: pins:read, pins:write and pins:delete]
     #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
     pub scope: Vec<Scope>,
-    /// When it ends: a time from now, or a date, which counts from midnight UTC [default: never]
-    #[arg(long, value_name = "WHEN")]
-    pub expires: Option<Expiry>,
+    /// When it ends: a time from now, a date, which counts from midnight UTC, or never
+    #[arg(long, value_name = "WHEN", default_value = "90d")]
+    pub expires: Expiry,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -327,6 +341,30 @@ pub enum KeyCommand {
         /// Its id, as `key list` shows it
         #[arg(value_parser = key_id)]
         id: u32,
+    },
+}
+
+/// The audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// List what was done to accounts, access, tokens, keys and nodes, and backups and restores, the newest first
+    #[command(after_help = "Examples:
+  pinrail-api audit list
+  pinrail-api audit list --account ada --since 7d
+  pinrail-api audit list --since 2031-01-31 --limit 10000 --json")]
+    List {
+        /// Only what was done to this account and its tokens
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Only from then on: a time ago, or a date, which counts from midnight UTC
+        #[arg(long, value_name = "WHEN")]
+        since: Option<Since>,
+        /// The most entries
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

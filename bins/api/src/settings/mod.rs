@@ -16,8 +16,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use pinrail_domain::settings::{Wrong, check_log};
 
 pub use commands::{
-    AccessCommand, AccountCommand, Command, DatabaseCommand, GrantArgs, KeyCommand, MigrateStep, MintArgs, NarrowArgs,
-    NodeCommand, TokenCommand,
+    AccessCommand, AccountCommand, AuditCommand, Command, DatabaseCommand, GrantArgs, KeyCommand, MigrateStep,
+    MintArgs, NarrowArgs, NodeCommand, TokenCommand,
 };
 pub use serve::ServeArgs;
 

@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use pinrail_spec::Timestamp;
 use serde_json::Value;
 
 use crate::api::Api;
 
 /// Every command, as the words that lead to it.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 25] = [
     &["serve"],
     &["migrate"],
     &["check"],
@@ -23,6 +24,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["account", "unblock"],
     &["access", "grant"],
     &["access", "withdraw"],
+    &["audit", "list"],
     &["token", "mint"],
     &["token", "list"],
     &["token", "attenuate"],
@@ -57,15 +59,22 @@ fn an_account_is_added_shown_granted_access_and_blocked() {
     assert_eq!(granted["limits"], serde_json::json!({"requests": 7, "queued_roots": 10_000, "bytes": 2 << 20}));
     assert_eq!(granted["access"]["by"], "operator");
     assert!(granted["access"]["until"].is_string());
+    api.prints(&["access", "grant", "ada", "--bytes", "3MiB"]);
+    let limits = serde_json::json!({"requests": 7, "queued_roots": 10_000, "bytes": 3 << 20});
+    assert_eq!((&show()["limits"], &show()["access"]["until"]), (&limits, &granted["access"]["until"]));
     api.prints(&["access", "grant", "ada", "--unlimited"]);
+    assert_eq!(show()["access"]["until"], granted["access"]["until"]);
     let unlimited = serde_json::json!({"requests": null, "queued_roots": null, "bytes": null});
     assert_eq!(show()["limits"], unlimited);
+    api.prints(&["access", "grant", "ada", "--until", "never"]);
+    assert_eq!((&show()["access"]["until"], &show()["limits"]), (&Value::Null, &unlimited));
     api.prints(&["account", "block", "ada", "--reason", "unpaid"]);
     assert_eq!(show()["blocked"], "unpaid");
     assert!(api.prints(&["account", "list"]).contains("blocked: unpaid"));
     api.prints(&["account", "unblock", "ada"]);
     api.prints(&["access", "withdraw", "ada"]);
     assert_eq!((&show()["blocked"], &show()["access"]), (&Value::Null, &Value::Null));
+    assert!(api.prints(&["account", "list"]).contains("withdrawn 20"));
     assert_eq!(api.json(&["account", "list", "--json"])[0]["name"], "ada");
 }
 
@@ -85,6 +94,15 @@ fn a_token_is_minted_once_listed_without_its_text_and_revoked() {
     assert!(api.prints(&["token", "revoke", id]).contains("is revoked"));
     assert!(api.prints(&["token", "revoke", id]).contains("was revoked before"));
     assert!(api.prints(&["token", "list", "ada"]).contains("revoked 20"));
+    let expires = |arguments: &[&str]| {
+        let minted = api.json(&[&["token", "mint", "ada", "--name", "x", "--json"], arguments].concat());
+        minted["expires"].as_str().map(|at| Timestamp::parse_floor(at).expect("a time"))
+    };
+    assert_eq!(expires(&["--expires", "never"]), None);
+    let quarter = expires(&[]).expect("it ends unless said otherwise").since(Timestamp::from_millis(0));
+    let named = minted["expires"].as_str().and_then(Timestamp::parse_floor).expect("a time");
+    let apart = quarter.abs_diff(named.since(Timestamp::from_millis(0)));
+    assert!(apart < std::time::Duration::from_hours(1), "as long as the one of 90 days: {apart:?}");
     let scoped = ["token", "mint", "ada", "--name", "ro", "--scope", "pins:read", "--json"];
     assert_eq!(api.json(&scoped)["scopes"], serde_json::json!(["pins:read"]));
     assert_eq!(api.prints(&["token", "mint", "ada", "--name", "bare"]).lines().count(), 1, "for $(…) the token alone");
@@ -167,6 +185,31 @@ fn root_is_told_as_whom_to_work_in_the_folder_of_another_user() {
 }
 
 #[test]
+fn a_narrowed_token_is_revoked_alone_by_its_text_or_its_block() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    let minted = api.json(&["token", "mint", "ada", "--name", "laptop", "--json"]);
+    let (id, token) = (minted["id"].as_str().expect("an id"), minted["token"].as_str().expect("a token"));
+    let narrow = |name| api.prints(&["token", "attenuate", token, "--name", name]);
+    let block = |text: &str| {
+        let seen = api.json(&["token", "inspect", text.trim(), "--json"]);
+        seen["blocks"][1]["revocation_id"].as_str().expect("an id").to_owned()
+    };
+    let (leaked, other) = (narrow("a"), narrow("b"));
+    assert!(api.prints(&["token", "inspect", leaked.trim()]).contains(&block(&leaked)));
+    assert!(api.prints_given(&["token", "revoke", "-"], &leaked).contains("the token itself stays as it is"));
+    assert!(api.prints(&["token", "revoke", leaked.trim()]).contains("was revoked before"));
+    assert!(api.prints(&["token", "revoke", id, "--block", &block(&other)]).contains("is revoked"));
+    let listed = || api.json(&["token", "list", "ada", "--json"])[0].clone();
+    assert_eq!(listed()["revoked_blocks"], serde_json::json!([block(&leaked), block(&other)]));
+    assert_eq!((&listed()["state"], &listed()["revoked"]), (&Value::from("valid"), &Value::Null));
+    assert!(api.prints(&["token", "list", "ada"]).contains("2 narrowed from it revoked"));
+    assert!(api.fails(&["token", "revoke", id, "--block", "00"]).contains("wanted 128 hexadecimal digits"));
+    assert!(api.prints(&["token", "revoke", token]).contains(&format!("token {id} is revoked")));
+    assert_eq!(listed()["state"], "revoked");
+}
+
+#[test]
 fn keys_are_files_for_their_owner_alone_and_rotate() {
     let api = Api::migrated();
     let first = api.json(&["key", "rotate", "--json"]);
@@ -185,6 +228,39 @@ fn keys_are_files_for_their_owner_alone_and_rotate() {
     assert!(api.fails(&["token", "mint", "ada", "--name", "x"]).contains("can be read by others, wanted mode 0600"));
     std::fs::remove_file(api.path("keys/2.key")).expect("it is ours");
     assert!(api.fails(&["token", "mint", "ada", "--name", "x"]).contains("copy 2.key from the machine that made it"));
+}
+
+#[test]
+fn the_audit_log_tells_who_did_what_and_no_secret() {
+    let api = Api::migrated();
+    api.prints(&["account", "add", "ada"]);
+    api.prints(&["account", "add", "bob"]);
+    api.prints(&["access", "grant", "ada", "--bytes", "2MiB"]);
+    let token = api.prints(&["token", "mint", "ada", "--name", "laptop"]);
+    let backup = api.path("backup.tar");
+    api.prints(&["backup", "--to", &backup.display().to_string()]);
+    let list = api.json(&["audit", "list", "--json"]);
+    let words = |list: &Value| {
+        let entries = list.as_array().expect("a list").iter();
+        entries.map(|entry| entry["action"].as_str().expect("a word").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&list), ["backup", "token mint", "key add", "access grant", "account add", "account add"]);
+    assert_eq!(list[0]["subject"], backup.display().to_string());
+    assert_eq!(list[3]["details"]["limits"]["bytes"], 2 << 20);
+    let uid = format!("uid {}", rustix::process::getuid().as_raw());
+    assert!(list[0]["actor"].as_str().is_some_and(|actor| actor.contains(&uid)), "{list}");
+    assert!(!list.to_string().contains(token.trim()) && !list.to_string().contains("ed25519"), "{list}");
+    assert_eq!(words(&api.json(&["audit", "list", "--account", "bob", "--json"])), ["account add"]);
+    assert_eq!(words(&api.json(&["audit", "list", "--since", "2999-01-01", "--json"])), [""; 0]);
+    assert_eq!(
+        words(&api.json(&["audit", "list", "--since", "1h", "--limit", "2", "--json"])),
+        ["backup", "token mint"]
+    );
+    assert!(api.prints(&["audit", "list"]).contains("access grant"));
+    let restored = Api::new();
+    restored.prints(&["restore", "--from", &backup.display().to_string()]);
+    let list = restored.json(&["audit", "list", "--limit", "2", "--json"]);
+    assert_eq!(words(&list), ["restore", "token mint"], "the log came along, the restore is in it");
 }
 
 #[test]
@@ -287,7 +363,7 @@ fn arguments_that_cannot_be_read_are_told_in_one_line() {
     let api = Api::new();
     let cases: [(&[&str], &str); 8] = [
         (&["nope"], "error: unrecognized subcommand 'nope'"),
-        (&["acount", "add"], "a similar subcommand exists: 'account'"),
+        (&["acount", "add"], "some similar subcommands exist: 'audit', 'account'"),
         (&["serve", "--colour"], "error: unexpected argument '--colour' found"),
         (&["token", "mint"], "required arguments were not provided: --name <NAME>, <ACCOUNT>"),
         (&["migrate", "x"], "error: invalid value 'x' for '[STEP]' [possible values: run, status, revert]"),
