@@ -57,7 +57,7 @@ impl Accounts for MemoryStorage {
             account.limits = limits.copied().unwrap_or(account.limits);
             let (name, action) =
                 (account.name.clone(), if access.is_some() { "access grant" } else { "access withdraw" });
-            tables.note(action, name, Some(*id), now);
+            tables.note(action, &name, Some(*id), now);
             tables.account(id)
         })
     }

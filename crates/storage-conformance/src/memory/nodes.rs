@@ -62,7 +62,7 @@ impl Nodes for MemoryStorage {
                     RootState::Queued | RootState::Pinning | RootState::Failed => {}
                 }
             }
-            tables.note("node retire", id, None, now);
+            tables.note("node retire", &id, None, now);
             Ok(())
         })
     }

@@ -22,7 +22,7 @@ impl AccessTokens for MemoryStorage {
                 return Err(StorageError::Conflict(format!("token {}", token.id)));
             }
             tables.tokens.insert(token.id, token.clone());
-            tables.note("token mint", token.id, Some(token.account), token.created);
+            tables.note("token mint", &token.id, Some(token.account), token.created);
             Ok(())
         })
     }
@@ -45,7 +45,7 @@ impl AccessTokens for MemoryStorage {
             Some(token) if token.revoked.is_none() => {
                 token.revoked = Some(now);
                 let account = token.account;
-                tables.note("token revoke", id, Some(account), now);
+                tables.note("token revoke", &id, Some(account), now);
                 true
             }
             _ => false,
@@ -60,7 +60,7 @@ impl AccessTokens for MemoryStorage {
             if is_new {
                 token.revoked_blocks.push(block.clone());
                 let account = token.account;
-                tables.note("token revoke-narrowed", id, Some(account), now);
+                tables.note("token revoke-narrowed", &id, Some(account), now);
             }
             Ok(is_new)
         })
@@ -103,7 +103,7 @@ impl SigningKeys for MemoryStorage {
                 return Err(StorageError::Conflict(format!("key {}", key.id)));
             }
             tables.keys.insert(key.id, key.clone());
-            tables.note("key add", key.id, None, key.created);
+            tables.note("key add", &key.id, None, key.created);
             tables.set_key_state(key.id, key.state)
         })
     }
@@ -124,7 +124,7 @@ impl SigningKeys for MemoryStorage {
                 KeyState::Retired => "key retire",
                 KeyState::Revoked => "key revoke",
             };
-            tables.note(action, id, None, now);
+            tables.note(action, &id, None, now);
             Ok(())
         })
     }

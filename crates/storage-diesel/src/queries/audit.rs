@@ -38,6 +38,9 @@ pub(crate) async fn note(conn: &mut Conn, deed: Deed<'_>, now: Timestamp) -> Ste
     Ok(())
 }
 
+/// When, who, what, on what, details, and the id of the account.
+type EntryRow = (i64, String, String, String, String, Option<Vec<u8>>);
+
 /// The newest entries that match, the last one first.
 pub(crate) async fn list(conn: &mut Conn, filter: &AuditFilter) -> Step<Vec<AuditEntry>> {
     let mut rows = audit_log::table
@@ -60,8 +63,8 @@ pub(crate) async fn list(conn: &mut Conn, filter: &AuditFilter) -> Step<Vec<Audi
     if let Some(since) = filter.since {
         rows = rows.filter(audit_log::at.ge(since.as_millis()));
     }
-    let rows: Vec<(i64, String, String, String, String, Option<Vec<u8>>)> = rows.load(conn).await?;
-    let entry = |(at, actor, action, subject, details, account): (i64, _, _, _, _, Option<Vec<u8>>)| {
+    let rows: Vec<EntryRow> = rows.load(conn).await?;
+    let entry = |(at, actor, action, subject, details, account): EntryRow| {
         let account = account.map(|account| id(&account).map(AccountId::from_uuid)).transpose()?;
         Ok(AuditEntry { at: moment(at), actor, action, subject, account, details })
     };
