@@ -31,7 +31,12 @@ pub async fn run(command: AuditCommand, storage: &dyn Storage) -> Result<()> {
     };
     let filter = AuditFilter { account, since: since.map(|since| since.from(now())), limit };
     let entries = storage.list_audit_log(&filter).await?;
-    if json { print_json(&entries.iter().map(show).collect::<Vec<_>>()) } else { print(&entries) }
+    if json {
+        print_json(&entries.iter().map(show).collect::<Vec<_>>())?;
+    } else {
+        print(&entries);
+    }
+    Ok(())
 }
 
 fn show(entry: &AuditEntry) -> Shown<'_> {
@@ -40,12 +45,11 @@ fn show(entry: &AuditEntry) -> Shown<'_> {
     Shown { at: *at, actor, action, subject, account: *account, details }
 }
 
-fn print(entries: &[AuditEntry]) -> Result<()> {
+fn print(entries: &[AuditEntry]) {
     let row = |entry: &AuditEntry| {
         let AuditEntry { at, actor, action, subject, details, .. } = entry;
         [at.to_string(), actor.clone(), action.clone(), subject.clone(), details.clone()]
     };
     let rows = entries.iter().map(row).collect::<Vec<_>>();
     print_table(["WHEN", "WHO", "WHAT", "ON WHAT", "MORE"], &rows, "nothing was done yet");
-    Ok(())
 }

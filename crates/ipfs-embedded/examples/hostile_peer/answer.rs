@@ -11,7 +11,7 @@ use quick_protobuf::BytesReader;
 use serde_json::json;
 
 use crate::script::{Script, field, read_message, write_message};
-use crate::{ATTACKING, Crowd, listening};
+use crate::{ATTACKING, Crowd};
 
 #[derive(Args)]
 pub struct Options {

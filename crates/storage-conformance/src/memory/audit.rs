@@ -27,7 +27,13 @@ impl AuditLog for MemoryStorage {
 
 impl Tables {
     /// Add an entry to the audit log.
-    pub fn note(&mut self, action: &str, subject: &(impl ToString + ?Sized), account: Option<AccountId>, now: Timestamp) {
+    pub fn note(
+        &mut self,
+        action: &str,
+        subject: &(impl ToString + ?Sized),
+        account: Option<AccountId>,
+        now: Timestamp,
+    ) {
         self.audit_log.push(AuditEntry {
             at: now,
             actor: "operator".to_owned(),
