@@ -59,6 +59,8 @@ pub enum Reason {
     RequestTimeout,
     /// 413: the body is larger than 64 KiB.
     BodyTooLarge,
+    /// 415: the body is compressed.
+    UnsupportedMediaType,
     /// 429: too much at once.
     TooManyRequests,
     /// 500: our fault.
@@ -87,6 +89,7 @@ impl Reason {
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::InternalError => "INTERNAL_ERROR",
             Self::NoIpfsNode => "NO_IPFS_NODE",

@@ -16,7 +16,7 @@ use crate::{Cid, RootKey, Status, Timestamp};
 /// The most CIDs in one filter; the specification says 10, clients send more.
 const MAX_CIDS: usize = 100;
 /// The most pairs of meta in one filter: each is a look-up of its own.
-const MAX_META_PAIRS: usize = 100;
+const MAX_META_PAIRS: usize = 16;
 /// How many pins a page has at most, unless the client says otherwise.
 const DEFAULT_LIMIT: u16 = 10;
 /// The most pins that a client may ask for at once.
@@ -207,7 +207,7 @@ impl Sent {
         }
         self.meta.insert(key, value);
         if self.meta.len() > MAX_META_PAIRS {
-            return Err(format!("meta has more than {MAX_META_PAIRS} pairs, wanted at most that"));
+            return Err(format!("meta has more than {MAX_META_PAIRS} pairs, wanted at most {MAX_META_PAIRS}"));
         }
         Ok(())
     }

@@ -13,7 +13,11 @@ pub(crate) const MAX_NAME: usize = 255;
 /// The most characters of a key in meta: it is indexed.
 pub(crate) const MAX_META_KEY: usize = 255;
 /// The most pairs in meta.
-const MAX_META_PAIRS: usize = 1_000;
+const MAX_META_PAIRS: usize = 64;
+/// The most bytes of all keys and values in meta together.
+const MAX_META_BYTES: usize = 4_096;
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// The most origins that are read: Kubo sends all its addresses, often more than the 20 of the specification.
 const MAX_ORIGINS_SENT: usize = 100;
 /// The most origins that are kept and echoed.
@@ -69,10 +73,11 @@ impl Pin {
     /// Read the body of `POST /pins` or `POST /pins/{requestid}`.
     ///
     /// Fields that the specification does not know are ignored, and an optional field that is `null`
-    /// counts as left out. A doubled key, a wrong type or a value over its limit is an error; of the
+    /// counts as left out, and so does a byte order mark before it all. A doubled key, a wrong type or a value over its limit is an error; of the
     /// origins the first 20 usable ones are kept (see [`Multiaddr`]), those outside the public
     /// internet only with `allow_private_origins`. The CID's hash has to be one that blocks are checked with.
     pub fn parse(body: &[u8], allow_private_origins: bool) -> Result<Self, PinError> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let json = Json::parse(body).map_err(|error| match error {
             JsonError::Syntax(what) => format!("the body is not a JSON object: {what}"),
             doubled @ JsonError::Doubled(_) => format!("the body: {doubled}"),
@@ -118,7 +123,12 @@ fn read_meta(json: Json) -> Result<BTreeMap<String, String>, String> {
     if members.len() > MAX_META_PAIRS {
         return Err(format!("meta has {} pairs, wanted at most {MAX_META_PAIRS}", members.len()));
     }
-    read_pairs(members)
+    let pairs = read_pairs(members)?;
+    let bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > MAX_META_BYTES {
+        return Err(format!("meta has {bytes} bytes of keys and values, wanted at most {MAX_META_BYTES}"));
+    }
+    Ok(pairs)
 }
 
 /// The members of an object as pairs of strings that can be stored.
