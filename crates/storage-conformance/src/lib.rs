@@ -89,6 +89,7 @@ macro_rules! check_storage {
                 filters_combine,
             ];
             paging: [
+                a_page_ends_where_its_texts_are_long,
                 bounds_are_exclusive,
                 a_limit_cuts_the_page_alone,
                 a_walk_sees_each_once,

@@ -9,6 +9,7 @@ mod database;
 mod difference;
 mod error;
 mod fixed;
+mod lists;
 mod postgres;
 mod rows;
 #[rustfmt::skip]

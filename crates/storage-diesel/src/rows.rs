@@ -349,6 +349,11 @@ pub(crate) struct RequestRow {
 }
 
 impl RequestRow {
+    /// The bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.name, &self.origins, &self.meta].into_iter().flatten().map(String::len).sum()
+    }
+
     /// What its owner wants to find again with it.
     pub(crate) fn meta(&self) -> Step<BTreeMap<String, String>> {
         Ok(self.meta.as_deref().map(|text| json("meta", text)).transpose()?.unwrap_or_default())

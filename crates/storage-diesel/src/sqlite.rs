@@ -6,6 +6,9 @@ mod connection;
 mod dialect;
 mod gathering;
 mod holder;
+mod interrupt;
+#[cfg(test)]
+mod list_tests;
 mod look_ups;
 mod open;
 mod reader;

@@ -21,6 +21,9 @@ pub enum StorageError {
     /// No node ever registered, so nobody could fetch.
     #[error("no IPFS node has registered, start a worker first")]
     NoNode,
+    /// The account asks for more at once than its share, or for what takes too long: ask for less, or later.
+    #[error("{0}")]
+    Busy(String),
     /// The database does not answer, is locked, full or read-only: try again later.
     #[error("the database is not available: {0}")]
     Unavailable(String),

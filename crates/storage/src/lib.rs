@@ -17,13 +17,24 @@ pub use accounts::{Accounts, NewAccount};
 pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use error::StorageError;
 pub use nodes::{NodeRegistration, Nodes};
-pub use pin_requests::PinRequests;
+pub use pin_requests::{PAGE_BYTES, PinRequests};
 pub use root_queue::{ProgressReport, RootQueue, Settlement};
 pub use tokens::{AccessTokens, SigningKeys};
 
 use async_trait::async_trait;
 use pinrail_domain::ServiceId;
 use pinrail_spec::Timestamp;
+
+/// What of a storage's room for lists is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListUse {
+    /// Lists that can be read at once.
+    pub places: usize,
+    /// Lists that are being read.
+    pub in_use: usize,
+    /// Lists that wait for one of them to end.
+    pub waiting: usize,
+}
 
 /// Everything that one database keeps.
 #[async_trait]
@@ -40,6 +51,11 @@ pub trait Storage: Accounts + AccessTokens + AuditLog + SigningKeys + Nodes + Pi
     /// database has no answer that is much cheaper than a read.
     fn revision(&self) -> Option<u64> {
         None
+    }
+
+    /// How much of the room for lists is in use now; all zero where there is no limit.
+    fn list_use(&self) -> ListUse {
+        ListUse::default()
     }
 
     /// Whether the database answers and accepts writes: a trivial read and a trivial durable write.

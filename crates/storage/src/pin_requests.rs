@@ -6,6 +6,9 @@ use pinrail_spec::{PinFilter, Timestamp};
 
 use crate::StorageError;
 
+/// A page of a list ends with the request that brings names, meta and origins of its requests to this many bytes.
+pub const PAGE_BYTES: usize = 1 << 20;
+
 /// What is kept of pin requests. All of them belong to an account: a foreign id is as unknown as a made-up one.
 ///
 /// In the answers `delegates` are the addresses of the root's node (of a request that is added or replaced while the
@@ -75,6 +78,10 @@ pub trait PinRequests: Send + Sync {
     ) -> Result<Option<PinRequest>, StorageError>;
 
     /// A page, the newest first, and the count of all that match (`before` and `after` included), from one snapshot.
+    ///
+    /// A page ends at the filter's limit or at [`PAGE_BYTES`], so it may be short of the limit and have a greater count;
+    /// it is empty only if nothing matches. What one account lists never takes all that others could list with, and a
+    /// list that is not awaited any more is given up. `Busy` when the account's share stays taken or it takes too long.
     ///
     /// The status that is shown and filtered by is the copy (see [`crate::RootQueue::copy_statuses`]). A request
     /// without a name matches no name filter.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pinrail_domain::{AccountId, RequestId};
 use pinrail_spec::{PinFilter, Status, Timestamp};
+use pinrail_storage::PAGE_BYTES;
 
 use crate::Fixture;
 use crate::fixture::SLOTS;
-use crate::samples::{after, before, cid, everything, failed, in_status, pinned};
+use crate::samples::{after, before, cid, everything, failed, in_status, meta, pinned, with_meta};
 
 async fn add_many(fixture: &Fixture, account: &AccountId, count: u64) -> Vec<(Timestamp, RequestId)> {
     let mut added = Vec::new();
@@ -52,6 +53,29 @@ pub async fn a_limit_cuts_the_page_alone(fixture: &Fixture) {
         let page = fixture.list(&ada, &PinFilter { limit, ..everything() }).await;
         assert_eq!((page.requests.len(), page.count), (usize::from(limit).min(12), 12));
         assert_eq!(page.requests[0].id, added[11].1);
+    }
+}
+
+/// A page ends early where its requests hold much text, its count tells of the others, and `before` leads to them.
+pub async fn a_page_ends_where_its_texts_are_long(fixture: &Fixture) {
+    const MANY: usize = 40;
+    let ada = fixture.account("ada").await;
+    fixture.node(1).await;
+    let long = "x".repeat(60_000);
+    for number in 0..MANY as u64 {
+        fixture.add_pin(&ada, with_meta(number, &[("k", &long)])).await;
+    }
+    for filter in [everything(), PinFilter { meta: meta(&[("k", &long)]), ..everything() }] {
+        let mut filter = PinFilter { limit: 1_000, ..filter };
+        let mut seen = BTreeSet::new();
+        while seen.len() < MANY {
+            let page = fixture.list(&ada, &filter).await;
+            let length = page.requests.len();
+            assert_eq!(page.count, (MANY - seen.len()) as u64, "the count tells of all that match");
+            assert!(length > 0 && length * long.len() < PAGE_BYTES + 2 * long.len(), "{length} requests in a page");
+            filter.before = page.requests.last().map(|last| last.created);
+            seen.extend(page.requests.into_iter().map(|request| request.id));
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The filters of a list in memory, each by its plain meaning.
 
 use pinrail_domain::{AccountId, PinPage, PinRequest};
-use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp, fold};
+use pinrail_spec::{Match, Multiaddr, NameFilter, Pin, PinFilter, Timestamp, fold};
+use pinrail_storage::PAGE_BYTES;
 
 use super::tables::{RequestRow, Tables};
 
@@ -14,12 +15,24 @@ impl Tables {
                 && matches(row, filter)
         });
         let matching = matching.collect::<Vec<_>>();
-        let page = matching.iter().take(usize::from(filter.limit));
+        let mut bytes = 0;
+        let page = matching.iter().take(usize::from(filter.limit)).take_while(|(_, row)| {
+            let is_room = bytes < PAGE_BYTES;
+            bytes += bytes_of(&row.pin);
+            is_room
+        });
         PinPage {
             count: matching.len().try_into().unwrap_or(u64::MAX),
             requests: page.map(|(key, row)| PinRequest { status: row.status, ..self.show(key, now) }).collect(),
         }
     }
+}
+
+/// The bytes of a pin's texts.
+fn bytes_of(pin: &Pin) -> usize {
+    let meta = pin.meta.iter().map(|(key, value)| key.len() + value.len());
+    let origins = pin.origins.iter().map(Multiaddr::as_str).map(str::len);
+    pin.name.as_ref().map_or(0, String::len) + meta.chain(origins).sum::<usize>()
 }
 
 fn matches(row: &RequestRow, filter: &PinFilter) -> bool {

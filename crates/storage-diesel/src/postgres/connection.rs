@@ -14,8 +14,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture, join, join_all, ready};
 use futures::stream;
 use pinrail_spec::Timestamp;
-use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{CancelToken, Statement};
 
 use super::asked::Asked;
 use super::batch::Batch;
@@ -26,7 +26,7 @@ use super::row::{Row, with_types};
 use super::together::Together;
 use crate::TimeSource;
 
-/// Statements kept prepared on one connection at most. Ours are fewer; filters by many pairs of meta could make more.
+/// Statements kept prepared on one connection at most. Ours are fewer.
 const STATEMENTS: usize = 1_000;
 
 /// Writes that are sent with no wait for one another's answers. More than thirty futures are not polled in their order
@@ -45,6 +45,7 @@ pub(crate) struct Connection {
     begun: Option<Timestamp>,
     batch: Batch,
     put_off: Vec<Asked>,
+    keeps_prepared: bool,
 }
 
 /// What begins a transaction.
@@ -61,7 +62,15 @@ type Prepared<'a> = (Statement, Vec<&'a (dyn ToSql + Sync)>);
 
 impl Connection {
     pub(super) fn new(client: Object, time: TimeSource) -> Self {
-        Self { client, time, opening: None, begun: None, batch: Batch::default(), put_off: Vec::new() }
+        Self {
+            client,
+            time,
+            opening: None,
+            begun: None,
+            batch: Batch::default(),
+            put_off: Vec::new(),
+            keeps_prepared: true,
+        }
     }
 
     /// Begin a transaction before anything is asked, and look at the server's clock.
@@ -123,6 +132,17 @@ impl Connection {
     /// Keep the connection out of the pool and close it: nobody knows what state it is in.
     pub(super) fn discard(self) {
         drop(Object::take(self.client));
+    }
+
+    /// What ends the statement that is running on it.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
+    }
+
+    /// Say whether the queries that follow are kept prepared: those with a text for each number of something that a
+    /// client chooses are not, or their number would have no bound.
+    pub(super) const fn keep_prepared(&mut self, keeps: bool) {
+        self.keeps_prepared = keeps;
     }
 
     /// The rows that are written later, at the latest before anything else is asked, and before what is put off.
@@ -215,7 +235,7 @@ impl Connection {
     }
 
     async fn prepare(&self, asked: &Asked) -> QueryResult<Statement> {
-        let prepared = if self.client.statement_cache.size() < STATEMENTS {
+        let prepared = if self.keeps_prepared && self.client.statement_cache.size() < STATEMENTS {
             self.client.prepare_typed_cached(&asked.sql, &asked.types).await
         } else {
             self.client.prepare_typed(&asked.sql, &asked.types).await

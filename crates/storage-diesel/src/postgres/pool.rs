@@ -11,6 +11,9 @@ use diesel_async::SimpleAsyncConnection;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
+use tokio::runtime::Handle;
+use tokio_postgres::CancelToken;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Conn;
 use super::connection::Opening;
@@ -52,10 +55,13 @@ pub(super) enum Access {
 impl Access {
     const fn begin(self) -> Option<Opening> {
         let command = match self {
-            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto",
+            Self::Read => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto; \
+                SET LOCAL statement_timeout = '10s'"
+            }
             Self::Search => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
-                SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+                SET LOCAL statement_timeout = '10s'; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
             }
             Self::Everything => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
@@ -72,6 +78,7 @@ impl Access {
 /// Connections to one database.
 pub(super) struct Pool {
     connections: Connections,
+    tls: MakeRustlsConnect,
     time: TimeSource,
 }
 
@@ -83,7 +90,8 @@ impl Pool {
         let pool = Connections::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
         let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(2 * WAIT)).recycle_timeout(Some(WAIT));
         let pool = pool.pre_recycle(forget_plans());
-        Ok(Self { connections: pool.build().map_err(|error| error.to_string())?, time })
+        let connections = pool.build().map_err(|error| error.to_string())?;
+        Ok(Self { connections, tls: place.tls.clone(), time })
     }
 
     /// Lend a connection for as long as whoever asks for it likes.
@@ -129,7 +137,10 @@ impl Pool {
         step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
     ) -> Result<T, Outcome> {
         let client = self.connections.get().await.map_err(|error| Outcome::NoConnection(no_connection(&error)))?;
-        let mut lent = Lent { conn: Some(Conn::new(client, self.time)), is_clean: false };
+        let conn = Conn::new(client, self.time);
+        let only_reads = access == Access::LookUp || access.begin().is_some_and(|begin| begin.only_reads);
+        let cancel = only_reads.then(|| (conn.cancel_token(), self.tls.clone()));
+        let mut lent = Lent { conn: Some(conn), is_clean: false, cancel };
         let conn = lent.conn.as_mut().expect("it is taken when it is dropped");
         let Some(begin) = access.begin() else {
             let outcome = step(conn).await;
@@ -221,6 +232,8 @@ fn pause(tried: u32) -> Duration {
 struct Lent {
     conn: Option<Conn>,
     is_clean: bool,
+    /// What ends a statement that only reads and that nobody waits for. Of others nobody knows whether they commit.
+    cancel: Option<(CancelToken, MakeRustlsConnect)>,
 }
 
 impl Drop for Lent {
@@ -228,6 +241,9 @@ impl Drop for Lent {
         if let Some(conn) = self.conn.take()
             && !self.is_clean
         {
+            if let (Some((cancel, tls)), Ok(runtime)) = (self.cancel.take(), Handle::try_current()) {
+                runtime.spawn(tokio::time::timeout(WAIT, async move { cancel.cancel_query(tls).await }));
+            }
             conn.discard();
         }
     }

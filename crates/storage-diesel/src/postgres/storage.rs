@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, ServiceId, Standing, TokenId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{ListUse, Storage, StorageError};
 
 use super::adder::Adder;
 use super::listener::Listener;
@@ -18,6 +18,7 @@ use super::{Conn, check, clock, dialect, service};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
+use crate::lists::{LONGEST, Lists, too_long};
 
 /// What is noted where there is no index for parts of names.
 const NO_INDEX: &str = "parts of names are looked for without an index, which is slow in large accounts: have a \
@@ -30,6 +31,7 @@ pub struct PostgresStorage {
     look_ups: LookUps,
     listener: Listener,
     actor: Arc<str>,
+    lists: Lists,
 }
 
 impl PostgresStorage {
@@ -41,8 +43,10 @@ impl PostgresStorage {
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
         let (adder, look_ups) = (Adder::start(&pool), LookUps::start(&pool));
+        // The others are for look-ups and changes, which never wait for a list.
+        let lists = Lists::new(connections / 2);
         let (listener, actor) = (Listener::start(place), Arc::from(options.actor.as_str()));
-        Ok(Self { pool, adder, look_ups, listener, actor })
+        Ok(Self { pool, adder, look_ups, listener, actor, lists })
     }
 
     /// Who its steps are noted to be of in the audit log.
@@ -119,12 +123,16 @@ impl PostgresStorage {
         self.pool.run(Access::Read, step).await
     }
 
-    /// A read that may walk over an account, unless the server has an index for what is looked for.
-    pub(super) async fn read_long<T>(
+    /// A list of an account, which may `walk` over all of it unless the server has an index for what is looked for.
+    pub(super) async fn list<T>(
         &self,
+        account: AccountId,
+        walks: bool,
         step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
     ) -> Result<T, StorageError> {
-        self.pool.run(Access::Search, step).await
+        let _permit = self.lists.enter(account).await?;
+        let access = if walks { Access::Search } else { Access::Read };
+        tokio::time::timeout(LONGEST, self.pool.run(access, step)).await.map_err(|_| too_long())?
     }
 
     /// Wait for a change that may concern workers.
@@ -143,6 +151,10 @@ impl Storage for PostgresStorage {
 
     async fn service_id(&self) -> Result<ServiceId, StorageError> {
         self.read(|conn| Box::pin(service::service_id(conn))).await
+    }
+
+    fn list_use(&self) -> ListUse {
+        self.lists.in_use()
     }
 
     async fn ready(&self) -> Result<(), StorageError> {

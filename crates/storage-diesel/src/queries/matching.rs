@@ -2,6 +2,7 @@
 //! without statistics SQLite has chosen plans that are a thousand times slower.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use diesel::dsl::exists;
 use diesel::expression::BoxableExpression;
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable};
 use pinrail_domain::RootState;
 use pinrail_spec::{Match, NameFilter, PinFilter, Status, Timestamp, fold};
+use pinrail_storage::PAGE_BYTES;
 
 use super::{Conn, Db, RunQueryDsl, counts, dialect};
 use crate::columns::{look_up_text, to_column};
@@ -18,6 +20,16 @@ use crate::schema::{pin_meta, pin_requests, roots};
 
 /// Above so many requests with a pair, the page is walked and each request is asked for the pair.
 const RARE: i64 = 10_000;
+
+/// Requests whose texts are read at once: of a longer page, some more than it has room for may be read in vain.
+const PORTION: usize = 50;
+
+/// The newest requests that match.
+pub(super) struct Page {
+    pub(super) rows: Vec<RequestRow>,
+    /// Whether no others match.
+    is_all: bool,
+}
 
 /// What leads a query: the column that an index begins with, after the account.
 #[derive(Debug, Clone, Copy)]
@@ -66,22 +78,65 @@ impl<'a> Matching<'a> {
         Ok(Self { account, filter, statuses, leads, is_rare, meta })
     }
 
-    /// The newest requests that match, up to the filter's limit.
-    pub(super) async fn page(&self, conn: &mut Conn) -> Step<Vec<RequestRow>> {
+    /// The newest requests that match, up to the filter's limit and to [`PAGE_BYTES`].
+    pub(super) async fn page(&self, conn: &mut Conn) -> Step<Page> {
         let limit = usize::from(self.filter.limit);
+        let is_short = limit <= PORTION && self.leads.len() <= Status::ALL.len();
+        let (rows, found) = if is_short { self.newest(conn).await? } else { self.newest_in_portions(conn).await? };
+        let mut bytes = 0;
+        let room = rows.iter().position(|row| {
+            bytes += row.bytes();
+            bytes >= PAGE_BYTES
+        });
+        let length = room.map_or(rows.len(), |last| last + 1);
+        let is_all = found < limit && length == found;
+        Ok(Page { rows: rows.into_iter().take(length).collect(), is_all })
+    }
+
+    /// The newest requests up to the limit, and how many they are.
+    async fn newest(&self, conn: &mut Conn) -> Step<(Vec<RequestRow>, usize)> {
         let mut page: Vec<RequestRow> = Vec::new();
         for lead in &self.leads {
             let rows = self.rows(*lead).order(pin_requests::created.desc()).limit(i64::from(self.filter.limit));
             page.extend(rows.select(RequestRow::as_select()).load(conn).await?);
         }
-        page.sort_by_key(|row| std::cmp::Reverse(row.created));
-        page.truncate(limit);
-        Ok(page)
+        page.sort_by_key(|row| Reverse(row.created));
+        page.truncate(usize::from(self.filter.limit));
+        let found = page.len();
+        Ok((page, found))
+    }
+
+    /// The newest requests, no more portions of them than a page has room for, and how many there are up to the limit.
+    async fn newest_in_portions(&self, conn: &mut Conn) -> Step<(Vec<RequestRow>, usize)> {
+        let mut keys: Vec<i64> = Vec::new();
+        for lead in &self.leads {
+            let rows = self.rows(*lead).order(pin_requests::created.desc()).limit(i64::from(self.filter.limit));
+            keys.extend(rows.select(pin_requests::created).load::<i64>(conn).await?);
+        }
+        keys.sort_unstable_by_key(|key| Reverse(*key));
+        keys.truncate(usize::from(self.filter.limit));
+        let (mut page, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        for portion in keys.chunks(PORTION) {
+            let mut wanted = portion.to_vec();
+            // Always as many, so that there is one statement.
+            wanted.resize(PORTION, portion[0]);
+            let rows = pin_requests::table.filter(pin_requests::account.eq(self.account));
+            let rows = rows.filter(pin_requests::created.eq_any(wanted)).select(RequestRow::as_select());
+            let mut rows: Vec<RequestRow> = rows.load(conn).await?;
+            rows.sort_by_key(|row| Reverse(row.created));
+            bytes += rows.iter().map(RequestRow::bytes).sum::<usize>();
+            page.append(&mut rows);
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok((page, keys.len()))
     }
 
     /// The requests of one lead that match.
     fn rows(&self, lead: Lead) -> Rows<'_> {
-        let mut rows = pin_requests::table.filter(pin_requests::account.eq(self.account)).into_boxed();
+        let rows = pin_requests::table.filter(pin_requests::account.eq(self.account));
+        let mut rows = rows.filter(dialect::goes_on(pin_requests::created)).into_boxed();
         rows = match lead {
             Lead::Account => rows,
             Lead::Status(status) => rows.filter(pin_requests::status.eq(status)),
@@ -89,7 +144,9 @@ impl<'a> Matching<'a> {
         };
         if !matches!(lead, Lead::Status(_)) && self.statuses.len() < Status::ALL.len() {
             // Joined to nothing, so that no index by status seems to fit.
-            let words: Vec<&str> = self.statuses.iter().map(|status| status.0.as_str()).collect();
+            // Always as many, so that there is one text.
+            let words = self.statuses.iter().map(|status| status.0.as_str()).cycle().take(Status::ALL.len());
+            let words: Vec<&str> = words.collect();
             rows = rows.filter(dialect::status_word().eq_any(words));
         }
         if let Some(before) = self.filter.before {
@@ -190,11 +247,11 @@ async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(Cow<'_, st
     Ok(false)
 }
 
-/// How many match in all. `before` and `after` bound the count too, so a page that is not full is all there is.
-pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, page: &[RequestRow]) -> Step<i64> {
+/// How many match in all. `before` and `after` bound the count too, so a page that was not cut is all there is.
+pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, page: &Page) -> Step<i64> {
     let filter = matching.filter;
-    if page.len() < usize::from(filter.limit) {
-        return Ok(i64::try_from(page.len()).unwrap_or(i64::MAX));
+    if page.is_all {
+        return Ok(i64::try_from(page.rows.len()).unwrap_or(i64::MAX));
     }
     if filter.roots.is_empty() && filter.name.is_none() && filter.meta.is_empty() {
         let (before, after) = (filter.before.map(Timestamp::as_millis), filter.after.map(Timestamp::as_millis));
@@ -216,6 +273,7 @@ async fn count_pair(conn: &mut Conn, matching: &Matching<'_>, (key, value): (&st
         .filter(pin_meta::account.eq(matching.account))
         .filter(pin_meta::key.eq(key))
         .filter(pin_meta::value.eq(value))
+        .filter(dialect::goes_on(pin_meta::created))
         .into_boxed();
     if let Some(before) = matching.filter.before {
         rows = rows.filter(pin_meta::created.lt(before.as_millis()));

@@ -105,9 +105,13 @@ pub(crate) async fn list_pin_requests(
 ) -> Step<PinPage> {
     let Some(key) = account_key(conn, account).await? else { return Ok(PinPage { count: 0, requests: Vec::new() }) };
     let now = Clock::read(conn).await?.moment(now);
+    // Each number of pairs is a text of its own.
+    conn.keep_prepared(filter.meta.is_empty());
     let matching = Matching::of(conn, key, filter).await?;
-    let rows = matching.page(conn).await?;
-    let count = count_matching(conn, &matching, &rows).await?;
+    let page = matching.page(conn).await?;
+    let count = count_matching(conn, &matching, &page).await?;
+    conn.keep_prepared(true);
+    let rows = page.rows;
     if rows.is_empty() {
         return Ok(PinPage { count: from_column(count), requests: Vec::new() });
     }

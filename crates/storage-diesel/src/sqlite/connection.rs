@@ -25,13 +25,15 @@ use crate::TimeSource;
 ///
 /// Unlike diesel-async's own wrapper it reads each value where SQLite has it, with no copy of the row, and it keeps
 /// every statement prepared, also those that Diesel takes for too various to keep (each UPDATE, each upsert): ours are
-/// a fixed set, and preparing them anew took most of a step's time.
+/// a fixed set but for some filters, and preparing them anew took most of a step's time.
 pub(crate) struct Connection {
     inner: SqliteConnection,
     /// The texts of queries that Diesel does not keep prepared by their type, where the type says the text all the
     /// same.
     texts: HashMap<TypeId, String>,
     time: TimeSource,
+    /// Whether statements that Diesel does not know by their type are kept prepared.
+    keeps_prepared: bool,
 }
 
 type Cursor<'conn, 'query> = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>;
@@ -45,6 +47,7 @@ impl Connection {
 
     /// Begin a transaction, or a savepoint in one.
     pub(super) fn begin(&mut self) -> QueryResult<()> {
+        self.keeps_prepared = true;
         AnsiTransactionManager::begin_transaction(&mut self.inner)
     }
 
@@ -66,6 +69,12 @@ impl Connection {
     /// Rows that it has changed since it was opened.
     pub(super) fn total_changes(&mut self) -> QueryResult<i64> {
         diesel::dsl::sql::<BigInt>("SELECT total_changes()").load_first(self)
+    }
+
+    /// Say whether the queries that follow in this transaction are kept prepared: those with a text for each number of
+    /// something that a client chooses are not, or their number would have no bound.
+    pub(super) const fn keep_prepared(&mut self, keeps: bool) {
+        self.keeps_prepared = keeps;
     }
 
     /// Whose time its steps go by.
@@ -109,7 +118,7 @@ impl Connection {
             },
             None => text(query)?,
         };
-        Ok(CollectedQuery::new(text, true, binds.moveable()))
+        Ok(CollectedQuery::new(text, self.keeps_prepared, binds.moveable()))
     }
 }
 
@@ -256,7 +265,7 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 
 /// A connection for the queries.
 pub(super) fn wrap(connection: SqliteConnection, time: TimeSource) -> Connection {
-    Connection { inner: connection, texts: HashMap::new(), time }
+    Connection { inner: connection, texts: HashMap::new(), time, keeps_prepared: true }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.

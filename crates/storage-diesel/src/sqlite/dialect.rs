@@ -12,6 +12,7 @@ use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
 use pinrail_spec::RootKey;
 
+pub(super) use super::interrupt::goes_on;
 use super::known::{self, Found, Name};
 use super::matching::Condition;
 use super::{Conn, RunQueryDsl, nodes};

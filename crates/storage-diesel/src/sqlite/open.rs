@@ -22,7 +22,7 @@ pub struct SqliteOptions {
     /// The shortest time between two commits: zero for who answers people, 100 ms for a worker, whose steps can
     /// wait for one another so that it makes at most ten commits a second.
     pub commit_interval: Duration,
-    /// Connections that read at once, at least one.
+    /// Lists that are read at once, at least one; half of them for one account. Other reads have connections of their own.
     pub readers: usize,
     /// How long to wait for a schema that is not there yet or is older than this program's.
     pub wait_for_schema: Duration,

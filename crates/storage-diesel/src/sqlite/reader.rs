@@ -1,19 +1,31 @@
 //! The readers: a pool of connections, each answer from one snapshot.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use diesel::{ConnectionError, ConnectionResult};
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::Conn;
-use super::connection::at_once;
+use super::connection::{at_once, open_reader, wrap};
+use super::interrupt::Interrupt;
+use crate::TimeSource;
 use crate::error::{Failed, Step};
+use crate::lists::{LONGEST, ListPermit, too_long};
 
 /// Connections that read, at least one.
 pub(super) struct Readers {
-    idle: Mutex<Vec<Conn>>,
+    idle: Mutex<Vec<Reader>>,
     free: Arc<Semaphore>,
+}
+
+/// A connection that reads, and what ends a read on it.
+pub(super) struct Reader {
+    conn: Conn,
+    interrupt: Arc<Interrupt>,
 }
 
 /// How long a read may take.
@@ -23,13 +35,23 @@ pub(super) enum Length {
     Single,
     /// Microseconds: it runs where it is asked for, since a thread of its own would cost more.
     Short,
-    /// It may walk over an account: it runs on a thread that may block.
+    /// It reads everything: it runs on a thread that may block, to its end.
     Long,
 }
 
+impl Reader {
+    /// Open the database at `path` to read it.
+    pub(super) fn open(path: &Path, time: TimeSource) -> ConnectionResult<Self> {
+        let mut connection = open_reader(path)?;
+        let interrupt = Arc::<Interrupt>::default();
+        interrupt.register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(Self { conn: wrap(connection, time), interrupt })
+    }
+}
+
 impl Readers {
-    pub(super) fn new(connections: Vec<Conn>) -> Self {
-        Self { free: Arc::new(Semaphore::new(connections.len())), idle: Mutex::new(connections) }
+    pub(super) fn new(readers: Vec<Reader>) -> Arc<Self> {
+        Arc::new(Self { free: Arc::new(Semaphore::new(readers.len())), idle: Mutex::new(readers) })
     }
 
     /// Read within one snapshot.
@@ -38,21 +60,50 @@ impl Readers {
         length: Length,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let closed = || StorageError::Unavailable("the readers have stopped".to_owned());
-        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| closed())?;
-        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut lent = Lent { conn: Some(taken.ok_or_else(closed)?), pool: Arc::clone(self), _permit: permit };
+        let mut lent = self.lend().await?;
         match length {
             Length::Single => lent.look_up(work),
             Length::Short => lent.read(work),
             Length::Long => tokio::task::spawn_blocking(move || lent.read(work)).await.map_err(|_| closed())?,
         }
     }
+
+    /// Read a list that may walk over an account, on a thread that may block. It ends early when this is dropped, or when
+    /// it takes too long; its place is taken until it has ended.
+    pub(super) async fn walk<T: Send + 'static>(
+        self: &Arc<Self>,
+        permit: ListPermit,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let mut lent = self.lend().await?;
+        let end = lent.reader()?.interrupt.end_on_drop();
+        let mut reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            lent.read(work)
+        });
+        if let Ok(read) = timeout(LONGEST, &mut reading).await {
+            return read.map_err(|_| closed())?;
+        }
+        drop(end);
+        Err(too_long())
+    }
+
+    async fn lend(self: &Arc<Self>) -> Result<Lent, StorageError> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| closed())?;
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = taken.ok_or_else(closed)?;
+        reader.interrupt.begin();
+        Ok(Lent { reader: Some(reader), pool: Arc::clone(self), _permit: permit })
+    }
+}
+
+fn closed() -> StorageError {
+    StorageError::Unavailable("the readers have stopped".to_owned())
 }
 
 /// A connection that goes back to the pool, whatever happens to the read.
 struct Lent {
-    conn: Option<Conn>,
+    reader: Option<Reader>,
     pool: Arc<Readers>,
     _permit: OwnedSemaphorePermit,
 }
@@ -62,27 +113,28 @@ impl Lent {
         &mut self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
     ) -> Result<T, StorageError> {
-        Ok(at_once(work(self.conn()?))?)
+        let conn = &mut self.reader()?.conn;
+        Ok(at_once(work(conn))?)
     }
 
     fn read<T>(
         &mut self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
     ) -> Result<T, StorageError> {
-        let conn = self.conn()?;
+        let conn = &mut self.reader()?.conn;
         conn.begin().map_err(Failed::from)?;
         let outcome = at_once(work(conn));
         conn.roll_back().map_err(Failed::from)?;
         Ok(outcome?)
     }
 
-    fn conn(&mut self) -> Result<&mut Conn, StorageError> {
-        self.conn.as_mut().ok_or_else(|| StorageError::Unavailable("the connection was given back".to_owned()))
+    fn reader(&mut self) -> Result<&mut Reader, StorageError> {
+        self.reader.as_mut().ok_or_else(|| StorageError::Unavailable("the connection was given back".to_owned()))
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.conn.take());
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.reader.take());
     }
 }

@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use pinrail_domain::{NewPinRequest, PinRequest, ServiceId};
+use pinrail_domain::{AccountId, NewPinRequest, PinRequest, ServiceId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{ListUse, Storage, StorageError};
 
-use super::connection::{open_reader, open_watcher, open_writer, wrap};
+use super::connection::{open_watcher, open_writer, wrap};
 use super::open::{check_schema, failed, told};
-use super::reader::{Length, Readers};
+use super::reader::{Length, Reader, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
 use super::{Conn, OpenError, SqliteOptions, check, clock, service};
 use crate::Difference;
 use crate::error::Step;
+use crate::lists::Lists;
+
+/// Connections that read what is no list, so that it never waits for one.
+const LOOK_UPS: usize = 2;
 
 /// How often an absent schema is looked for.
 const LOOK_FOR_SCHEMA: Duration = Duration::from_millis(200);
@@ -26,7 +30,10 @@ const LOOK_FOR_SCHEMA: Duration = Duration::from_millis(200);
 /// Pinrail's storage in one SQLite file, which several processes may share.
 pub struct SqliteStorage {
     writer: Writer,
+    /// For everything but lists.
     readers: Arc<Readers>,
+    list_readers: Arc<Readers>,
+    lists: Lists,
     revisions: Revisions,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     actor: Arc<str>,
@@ -45,13 +52,18 @@ impl SqliteStorage {
         let connect_error = |error: diesel::ConnectionError| told(path, &error.to_string());
         let wrap = |connection| wrap(connection, options.time);
         let conn = wrap(open_writer(path).map_err(connect_error)?);
-        let readers = (0..options.readers.max(1)).map(|_| open_reader(path).map(wrap));
-        let readers = readers.collect::<Result<Vec<_>, _>>().map_err(connect_error)?;
+        let open_readers = |many: usize| {
+            let opened = (0..many).map(|_| Reader::open(path, options.time)).collect::<Result<Vec<_>, _>>();
+            opened.map(Readers::new).map_err(connect_error)
+        };
+        let for_lists = options.readers.max(1);
         let watcher = open_watcher(path).map(wrap).map_err(connect_error)?;
         let writer = Writer::start(conn, path, options.commit_interval, Arc::clone(&clock));
         Ok(Self {
             writer: writer.map_err(|error| failed(path, error))?,
-            readers: Arc::new(Readers::new(readers)),
+            readers: open_readers(LOOK_UPS)?,
+            list_readers: open_readers(for_lists)?,
+            lists: Lists::new(for_lists),
             revisions: Revisions::watch(watcher),
             clock,
             actor: options.actor.into(),
@@ -66,7 +78,7 @@ impl SqliteStorage {
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
     pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
-        self.read_long(|conn| Box::pin(check::check_counters(conn))).await
+        self.list_readers.read(Length::Long, |conn| Box::pin(check::check_counters(conn))).await
     }
 
     /// A step that writes.
@@ -110,12 +122,19 @@ impl SqliteStorage {
         self.readers.read(Length::Short, work).await
     }
 
-    /// A read that may walk over an account.
-    pub(super) async fn read_long<T: Send + 'static>(
+    /// A list of an account, which may `walk` over all of it.
+    pub(super) async fn list<T: Send + 'static>(
         &self,
+        account: AccountId,
+        walks: bool,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.readers.read(Length::Long, work).await
+        let permit = self.lists.enter(account).await?;
+        if walks {
+            self.list_readers.walk(permit, work).await
+        } else {
+            self.list_readers.read(Length::Short, work).await
+        }
     }
 
     /// Wait for a change that may concern workers and that no earlier call has answered.
@@ -163,6 +182,10 @@ impl Storage for SqliteStorage {
 
     fn revision(&self) -> Option<u64> {
         self.revisions.latest()
+    }
+
+    fn list_use(&self) -> ListUse {
+        self.lists.in_use()
     }
 
     async fn ready(&self) -> Result<(), StorageError> {

@@ -60,15 +60,10 @@ impl PinRequests for Store {
         if asks_for_nul(&filter) {
             return Ok(PinPage { count: 0, requests: Vec::new() });
         }
-        if walks(&filter) {
-            self.read_long(move |conn| {
-                Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await })
-            })
-            .await
-        } else {
-            self.read(move |conn| Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await }))
-                .await
-        }
+        self.list(account, walks(&filter), move |conn| {
+            Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await })
+        })
+        .await
     }
 }
 
@@ -78,9 +73,12 @@ fn asks_for_nul(filter: &PinFilter) -> bool {
     names.chain(filter.meta.iter().flat_map(|(key, value)| [key, value])).any(|text| text.contains('\0'))
 }
 
-/// Whether a list may have to look at every request of the account: parts of names have no index, and a pair of
-/// meta may stand in all of them.
+/// Requests in a page that is read at once.
+const SHORT_PAGE: u16 = 100;
+
+/// Whether a list may have to look at every request of the account, or at many: parts of names have no index, and a pair
+/// of meta may stand in all of them.
 fn walks(filter: &PinFilter) -> bool {
     let part = |name: &NameFilter| matches!(name.matching, Match::Partial | Match::Ipartial);
-    !filter.meta.is_empty() || filter.name.as_ref().is_some_and(part)
+    filter.limit > SHORT_PAGE || !filter.meta.is_empty() || filter.name.as_ref().is_some_and(part)
 }

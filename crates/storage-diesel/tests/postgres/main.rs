@@ -5,6 +5,7 @@ mod clock;
 mod conformance;
 mod counters;
 mod crowd;
+mod lists;
 mod look_ups;
 mod names;
 mod opening;
