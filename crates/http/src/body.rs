@@ -22,11 +22,17 @@ const THROWN_AWAY: usize = 16 * BODY_LIMIT;
 /// How long that may take: the answer is known by then.
 const THROWN_AWAY_WITHIN: Duration = Duration::from_secs(1);
 
-/// Read a whole body; 413 over the limit, 408 when it does not arrive in time.
+/// Read a whole body; 415 when it is compressed, 413 over the limit, 408 when it does not arrive in time.
 ///
 /// A client that waits for a word before it sends (`Expect: 100-continue`) gets it with the first read, so one that has
 /// announced too much is refused before that.
 pub(crate) async fn read(request: Request, settings: &Settings) -> Result<Vec<u8>, ApiError> {
+    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let details = format!("the body has the Content-Encoding {encoding:?}, wanted it without one");
+        return Err(ApiError::new(Reason::UnsupportedMediaType, details));
+    }
     let body = request.into_body();
     let announced_too_much = body.size_hint().lower() > BODY_LIMIT as u64;
     if !announced_too_much && let Some(whole) = read_in_time(body, settings.body_timeout).await? {

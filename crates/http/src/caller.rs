@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use pinrail_domain::{Act, NewPinRequest, Operation, Refusal, Standing, VerifiedToken, authorize, authorize_scope};
-use pinrail_spec::{Pin, Timestamp};
-use serde::Serialize;
+use pinrail_spec::{Pin, PinStatus, Timestamp};
 
+use crate::budget::{Held, HeldBytes};
+use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::limits::{Bucket, Place};
 use crate::state::State;
@@ -23,29 +25,35 @@ pub(crate) struct Caller {
     revision: Option<u64>,
     /// When it asked.
     pub(crate) now: Timestamp,
-    _place: Place,
+    place: Place,
 }
 
 impl Caller {
     /// Judge the token (401), its rate (429), and its scopes and account (403), in this order.
-    pub(crate) async fn admit(state: &State, headers: &HeaderMap, act: Act, bucket: Bucket) -> Result<Self, ApiError> {
-        let text = bearer(headers).map_err(|why| state.refuse(&Refusal::Unauthorized(why.to_owned())))?;
+    pub(crate) async fn admit(
+        state: &State,
+        credentials: Credentials<'_>,
+        act: Act,
+        bucket: Bucket,
+    ) -> Result<Self, ApiError> {
         let now = state.now();
+        let token = verify(state, credentials, now).await?;
         let storage = state.storage();
-        let token = state.tokens().verify(text, storage, now).await.map_err(|error| match error {
-            VerifyError::Refused(refusal) => state.refuse(&refusal),
-            VerifyError::Storage(error) => error.into(),
-        })?;
         let place = match state.limits() {
             Some(limits) => limits.admit(&token, bucket, storage).await?,
-            None => Place::UNLIMITED,
+            None => Place::default(),
         };
         // A place may have been waited for: only now the token is judged by what the database says.
         let revision = storage.revision();
         let standing = stand(state, revision, &token).await?;
         authorize_scope(&token, &standing, act, now).map_err(|refusal| state.refuse(&refusal))?;
         state.last_used().note(token.id(), now);
-        Ok(Self { token, standing, state: state.clone(), revision, now, _place: place })
+        Ok(Self { token, standing, state: state.clone(), revision, now, place })
+    }
+
+    /// Count what a request costs beyond one of its kind (429).
+    pub(crate) fn charge(&self, bucket: Bucket, cost: u32) -> Result<(), ApiError> {
+        self.place.charge(bucket, cost)
     }
 
     /// Judge what a narrowed token allows, once it is known which pin is meant.
@@ -54,23 +62,35 @@ impl Caller {
         judged.map_err(|refusal| self.state.refuse(&refusal))
     }
 
-    /// Answer `asked`, which changes nothing, with what `make` comes to, or as it was answered before if that still
-    /// holds. A narrowed token is judged by what is found, so for it that is made each time.
-    pub(crate) async fn answer<T: Serialize>(
+    /// Answer `asked`, which changes nothing, with the document that `make` comes to, or as it was answered before if that
+    /// still holds. A narrowed token is judged by what is found, so for it that is made each time.
+    pub(crate) async fn answer(
         &self,
         asked: &Uri,
-        make: impl Future<Output = Result<T, ApiError>>,
-    ) -> Result<Response, ApiError> {
-        let Some(revision) = self.revision.filter(|_| !self.token.is_narrowed()) else {
-            return Ok(as_json(document(&make.await?)?));
-        };
+        make: impl Future<Output = Result<Document, ApiError>>,
+    ) -> Result<Document, ApiError> {
+        let Some(revision) = self.revision.filter(|_| !self.token.is_narrowed()) else { return make.await };
         let asked = (self.account(), asked.path_and_query().map(ToString::to_string).unwrap_or_default());
         if let Some(body) = self.state.answers().body(revision, self.now, &asked) {
-            return Ok(as_json(body));
+            let held = self.reserve(body.len()).await?;
+            return Ok(Document { body, held: Some(held) });
         }
-        let body = document(&make.await?)?;
-        self.state.answers().keep_body(revision, self.now, asked, &body);
-        Ok(as_json(body))
+        let document = make.await?;
+        self.state.answers().keep_body(revision, self.now, asked, &document.body);
+        Ok(document)
+    }
+
+    /// Wait for room for an answer of at most so many bytes (429, 503).
+    pub(crate) async fn reserve(&self, bytes: usize) -> Result<HeldBytes, ApiError> {
+        self.state.answer_bytes().reserve(self.account(), bytes).await
+    }
+
+    /// Send a document. The caller's place among the requests in flight is given back when it is sent.
+    pub(crate) fn send(self, status: StatusCode, document: Document) -> Response {
+        let content = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let mut response = (status, content, document.body).into_response();
+        response.extensions_mut().insert(Held::new(self.place, document.held));
+        response
     }
 
     /// Whose pins are meant.
@@ -97,16 +117,88 @@ async fn stand(state: &State, revision: Option<u64>, token: &VerifiedToken) -> R
     Ok(standing)
 }
 
-fn document<T: Serialize>(value: &T) -> Result<Bytes, ApiError> {
-    let document = serde_json::to_vec(value).map_err(|error| {
-        tracing::error!(%error, "an answer could not be written as JSON");
-        ApiError::internal()
-    })?;
-    Ok(document.into())
+/// What a request says of who asks.
+pub(crate) struct Credentials<'a> {
+    headers: &'a HeaderMap,
+    client: Option<ClientAddress>,
 }
 
-fn as_json(document: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
+impl<'a> Credentials<'a> {
+    /// Those of a request.
+    pub(crate) fn of(request: &'a Request) -> Self {
+        Self { headers: request.headers(), client: request.extensions().get().copied() }
+    }
+}
+
+/// The token that a request carries, verified.
+async fn verify(
+    state: &State,
+    Credentials { headers, client }: Credentials<'_>,
+    now: Timestamp,
+) -> Result<VerifiedToken, ApiError> {
+    let text = match bearer(headers) {
+        Ok(text) => text,
+        Err(why) => {
+            state.strangers().map_or(Ok(()), |strangers| strangers.count(client))?;
+            return Err(state.refuse(&Refusal::Unauthorized(why.to_owned())));
+        }
+    };
+    let storage = state.storage();
+    if let Some(token) = state.tokens().known(text, storage, now).await? {
+        return Ok(token);
+    }
+    let _verifying = match state.strangers() {
+        Some(strangers) => Some(strangers.admit(client).await?),
+        None => None,
+    };
+    state.tokens().verify(text, storage, now).await.map_err(|error| match error {
+        VerifyError::Refused(refusal) => state.refuse(&refusal),
+        VerifyError::Storage(error) => error.into(),
+    })
+}
+
+/// JSON to be sent, with its room among the answers.
+pub(crate) struct Document {
+    body: Bytes,
+    held: Option<HeldBytes>,
+}
+
+impl Document {
+    /// One pin.
+    pub(crate) fn pin(status: &PinStatus) -> Result<Self, ApiError> {
+        let mut body = Vec::new();
+        write(&mut body, status)?;
+        Ok(Self { body: body.into(), held: None })
+    }
+
+    /// A page of pins: as many of them as fit into `limit` bytes, one at least.
+    pub(crate) fn page(
+        count: u64,
+        pins: impl Iterator<Item = PinStatus>,
+        limit: usize,
+        mut held: HeldBytes,
+    ) -> Result<Self, ApiError> {
+        let mut body = format!("{{\"count\":{count},\"results\":[").into_bytes();
+        for (index, pin) in pins.enumerate() {
+            if body.len() >= limit {
+                break;
+            }
+            if index > 0 {
+                body.push(b',');
+            }
+            write(&mut body, &pin)?;
+        }
+        body.extend_from_slice(b"]}");
+        held.shrink(body.len());
+        Ok(Self { body: body.into(), held: Some(held) })
+    }
+}
+
+fn write(to: &mut Vec<u8>, pin: &PinStatus) -> Result<(), ApiError> {
+    serde_json::to_writer(to, pin).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        ApiError::internal()
+    })
 }
 
 /// The token in `Authorization: Bearer <token>`, `bearer` in any case.

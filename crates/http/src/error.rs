@@ -57,6 +57,7 @@ fn status_code(reason: Reason) -> StatusCode {
         Reason::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Reason::QuotaExceeded => StatusCode::CONFLICT,
         Reason::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         Reason::NoIpfsNode | Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -98,6 +99,7 @@ impl From<StorageError> for ApiError {
                 Self::new(Reason::NoIpfsNode, "this service has no IPFS node yet, so nothing could be fetched")
             }
             StorageError::Missing(what) => Self::new(Reason::Unauthorized, format!("{what} is not there any more")),
+            StorageError::Busy(why) => Self::new(Reason::TooManyRequests, why),
             StorageError::Unavailable(_) => {
                 tracing::warn!(%error, "answered 503");
                 Self::new(Reason::Unavailable, "the service cannot reach its database at the moment, try again")
@@ -143,6 +145,7 @@ mod tests {
             (Reason::RequestTimeout, 408, false),
             (Reason::QuotaExceeded, 409, false),
             (Reason::BodyTooLarge, 413, false),
+            (Reason::UnsupportedMediaType, 415, false),
             (Reason::TooManyRequests, 429, true),
             (Reason::InternalError, 500, false),
             (Reason::NoIpfsNode, 503, true),

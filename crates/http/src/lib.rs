@@ -7,6 +7,7 @@
 
 mod answers;
 mod body;
+mod budget;
 mod caller;
 mod client_address;
 mod connections;
@@ -23,7 +24,10 @@ mod router;
 mod sending;
 mod serve;
 mod settings;
+mod shares;
 mod state;
+mod strangers;
+mod usage;
 mod verified;
 
 pub use client_address::{ClientAddress, Network};
@@ -32,3 +36,4 @@ pub use router::router;
 pub use serve::{ServerLimits, serve};
 pub use settings::{BODY_LIMIT, CorsOrigins, Rate, RateLimits, Settings};
 pub use state::{Clock, Entropy, State};
+pub use usage::Usage;

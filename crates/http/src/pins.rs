@@ -1,21 +1,29 @@
 //! The five operations of the Pinning Service API.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 use pinrail_domain::{Act, Operation, PinRequest, RequestId, Subject, status_of};
-use pinrail_spec::{Pin, PinFilter, PinResults, PinStatus};
+use pinrail_spec::{Match, Pin, PinFilter, PinResults, PinStatus};
 
 use crate::body;
-use crate::caller::Caller;
+use crate::caller::{Caller, Credentials, Document};
 use crate::error::ApiError;
 use crate::limits::Bucket;
 use crate::openapi::{Failures, ListQuery};
 use crate::state::State;
 
-type Accepted = (StatusCode, Json<PinStatus>);
+/// A page ends with the pin that brings it to so many bytes.
+const PAGE_BYTES: usize = 2 << 20;
+/// The most bytes of one pin in a page, but for those with names or meta of many control characters.
+const PIN_BYTES: usize = 32 << 10;
+/// What a list costs beyond one, for each pair of meta that is looked for.
+const PAIR_COST: u32 = 5;
+/// The same for a part of a name, which no index may find.
+const PART_COST: u32 = 20;
+/// The same for each so many pins of its page.
+const PINS_FOR_ONE: u16 = 100;
 
 /// List pin objects
 ///
@@ -25,16 +33,27 @@ type Accepted = (StatusCode, Json<PinStatus>);
     responses((status = 200, description = "Successful response (PinResults object)", body = PinResults), Failures)
 )]
 pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) -> Result<Response, ApiError> {
-    let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Reads).await?;
+    let caller = Caller::admit(&state, Credentials::of(&request), Act::Read, Bucket::Reads).await?;
     let asked = request.uri();
     let listing = async {
         let filter = PinFilter::parse(asked.query().unwrap_or_default(), state.settings().literal_status_filter)?;
         caller.authorize(&Operation::list(&filter))?;
+        caller.charge(Bucket::Reads, cost(&filter))?;
+        let most = (usize::from(filter.limit) * PIN_BYTES).min(PAGE_BYTES + PIN_BYTES);
+        let held = caller.reserve(most).await?;
         let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
-        let results = page.requests.iter().map(status_of).collect();
-        Ok(PinResults { count: page.count, results })
+        Document::page(page.count, page.requests.iter().map(status_of), PAGE_BYTES, held)
     };
-    caller.answer(asked, listing).await
+    let page = caller.answer(asked, listing).await?;
+    Ok(caller.send(StatusCode::OK, page))
+}
+
+/// What a list costs beyond one.
+fn cost(filter: &PinFilter) -> u32 {
+    let pairs = u32::try_from(filter.meta.len()).unwrap_or(u32::MAX);
+    let is_part = |matching| matches!(matching, Match::Partial | Match::Ipartial);
+    let part = filter.name.as_ref().is_some_and(|name| is_part(name.matching));
+    pairs * PAIR_COST + if part { PART_COST } else { 0 } + u32::from(filter.limit / PINS_FOR_ONE)
 }
 
 /// Add pin object
@@ -44,13 +63,13 @@ pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) ->
     post, path = "/pins", tag = "pins", request_body = Pin,
     responses((status = 202, description = "Successful response (PinStatus object)", body = PinStatus), Failures)
 )]
-pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> Result<Accepted, ApiError> {
-    let caller = Caller::admit(&state, request.headers(), Act::Add, Bucket::Writes).await?;
+pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> Result<Response, ApiError> {
+    let caller = Caller::admit(&state, Credentials::of(&request), Act::Add, Bucket::Writes).await?;
     let pin = read_pin(request, &state).await?;
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
     let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await;
     let added = added.map_err(|error| state.not_accepted(error))?;
-    Ok(accepted(status_of(&added)))
+    Ok(caller.send(StatusCode::ACCEPTED, Document::pin(&status_of(&added))?))
 }
 
 /// Get pin object
@@ -65,13 +84,14 @@ pub(crate) async fn find_pin(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = Caller::admit(&state, request.headers(), Act::Read, Bucket::Polls).await?;
+    let caller = Caller::admit(&state, Credentials::of(&request), Act::Read, Bucket::Polls).await?;
     let finding = async {
         let found = find(&state, &caller, path, Act::Read).await?;
         caller.authorize(&Operation::Read(Subject::from(&found.pin)))?;
-        Ok(status_of(&found))
+        Document::pin(&status_of(&found))
     };
-    caller.answer(request.uri(), finding).await
+    let found = caller.answer(request.uri(), finding).await?;
+    Ok(caller.send(StatusCode::OK, found))
 }
 
 /// Replace pin object
@@ -85,8 +105,8 @@ pub(crate) async fn replace_pin(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Accepted, ApiError> {
-    let caller = Caller::admit(&state, request.headers(), Act::Replace, Bucket::Writes).await?;
+) -> Result<Response, ApiError> {
+    let caller = Caller::admit(&state, Credentials::of(&request), Act::Replace, Bucket::Writes).await?;
     let pin = read_pin(request, &state).await?;
     // The new pin is judged before the old one is looked up: the 403 of a narrowed token comes before the 404.
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
@@ -94,7 +114,7 @@ pub(crate) async fn replace_pin(
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
     let replaced = state.storage().replace_pin_request(&old.id, &caller.request(pin), caller.now).await;
     let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
-    Ok(accepted(status_of(&replaced)))
+    Ok(caller.send(StatusCode::ACCEPTED, Document::pin(&status_of(&replaced))?))
 }
 
 /// Remove pin object
@@ -109,7 +129,7 @@ pub(crate) async fn remove_pin(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let caller = Caller::admit(&state, request.headers(), Act::Delete, Bucket::Writes).await?;
+    let caller = Caller::admit(&state, Credentials::of(&request), Act::Delete, Bucket::Writes).await?;
     let found = find(&state, &caller, path, Act::Delete).await?;
     caller.authorize(&Operation::Delete(Subject::from(&found.pin)))?;
     let removed = state.storage().remove_pin_request(&caller.account(), &found.id, caller.now).await?;
@@ -143,8 +163,4 @@ fn read_id(path: Result<Path<String>, PathRejection>) -> Option<RequestId> {
     let Path(text) = path.ok()?;
     let id = text.parse::<RequestId>().ok()?;
     (id.to_string() == text).then_some(id)
-}
-
-fn accepted(status: PinStatus) -> Accepted {
-    (StatusCode::ACCEPTED, Json(status))
 }

@@ -23,6 +23,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::budget::hold_until_sent;
 use crate::error::ApiError;
 use crate::openapi::{About, as_json_in_query};
 use crate::settings::CorsOrigins;
@@ -60,7 +61,7 @@ pub fn router(state: State) -> Router {
         *request.uri_mut() = path::normalize(request.uri(), &base_path);
         request
     });
-    let by_meaning = by_meaning.map_response(allow_options);
+    let by_meaning = by_meaning.map_response(|response| hold_until_sent(allow_options(response)));
     Router::new().fallback_service(by_meaning)
 }
 
@@ -124,8 +125,13 @@ async fn answer_in_time(Shared(state): Shared<State>, request: Request, next: Ne
         tracing::warn!("an answer took longer than {limit:?}");
         ApiError::new(Reason::Unavailable, "the answer took too long, try again").into_response()
     };
+    let is_about_pins = request.uri().path().starts_with("/pins");
     let (request, lent) = body::lend(request);
-    let answer = tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(late);
+    let mut answer = tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(late);
+    if is_about_pins {
+        // They are one account's, and hold for a moment.
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     if let Some(lent) = lent {
         body::throw_away(lent).await;
     }

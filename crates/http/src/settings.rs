@@ -18,6 +18,8 @@ pub struct Settings {
     pub access_url: String,
     /// How much one token may ask for; `None` is no limit.
     pub rate_limits: Option<RateLimits>,
+    /// Bytes of answers that are made or sent at the same time, a quarter of them for one account.
+    pub answer_bytes: usize,
     /// Which web pages may call the API.
     pub cors: CorsOrigins,
     /// How long a body may take to arrive.
@@ -34,6 +36,7 @@ impl Default for Settings {
             literal_status_filter: false,
             access_url: "the operator of this service".to_owned(),
             rate_limits: Some(RateLimits::default()),
+            answer_bytes: 256 << 20,
             cors: CorsOrigins::Any,
             body_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
@@ -60,7 +63,9 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// How much one token, with all that was narrowed from it, may ask for.
+/// How much one token, with all that was narrowed from it, may ask for; its account may ask for as much as four tokens.
+///
+/// A list costs more than one of its bucket if it looks for a part of a name or for pairs of meta, or is long.
 ///
 /// Kubo asks page after page without a pause and gives up at the first 429, so the rates are generous: what protects
 /// the service is the number in flight.
@@ -72,7 +77,9 @@ pub struct RateLimits {
     pub writes: Rate,
     /// `GET /pins/{requestid}`: a blocking `ipfs pin remote add` polls twice a second for each pin.
     pub polls: Rate,
-    /// Requests at the same time; a further one waits.
+    /// Requests of one address without a token, or with one that is not known yet and has to be verified.
+    pub strangers: Rate,
+    /// Requests at the same time, until their answers are sent; a further one waits.
     pub in_flight: usize,
     /// How long a further one waits before it is refused.
     pub wait: Duration,
@@ -84,6 +91,7 @@ impl Default for RateLimits {
             reads: Rate { per_second: 1_000, burst: 2_000 },
             writes: Rate { per_second: 200, burst: 1_000 },
             polls: Rate { per_second: 2_000, burst: 4_000 },
+            strangers: Rate { per_second: 100, burst: 1_000 },
             in_flight: 64,
             wait: Duration::from_secs(1),
         }

@@ -8,11 +8,14 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 
 use crate::answers::Answers;
+use crate::budget::AnswerBytes;
 use crate::error::ApiError;
 use crate::last_used::LastUsed;
 use crate::limits::TokenLimits;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
+use crate::strangers::Strangers;
+use crate::usage::Usage;
 use crate::verified::VerifiedTokens;
 
 /// The current time.
@@ -29,6 +32,8 @@ struct Parts {
     settings: Settings,
     tokens: VerifiedTokens,
     limits: Option<TokenLimits>,
+    strangers: Option<Strangers>,
+    answer_bytes: AnswerBytes,
     answers: Answers,
     last_used: LastUsed,
     readiness: Readiness,
@@ -51,6 +56,8 @@ impl State {
         Self(Arc::new(Parts {
             tokens: VerifiedTokens::new(service),
             limits: settings.rate_limits.map(TokenLimits::new),
+            strangers: settings.rate_limits.map(Strangers::new),
+            answer_bytes: AnswerBytes::new(settings.answer_bytes),
             last_used: LastUsed::new(Arc::clone(&storage)),
             answers: Answers::default(),
             readiness: Readiness::default(),
@@ -73,6 +80,12 @@ impl State {
         self.0.last_used.flush().await;
     }
 
+    /// How much of the service's room is in use.
+    pub fn usage(&self) -> Usage {
+        let (in_flight, waiting) = self.limits().map(TokenLimits::in_flight).unwrap_or_default();
+        Usage { in_flight, waiting, answer_bytes: self.answer_bytes().held(), lists: self.storage().list_use() }
+    }
+
     pub(crate) fn storage(&self) -> &dyn Storage {
         self.0.storage.as_ref()
     }
@@ -88,6 +101,15 @@ impl State {
     /// How much tokens may ask for; `None` where nothing is limited.
     pub(crate) fn limits(&self) -> Option<&TokenLimits> {
         self.0.limits.as_ref()
+    }
+
+    /// How much may be asked for without a token that is known; `None` where nothing is limited.
+    pub(crate) fn strangers(&self) -> Option<&Strangers> {
+        self.0.strangers.as_ref()
+    }
+
+    pub(crate) fn answer_bytes(&self) -> &AnswerBytes {
+        &self.0.answer_bytes
     }
 
     /// What was read last and still holds.

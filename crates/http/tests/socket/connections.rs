@@ -119,6 +119,22 @@ async fn a_preface_that_does_not_come_is_not_waited_for() {
     server.still_answers().await;
 }
 
+#[tokio::test]
+async fn a_stream_that_takes_nothing_is_reset_and_gives_its_place_back() {
+    let server = start(ServerLimits { write_timeout: SHORT, ..ServerLimits::default() }).await;
+    let client = h2::client::Builder::new().initial_window_size(0).handshake::<_, bytes::Bytes>(server.connect().await);
+    let (client, connection) = client.await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = Request::get("http://x/pins").header("authorization", format!("Bearer {}", server.token));
+    let (answer, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status(), server.state.usage().in_flight), (StatusCode::OK, 1));
+    let taken = timeout(LONG, answer.into_body().data()).await.expect("the stream ends");
+    assert!(taken.expect("it does not end well").is_err_and(|error| error.is_reset()));
+    assert_eq!(server.state.usage().in_flight, 0);
+}
+
 /// What a request's handler finds as its client's address.
 async fn client_of(proxies: &[&str], headers: &str) -> String {
     let told = |client: Option<Extension<ClientAddress>>| async move {

@@ -132,23 +132,60 @@ async fn names_have_255_characters_at_most() {
 }
 
 #[tokio::test]
-async fn meta_has_1000_pairs_at_most() {
+async fn meta_has_64_pairs_and_4096_bytes_at_most() {
     let (api, person) = service().await;
     let meta = |count: usize| (0..count).map(|n| (n.to_string(), json!("v"))).collect::<serde_json::Map<_, _>>();
-    let added = api.add(&person, &json!({"cid": cid(1), "meta": meta(1_000)})).await;
-    assert_eq!(added["pin"]["meta"].as_object().unwrap().len(), 1_000);
-    let refused = api.post(&person, "/pins", &json!({"cid": cid(1), "meta": meta(1_001)})).await;
-    assert_eq!(refused.failure(400, "BAD_REQUEST"), "meta has 1001 pairs, wanted at most 1000");
+    let added = api.add(&person, &json!({"cid": cid(1), "meta": meta(64)})).await;
+    assert_eq!(added["pin"]["meta"].as_object().unwrap().len(), 64);
+    let refused = api.post(&person, "/pins", &json!({"cid": cid(1), "meta": meta(65)})).await;
+    assert_eq!(refused.failure(400, "BAD_REQUEST"), "meta has 65 pairs, wanted at most 64");
+    let long =
+        |length: usize| json!({"cid": cid(1), "meta": {"a": "v".repeat(4_000), "b": "ü".repeat((length - 4_002) / 2)}});
+    api.add(&person, &long(4_096)).await;
+    let refused = api.post(&person, "/pins", &long(4_098)).await;
+    assert_eq!(refused.failure(400, "BAD_REQUEST"), "meta has 4098 bytes of keys and values, wanted at most 4096");
     let long_key = json!({"k".repeat(256): "v"});
     let refused = api.post(&person, "/pins", &json!({"cid": cid(1), "meta": long_key})).await;
     assert!(refused.failure(400, "BAD_REQUEST").contains("256 characters"));
 }
 
 #[tokio::test]
+async fn more_pairs_of_meta_than_anybody_looks_for_at_once() {
+    let (api, person) = service().await;
+    let query = |count: usize| (0..count).map(|n| format!("meta[k{n}]=v")).collect::<Vec<_>>().join("&");
+    assert_page(&api.list(&person, &query(16)).await, 0);
+    let refused = api.get(&person, &format!("/pins?{}", query(17))).await;
+    assert_eq!(refused.failure(400, "BAD_REQUEST"), "meta has more than 16 pairs, wanted at most 16");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_passed_over() {
+    let (api, person) = service().await;
+    let body = format!("\u{FEFF}{}", json!({"cid": cid(1)}));
+    assert_eq!(api.send(&person, Method::POST, "/pins", body).await.status, 202);
+    let doubled = format!("\u{FEFF}\u{FEFF}{}", json!({"cid": cid(1)}));
+    api.send(&person, Method::POST, "/pins", doubled).await.failure(400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn a_body_that_is_encoded_is_refused_with_its_encoding() {
+    let (api, person) = service().await;
+    for (encoding, status) in [("gzip", 415), ("br, gzip", 415), ("identity", 202)] {
+        let request = Request::post("/pins").header("authorization", format!("Bearer {}", person.token));
+        let request = request.header("content-encoding", encoding);
+        let answer = api.call(request.body(Body::from(json!({"cid": cid(1)}).to_string())).unwrap()).await;
+        assert_eq!(answer.status, status, "{encoding}");
+        if status == 415 {
+            assert!(answer.failure(415, "UNSUPPORTED_MEDIA_TYPE").contains(encoding));
+        }
+    }
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit() {
     let (api, person) = service().await;
     let pad = |length: usize| {
-        let start = format!(r#"{{"cid":"{}","meta":{{"a":""#, cid(1));
+        let start = format!(r#"{{"cid":"{}","unknown":{{"a":""#, cid(1));
         let end = r#""}}"#;
         format!("{start}{}{end}", "x".repeat(length - start.len() - end.len()))
     };

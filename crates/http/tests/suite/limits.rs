@@ -1,16 +1,17 @@
-//! How much one token may ask for. Buckets here are refilled so slowly that no test sees it.
+//! How much one token, account or address may ask for. Buckets here are refilled so slowly that no test sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, Response};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use pinrail_domain::{Limits, Restrictions, Scopes, attenuate};
-use pinrail_http::{Rate, RateLimits, Settings};
+use pinrail_http::{ClientAddress, Rate, RateLimits, Settings};
 use serde_json::json;
 use tokio::sync::oneshot;
+use tower::ServiceExt;
 
 use super::support::{Answer, Api, Person, cid, unique};
 
@@ -148,4 +149,120 @@ async fn one_that_waits_is_answered_when_a_place_is_free() {
     release.send(()).unwrap();
     assert_eq!(first.await.unwrap().status, 202);
     assert_eq!(second.await.unwrap().status, 200);
+}
+
+/// Ask and leave the body of the answer where it is.
+async fn unread(api: &Api, person: &Person, path: &str) -> Response<Body> {
+    let request = Request::get(path).header("authorization", format!("Bearer {}", person.token));
+    let answer = api.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_when_the_answer_is_sent() {
+    let api = service(RateLimits { in_flight: 1, wait: Duration::from_millis(50), ..limits() }).await;
+    let person = api.pinner().await;
+    for path in ["/pins", "/pins?limit=1000"] {
+        let held = unread(&api, &person, path).await;
+        assert_eq!(api.state.usage().in_flight, 1, "{path}");
+        api.get(&person, "/pins").await.failure(429, "TOO_MANY_REQUESTS");
+        drop(held);
+        assert_eq!((api.state.usage().in_flight, api.state.usage().answer_bytes), (0, 0), "{path}");
+        assert_eq!(api.get(&person, path).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_one_account_does_not_read_leave_room_for_others() {
+    let rate_limits = Some(RateLimits { wait: Duration::from_millis(50), ..limits() });
+    let api = Api::with(Settings { rate_limits, answer_bytes: 4 << 20, ..Settings::default() }).await;
+    let (greedy, victim) = (api.pinner().await, api.pinner().await);
+    for number in 0..25 {
+        api.add(&greedy, &json!({"cid": cid(number), "meta": {"a": "v".repeat(4_000)}})).await;
+    }
+    let list = "/pins?status=queued&limit=25";
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(unread(&api, &greedy, list).await);
+    }
+    assert!(api.state.usage().answer_bytes > 3 * 25 * 4_000, "{:?}", api.state.usage());
+    api.get(&greedy, list).await.failure(429, "TOO_MANY_REQUESTS");
+    assert_eq!(api.get(&victim, "/pins?limit=25").await.status, 200);
+    drop(held);
+    assert_eq!(api.state.usage().answer_bytes, 0);
+    assert_eq!(api.get(&greedy, list).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_account_counts_with_all_its_tokens() {
+    let api = Arc::new(service(RateLimits { reads: NARROW, ..limits() }).await);
+    let person = api.pinner().await;
+    let mut asked = Vec::new();
+    for _ in 0..20 {
+        let another = api.token(person.account, Scopes::pins(), None).await;
+        asked.extend(std::iter::repeat_n(another, 3));
+    }
+    let answers = futures::future::join_all(asked.iter().map(|person| api.get(person, "/pins"))).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(refused.iter().any(|answer| answer.text().contains("in this account")), "{} refused", refused.len());
+    let other = api.pinner().await;
+    assert_eq!(api.get(&other, "/pins").await.status, 200, "another account has its own buckets");
+}
+
+#[tokio::test]
+async fn requests_in_flight_count_for_the_account_too() {
+    let api = Arc::new(service(RateLimits { in_flight: 1, wait: Duration::from_millis(50), ..limits() }).await);
+    let person = api.pinner().await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let another = api.token(person.account, Scopes::pins(), None).await;
+        held.push(unread(&api, &another, "/pins").await);
+    }
+    let fifth = api.token(person.account, Scopes::pins(), None).await;
+    api.get(&fifth, "/pins").await.failure(429, "TOO_MANY_REQUESTS");
+    let other = api.pinner().await;
+    assert_eq!(api.get(&other, "/pins").await.status, 200);
+    held.pop();
+    assert_eq!(api.get(&fifth, "/pins").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_list_that_costs_more_counts_for_more() {
+    for (query, costs_more) in
+        [("name=a&match=ipartial", true), ("meta[a]=1&meta[b]=2&meta[c]=3", true), ("name=a", false)]
+    {
+        let api = service(RateLimits { reads: Rate { per_second: 1, burst: 24 }, ..limits() }).await;
+        let person = api.pinner().await;
+        let path = format!("/pins?{query}");
+        assert_eq!(api.get(&person, &path).await.status, 200);
+        let again = api.get(&person, &path).await;
+        assert_eq!(again.status == 429, costs_more, "{query}: {}", again.text());
+    }
+}
+
+#[tokio::test]
+async fn an_address_asks_only_so_much_with_tokens_that_are_not_known() {
+    let api = service(RateLimits { strangers: NARROW, ..limits() }).await;
+    let person = api.pinner().await;
+    let ask = async |address: &str, token: &str| {
+        let request = Request::get("/pins").extension(ClientAddress(address.parse().unwrap()));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        api.call(request.body(Body::empty()).unwrap()).await
+    };
+    let (greedy, same_site, other) = ("2001:db8:1::1", "2001:db8:1:ffff::9", "2001:db8:2::1");
+    assert_eq!(ask(greedy, &person.token).await.status, 200);
+    let forged = [person.token.as_str(), "x"].concat();
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= ask(greedy, &forged).await.status == 429;
+    }
+    assert!(refused, "it may ask for ever");
+    assert_eq!(ask(greedy, &person.token).await.status, 200, "a token that is known is not held up");
+    assert_eq!(ask(other, &forged).await.status, 401, "another address is not held up");
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= ask(same_site, &forged).await.status == 429;
+    }
+    assert!(refused, "its site counts with it");
 }

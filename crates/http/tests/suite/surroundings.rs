@@ -112,6 +112,28 @@ async fn the_sites_that_may_call_can_be_named() {
 }
 
 #[tokio::test]
+async fn what_is_told_about_pins_is_kept_by_no_cache() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let added = api.post(&person, "/pins", &json!({"cid": cid(1)})).await;
+    let path = format!("/pins/{}", added.json()["requestid"].as_str().unwrap());
+    let answers = [
+        added,
+        api.get(&person, "/pins").await,
+        api.get(&person, &path).await,
+        api.get(&person, "//pins/").await,
+        api.get(&person, "/pins?limit=0").await,
+        api.delete(&person, &path).await,
+        api.get(&person, &path).await,
+        plain(&api, "GET", "/pins").await,
+        plain(&api, "PUT", "/pins").await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.headers["cache-control"], "no-store", "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn answers_are_compressed_for_those_who_ask() {
     let api = Api::new().await;
     let person = api.pinner().await;
