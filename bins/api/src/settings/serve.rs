@@ -103,6 +103,7 @@ impl ServeArgs {
             cors: if any { CorsOrigins::Any } else { CorsOrigins::These(self.cors.clone()) },
             body_timeout: self.body_timeout,
             answer_timeout: self.answer_timeout,
+            ..Settings::default()
         }
     }
 

@@ -98,7 +98,7 @@ async fn an_account_whose_lists_last_keeps_nobody_else_waiting() {
     let (_folder, path) = database();
     let storage = open(&path, 4).await;
     let (begun, mut begins) = unbounded_channel();
-    let (lasts, end) = mpsc::channel();
+    let (sender, end) = mpsc::channel();
     let end = Arc::new(Mutex::new(end));
     let lists: Vec<_> = (0..8).map(|_| tokio::spawn(held(&storage, &begun, &end))).collect();
     for _ in 0..2 {
@@ -118,7 +118,7 @@ async fn an_account_whose_lists_last_keeps_nobody_else_waiting() {
     };
     timeout(LONG, victim).await.expect("the other account is answered");
     assert_eq!((storage.list_use().places, storage.list_use().in_use), (4, 2));
-    drop(lasts);
+    drop(sender);
     for list in lists {
         list.await.expect("it does not panic").expect("it ends well");
     }
@@ -126,7 +126,7 @@ async fn an_account_whose_lists_last_keeps_nobody_else_waiting() {
 }
 
 /// A list that would never end, once it has begun.
-async fn endless(
+fn endless(
     storage: &Arc<SqliteStorage>,
 ) -> (tokio::task::JoinHandle<Result<i64, StorageError>>, UnboundedReceiver<()>) {
     let (begun, begins) = unbounded_channel();
@@ -157,7 +157,7 @@ async fn lists_again(storage: &SqliteStorage) {
 async fn a_list_that_nobody_waits_for_is_ended() {
     let (_folder, path) = database();
     let storage = open(&path, 1).await;
-    let (list, mut begins) = endless(&storage).await;
+    let (list, mut begins) = endless(&storage);
     begins.recv().await.expect("it begins");
     list.abort();
     lists_again(&storage).await;
@@ -167,7 +167,7 @@ async fn a_list_that_nobody_waits_for_is_ended() {
 async fn a_list_that_takes_too_long_is_ended() {
     let (_folder, path) = database();
     let storage = open(&path, 1).await;
-    let (list, _begins) = endless(&storage).await;
+    let (list, _begins) = endless(&storage);
     let ended = timeout(LONG, list).await.expect("it ends").expect("it does not panic");
     assert!(matches!(&ended, Err(StorageError::Busy(why)) if why.contains("ask for less")), "{ended:?}");
     lists_again(&storage).await;
