@@ -25,13 +25,12 @@ const POLICY: (HeaderName, &str) = (
 /// A CID that holds its content, `hello` and a line feed: nobody has to provide it.
 const WHOLE: &str = "bafkqabtimvwgy3yk";
 
-/// `/openapi.json` and `/docs/`.
-pub(crate) fn routes(mut document: OpenApi, base_path: &str) -> Router<State> {
-    let root = if base_path.is_empty() { "/" } else { base_path };
-    document.servers = Some(vec![Server::new(root)]);
+/// `/openapi.json` and `/docs/`. All addresses in them are relative, so that they hold under a base path, also where a
+/// proxy cuts it off.
+pub(crate) fn routes(mut document: OpenApi) -> Router<State> {
+    document.servers = Some(vec![Server::new(".")]);
     let tried = Arc::new(to_try(&document));
     let document = Arc::new(document);
-    // Relative to the page, so that it is found under any path that a proxy puts before it.
     let config = Config::from("openapi.json").validator_url("none");
     let page = Router::new()
         .route("/docs/openapi.json", get(async move || Json(tried.as_ref().clone())))
@@ -48,6 +47,7 @@ pub(crate) fn routes(mut document: OpenApi, base_path: &str) -> Router<State> {
 /// specification name CIDs that are none, and filters that hide whatever one has.
 fn to_try(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
+    document["servers"] = json!([{ "url": ".." }]);
     let filters = document.pointer_mut("/paths/~1pins/get/parameters").and_then(Value::as_array_mut);
     for filter in filters.into_iter().flatten().filter_map(Value::as_object_mut) {
         filter.remove("example");

@@ -41,7 +41,7 @@ pub fn router(state: State) -> Router {
     let (routes, document) = routes().split_for_parts();
     let routes = routes
         .route("/", get(about))
-        .merge(docs::routes(document, &base_path))
+        .merge(docs::routes(document))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(
@@ -82,14 +82,14 @@ fn normal_base_path(sent: &str) -> String {
     parts.fold(String::new(), |path, part| path + "/" + part)
 }
 
-/// What is here, for somebody who opens the endpoint.
+/// What is here, for somebody who opens the endpoint. The links are relative to it, which ends in a slash.
 async fn about() -> Json<serde_json::Value> {
     Json(json!({
         "name": "Pinrail, an IPFS pinning service",
         "version": env!("CARGO_PKG_VERSION"),
-        "pins": "/pins",
-        "documentation": "/docs/",
-        "openapi": "/openapi.json",
+        "pins": "pins",
+        "documentation": "docs/",
+        "openapi": "openapi.json",
     }))
 }
 

@@ -165,7 +165,17 @@ async fn health_needs_no_token_and_ends_with_the_service() {
 async fn the_document_is_served_with_a_page_that_loads_nothing_from_elsewhere() {
     let api = Api::with(Settings { base_path: "/psa".to_owned(), ..Settings::default() }).await;
     let document = plain(&api, "GET", "/psa/openapi.json").await.json();
-    assert_eq!(document["servers"], json!([{"url": "/psa"}]));
+    assert_eq!(document["servers"], json!([{"url": "."}]), "beside the document, whatever path that is at");
+    let tried = plain(&api, "GET", "/psa/docs/openapi.json").await.json();
+    assert_eq!(tried["servers"], json!([{"url": ".."}]), "above the page");
+    let start = plain(&api, "GET", "/psa/").await.json();
+    for (name, kind) in [("documentation", "text/html"), ("openapi", "application/json"), ("pins", "application/json")]
+    {
+        let link = start[name].as_str().expect("a link");
+        assert!(!link.starts_with('/'), "{name} is at {link}, wanted a relative link");
+        let answer = plain(&api, "GET", &format!("/psa/{link}")).await;
+        assert!(answer.headers["content-type"].to_str().unwrap().starts_with(kind), "{name}");
+    }
     assert!(document["paths"]["/pins/{requestid}"]["delete"].is_object());
     assert_eq!(document["components"]["securitySchemes"]["accessToken"]["scheme"], "bearer");
 
