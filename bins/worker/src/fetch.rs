@@ -1,7 +1,7 @@
 //! `fetch`: gets a CID over bitswap, to see that it is served.
 
 use anyhow::{Context, Result, anyhow, bail};
-use bytesize::ByteSize;
+use pinrail_domain::format_size;
 use pinrail_ipfs_embedded::store::{NodeKey, Totals};
 use pinrail_ipfs_embedded::{
     DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
@@ -68,7 +68,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
         Err(FetchError::NotProvided { phase: Phase::Connecting, .. }) => bail!("nobody answers at {from_whom}"),
         fetched => fetched?,
     };
-    println!("fetched {cid}: {} blocks, {}", totals.blocks, ByteSize(totals.bytes));
+    println!("fetched {cid}: {} blocks, {}", totals.blocks, format_size(totals.bytes));
     if let Some(output) = asked.output.clone() {
         let shown = output.display().to_string();
         let inner = *cid.inner();
@@ -89,6 +89,12 @@ async fn find_own_worker(common: &Common) -> Result<Vec<Multiaddr>> {
     let Some(id) = NodeFolder::new(&common.data_dir).find_id()? else {
         bail!("no worker ever ran on {}, wanted --from MULTIADDR", common.data_dir.display())
     };
+    if !NodeFolder::new(&common.data_dir).is_in_use()? {
+        bail!(
+            "no worker runs on {}, start it, or name a peer that has the content with --from MULTIADDR",
+            common.data_dir.display()
+        );
+    }
     let nodes = database::open(common).await?.list_nodes().await?;
     let node = nodes.into_iter().find(|node| node.id == id);
     let node = node.context("the worker of this data folder is not registered, wanted --from MULTIADDR")?;

@@ -67,6 +67,12 @@ impl NodeFolder {
         Ok(BlockStore::open(&folder, options)?)
     }
 
+    /// Whether a worker, or a command that reads its blocks, runs on it: it holds the lock of the block store.
+    pub fn is_in_use(&self) -> Result<bool> {
+        let folder = self.0.join("blocks");
+        BlockStore::is_in_use(&folder).with_context(|| format!("the lock of {} cannot be read", folder.display()))
+    }
+
     /// The node's libp2p key, made when it is not there yet.
     pub fn key(&self) -> Result<Keypair> {
         let folder = self.0.join("node");

@@ -36,6 +36,8 @@ async fn what_is_asked_for_is_pinned_and_served_and_outlives_restarts() {
     provider.kill();
     assert!(worker.terminate().success());
     worker.wait_for("all leases are given back");
+    let refused = fails(&home.data(), &["fetch", &cid]);
+    assert!(refused.contains("no worker runs on ") && refused.contains("--from MULTIADDR"), "{refused}");
     let (mut worker, _) = Running::serve(&home.data());
     worker.kill();
     let (_worker, _) = Running::serve(&home.data());

@@ -31,6 +31,7 @@ mod types;
 mod walk;
 mod writer;
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,6 +94,19 @@ impl BlockStore {
     /// Opens a store on another disk than the system's.
     pub fn open_on(disk: &Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<BlockStore, StoreError> {
         open::open(disk, folder, options)
+    }
+
+    /// Whether a process has the store in a folder open; nobody has one that is not there.
+    pub fn is_in_use(folder: &Path) -> io::Result<bool> {
+        let lock = match File::open(folder.join("lock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            lock => lock?,
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => lock.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Makes the index of a closed store anew from its segments and the log of its roots.
