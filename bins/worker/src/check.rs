@@ -1,7 +1,7 @@
 //! `check`: reads every block of a data folder that is not in use again, and hashes it.
 
 use anyhow::{Context, Result, bail};
-use bytesize::ByteSize;
+use pinrail_domain::format_size;
 use pinrail_ipfs_embedded::matches;
 use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, StoreError};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub async fn check(common: &Common, asked: &CheckArgs) -> Result<()> {
         println!("{}", serde_json::to_string(&found)?);
     } else {
         found.problems.iter().for_each(|problem| println!("problem: {problem}"));
-        let size = ByteSize(found.bytes);
+        let size = format_size(found.bytes);
         println!(
             "{} blocks of {size} hashed, {} roots whole, {} unfinished",
             found.blocks, found.pinned, found.unfinished

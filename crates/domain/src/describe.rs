@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pinrail_spec::{PinStatus, Status, Timestamp};
 
-use crate::{DagSize, PinRequest, Progress, QueuePosition, RootView};
+use crate::{DagSize, PinRequest, Progress, QueuePosition, RootFailure, RootView, format_size};
 
 /// Describe `request` to its owner, at the moment when it stood so.
 ///
@@ -16,7 +16,9 @@ use crate::{DagSize, PinRequest, Progress, QueuePosition, RootView};
 /// - `bytes_received`: bytes received so far, during a fetch;
 /// - `queue_position`: the place in the account's own queue, `1000+` beyond what is counted;
 /// - `attempts`: attempts so far, from the first on;
-/// - `failure_reason`: the kind of the last failure, such as `NO_PROVIDER_FOUND`.
+/// - `failure_reason`: the kind of the last failure, such as `NO_PROVIDER_FOUND`;
+/// - `missing_block`, `missing_blocks`, `missing_asked_peers`: the CID of a block that the last attempt asked for in
+///   vain, how many such blocks are known, and how many peers were asked for the one.
 pub fn status_of(request: &PinRequest) -> PinStatus {
     PinStatus {
         requestid: request.id.to_string(),
@@ -55,6 +57,11 @@ fn info(request: &PinRequest) -> BTreeMap<String, String> {
     }
     if let Some(failure) = &root.failure {
         put("failure_reason", failure.reason.clone());
+        if let Some(missing) = &failure.missing {
+            put("missing_block", missing.block.clone());
+            put("missing_blocks", missing.more.saturating_add(1).to_string());
+            put("missing_asked_peers", missing.peers.to_string());
+        }
     }
     info
 }
@@ -95,12 +102,19 @@ fn pinning(root: &RootView, now: Timestamp) -> String {
     let received = received(root.progress);
     let next = root.due.map(|due| next_try(due, now)).unwrap_or_default();
     match (&root.failure, root.waiting) {
-        (Some(failure), true) => format!("waiting for a peer that has it{next}: {}{received}", failure.details),
+        (Some(failure), true) => format!("waiting for a peer that has it{next}: {}{received}", told(failure)),
         (None, true) => format!("waiting for a peer that has it{next}{received}"),
         (Some(failure), false) => {
-            format!("the last attempt failed while {}{next}: {}{received}", failure.phase, failure.details)
+            format!("the last attempt failed while {}{next}: {}{received}", failure.phase, told(failure))
         }
         (None, false) => format!("being fetched{received}"),
+    }
+}
+
+fn told(failure: &RootFailure) -> String {
+    match &failure.missing {
+        Some(missing) => format!("{missing}; {}", failure.details),
+        None => failure.details.clone(),
     }
 }
 
@@ -134,7 +148,7 @@ fn failed(root: &RootView) -> String {
     match &root.failure {
         Some(failure) => {
             let attempts = if root.attempts == 1 { "attempt" } else { "attempts" };
-            format!("failed while {} after {} {attempts}: {}", failure.phase, root.attempts, failure.details)
+            format!("failed while {} after {} {attempts}: {}", failure.phase, root.attempts, told(failure))
         }
         None => "failed; pin it again to have it tried afresh".to_owned(),
     }
@@ -148,17 +162,7 @@ fn kept(request: &PinRequest) -> String {
 
 fn amount(blocks: u64, bytes: u64) -> String {
     let unit = if blocks == 1 { "block" } else { "blocks" };
-    format!("{} in {blocks} {unit}", size(bytes))
-}
-
-/// A size for people, in the largest unit of which there is one.
-fn size(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let Some((shift, unit)) = units.into_iter().find(|(shift, _)| bytes >> shift > 0) else {
-        return format!("{bytes} bytes");
-    };
-    let tenths = (u128::from(bytes) * 10) >> shift;
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    format!("{} in {blocks} {unit}", format_size(bytes))
 }
 
 impl std::fmt::Display for QueuePosition {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use pinrail_spec::Timestamp;
 
-use crate::{DagSize, Lease, LeaseTask, Phase, RootFailure, Verdict};
+use crate::{DagSize, Lease, LeaseTask, Missing, Phase, RootFailure, Verdict};
 
 /// How patient a worker is. In settings every duration is a number of seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ pub enum Outcome {
         phase: Phase,
         /// What was tried, in numbers and without addresses, such as `the one origin was asked, 14 connected peers were asked`.
         tried: String,
+        /// What nobody has although the root was found.
+        missing: Option<Missing>,
     },
     /// The attempt broke off: a stall, lost peers, a backend that does not answer.
     Broken {
@@ -83,6 +85,8 @@ pub enum Outcome {
         reason: String,
         /// What happened, one sentence without addresses.
         details: String,
+        /// What was waited for in vain.
+        missing: Option<Missing>,
     },
     /// The content cannot be pinned, whoever has it: an unknown hash, a malformed block, over the size limit.
     Unpinnable {
@@ -114,27 +118,31 @@ pub fn judge(lease: &Lease, outcome: Outcome, now: Timestamp, jitter: f64, polic
         Outcome::Released => Verdict::Released,
         Outcome::Interrupted => Verdict::Pause { due: now, storage_full: false },
         Outcome::StorageFull => Verdict::Pause { due: now + policy.pause, storage_full: true },
-        Outcome::NotProvided { phase, tried } => patience.wait(not_provided(phase, &tried)),
-        Outcome::Broken { phase, reason, details } => patience.retry(RootFailure { phase, reason, details }),
+        Outcome::NotProvided { phase, tried, missing } => patience.wait(not_provided(phase, &tried, missing)),
+        Outcome::Broken { phase, reason, details, missing } => {
+            patience.retry(RootFailure { phase, reason, details, missing })
+        }
         Outcome::Unpinnable { reason, details } => patience.give_up(unpinnable(reason, &details)),
         Outcome::OverQuota => patience.give_up(over_quota()),
     }
 }
 
-fn not_provided(phase: Phase, tried: &str) -> RootFailure {
+fn not_provided(phase: Phase, tried: &str, missing: Option<Missing>) -> RootFailure {
+    let what = if missing.is_some() { "the rest of it" } else { "it" };
     RootFailure {
         phase,
         reason: "NO_PROVIDER_FOUND".to_owned(),
         details: format!(
-            "no peer that has it was found: {tried}; keep a node that has it online and connect it to the \
+            "no peer that has {what} was found: {tried}; keep a node that has it online and connect it to the \
              delegates, or name it in origins"
         ),
+        missing,
     }
 }
 
 fn unpinnable(reason: String, details: &str) -> RootFailure {
     let details = format!("{details}; that is in the content, so trying again changes nothing");
-    RootFailure { phase: Phase::Checking, reason, details }
+    RootFailure { phase: Phase::Checking, reason, details, missing: None }
 }
 
 fn over_quota() -> RootFailure {
@@ -143,6 +151,7 @@ fn over_quota() -> RootFailure {
         reason: "QUOTA_EXCEEDED".to_owned(),
         details: "the account's bytes are used up; delete some pins or ask for a higher limit, then pin it again"
             .to_owned(),
+        missing: None,
     }
 }
 

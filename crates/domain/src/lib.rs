@@ -53,6 +53,7 @@ mod node;
 mod pin_request;
 mod root;
 pub mod settings;
+mod size;
 mod token;
 
 /// The pinning API's own types, so that a service which embeds this crate names it alone.
@@ -67,7 +68,8 @@ pub use lease::{Lease, LeaseKey, LeaseNews, LeaseTask, Verdict};
 pub use limits::{Limits, QuotaExceeded};
 pub use node::{Backend, Node, SILENCE};
 pub use pin_request::{NewPinRequest, PinPage, PinRequest, QueuePosition};
-pub use root::{DagSize, Phase, Progress, RootFailure, RootState, RootView};
+pub use root::{DagSize, Missing, Phase, Progress, RootFailure, RootState, RootView};
+pub use size::format_size;
 pub use token::{
     AttenuateError, InspectedBlock, Inspection, KeyError, KeyRing, KeyState, MAX_TOKEN_BLOCKS, MAX_TOKEN_BYTES,
     MintError, MintRequest, MintedToken, Minter, NameRestriction, PublicKeyRecord, Restrictions, RevocationId, Scope,

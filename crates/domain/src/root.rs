@@ -115,6 +115,31 @@ impl fmt::Display for Phase {
     }
 }
 
+/// Blocks below a root that an attempt asked for and did not get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The CID of one of them, of version 1.
+    pub block: String,
+    /// How many more of them are known; those below them are not.
+    pub more: u64,
+    /// The peers that were asked for the one.
+    pub peers: u64,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.more {
+            0 => write!(formatter, "block {} is missing", self.block)?,
+            more => write!(formatter, "block {} and {more} more are missing", self.block)?,
+        }
+        match self.peers {
+            0 => formatter.write_str(", and no peer was there to ask"),
+            1 => formatter.write_str(", one peer was asked for it"),
+            peers => write!(formatter, ", {peers} peers were asked for it"),
+        }
+    }
+}
+
 /// Why an attempt, or a whole root, failed: where it stood, what happened, what a person can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootFailure {
@@ -124,6 +149,9 @@ pub struct RootFailure {
     pub reason: String,
     /// What happened and what a person can do, one sentence without addresses of others.
     pub details: String,
+    /// What it waited for in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
 }
 
 /// What a reader of a pin request is told of its root.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pinrail_domain::{
-    AccountId, DagSize, Phase, PinRequest, Progress, QueuePosition, RequestId, RootFailure, RootState, RootView,
-    status_of,
+    AccountId, DagSize, Missing, Phase, PinRequest, Progress, QueuePosition, RequestId, RootFailure, RootState,
+    RootView, status_of,
 };
 use pinrail_spec::{Cid, Multiaddr, Pin, Status, Timestamp};
 
@@ -46,6 +46,7 @@ fn failure() -> RootFailure {
         phase: Phase::Finding,
         reason: "NO_PROVIDER_FOUND".to_owned(),
         details: "no peer that has it was found".to_owned(),
+        missing: None,
     }
 }
 
@@ -95,6 +96,26 @@ fn a_fetch_says_what_came_and_what_went_wrong() {
     view.due = Some(NOW + std::time::Duration::from_mins(50));
     let details = &info(&request(view))[4].1;
     assert!(details.starts_with("waiting for a peer that has it, trying again in 50 min: no peer"), "{details}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let block = "bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi".to_owned();
+    for (more, peers, told) in [
+        (0, 0, "is missing, and no peer was there to ask"),
+        (0, 1, "is missing, one peer was asked for it"),
+        (7, 12, "and 7 more are missing, 12 peers were asked for it"),
+    ] {
+        let missing = Some(Missing { block: block.clone(), more, peers });
+        for state in [RootState::Pinning, RootState::Failed] {
+            let failure = Some(RootFailure { missing: missing.clone(), ..failure() });
+            let info = status_of(&request(RootView { failure, waiting: true, ..root(state) })).info;
+            let keys = ["missing_block", "missing_blocks", "missing_asked_peers"].map(|key| info[key].clone());
+            assert_eq!(keys, [block.clone(), (more + 1).to_string(), peers.to_string()]);
+            let details = &info["status_details"];
+            assert!(details.contains(&format!("block {block} {told}; no peer that has it was found")), "{details}");
+        }
+    }
 }
 
 #[test]

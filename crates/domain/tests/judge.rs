@@ -28,12 +28,12 @@ fn pin(attempt: u32) -> Lease {
 
 fn broken() -> Outcome {
     let (reason, details) = ("STALLED".to_owned(), "no block came for 2 minutes".to_owned());
-    Outcome::Broken { phase: Phase::Transferring, reason, details }
+    Outcome::Broken { phase: Phase::Transferring, reason, details, missing: None }
 }
 
 fn not_provided() -> Outcome {
     let tried = "the one origin was asked, 14 connected peers were asked".to_owned();
-    Outcome::NotProvided { phase: Phase::Finding, tried }
+    Outcome::NotProvided { phase: Phase::Finding, tried, missing: None }
 }
 
 fn unpinnable() -> Outcome {
@@ -135,7 +135,8 @@ fn a_failure_says_what_happened_and_what_to_do() {
 #[test]
 fn a_search_fails_in_the_phase_where_it_ended() {
     for phase in [Phase::Finding, Phase::Connecting] {
-        let outcome = Outcome::NotProvided { phase, tried: "the one origin could not be reached".to_owned() };
+        let outcome =
+            Outcome::NotProvided { phase, tried: "the one origin could not be reached".to_owned(), missing: None };
         match judge(&pin(1), outcome, WANTED, 0.0, &Policy::default()) {
             Verdict::Wait { failure, .. } => assert_eq!(failure.phase, phase),
             other => panic!("{other:?}"),

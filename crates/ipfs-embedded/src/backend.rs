@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use libp2p::Multiaddr;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned, Stage};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
 use pinrail_spec::RootKey;
 use tokio::sync::watch;
 
-use crate::fetch::{FetchError, FetchRequest, Phase};
+use crate::fetch::{self, FetchError, FetchRequest, Phase};
 use crate::node::Node;
 use crate::provide;
 use crate::store::{BlockStore, NodeKey, StoreError, Totals};
@@ -86,9 +86,9 @@ impl IpfsBackend for EmbeddedBackend {
             }
             Err(error) => {
                 if let FetchError::NotProvided { missing, .. } = &error {
-                    self.node.watch_for_block(root, *missing);
+                    self.node.watch_for_block(root, missing.block);
                 }
-                Err(fetch_error(error))
+                Err(fetch_error(&root, error))
             }
         }
     }
@@ -226,12 +226,16 @@ fn import_error(error: provide::ProvideError) -> IpfsError {
     }
 }
 
-fn fetch_error(error: FetchError) -> IpfsError {
+fn fetch_error(root: &NodeKey, error: FetchError) -> IpfsError {
     let (stage, details) = (stage(error.phase()), error.to_string());
     let unpinnable = |reason| IpfsError::Unpinnable { reason, details: details.clone() };
     match error {
-        FetchError::NotProvided { tried, .. } => IpfsError::NotProvided { stage, tried },
-        FetchError::Stalled { .. } => IpfsError::Interrupted { stage, reason: "STALLED", details },
+        FetchError::NotProvided { tried, missing, .. } => {
+            IpfsError::NotProvided { stage, tried, missing: below(root, &missing) }
+        }
+        FetchError::Stalled { missing, .. } => {
+            IpfsError::Interrupted { stage, reason: "STALLED", details, missing: below(root, &missing) }
+        }
         FetchError::UnsupportedHash { .. } => unpinnable("UNSUPPORTED_HASH"),
         FetchError::UnsupportedCodec { .. } => unpinnable("UNSUPPORTED_CODEC"),
         FetchError::Malformed { .. } => unpinnable("MALFORMED_BLOCK"),
@@ -242,6 +246,12 @@ fn fetch_error(error: FetchError) -> IpfsError {
         FetchError::StaleEpoch => IpfsError::StaleEpoch,
         FetchError::Unavailable(details) => IpfsError::Unavailable { stage, details },
     }
+}
+
+/// What is missing, unless that is the root itself.
+fn below(root: &NodeKey, missing: &fetch::Missing) -> Option<Box<Missing>> {
+    let fetch::Missing { block, more, peers } = *missing;
+    (block != *root).then(|| Box::new(Missing { block: block.to_cid(), more, peers }))
 }
 
 fn stage(phase: Phase) -> Stage {

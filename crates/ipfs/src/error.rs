@@ -1,5 +1,6 @@
 //! Why a backend could not do what it was asked, by what the caller can do about it.
 
+use cid::Cid;
 use thiserror::Error;
 
 /// Where an attempt stood when it ended.
@@ -17,6 +18,17 @@ pub enum Stage {
     Storing,
 }
 
+/// Blocks below the root that were asked for and did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// One of them.
+    pub block: Cid,
+    /// How many more of them are known; those below them are not.
+    pub more: u32,
+    /// The peers that were asked for the one.
+    pub peers: u32,
+}
+
 /// Why a backend could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IpfsError {
@@ -27,6 +39,8 @@ pub enum IpfsError {
         stage: Stage,
         /// What was tried, without addresses.
         tried: String,
+        /// What nobody has although the root was found.
+        missing: Option<Box<Missing>>,
     },
     /// The attempt broke off: try again later.
     #[error("{details}")]
@@ -37,6 +51,8 @@ pub enum IpfsError {
         reason: &'static str,
         /// What happened.
         details: String,
+        /// What was waited for in vain.
+        missing: Option<Box<Missing>>,
     },
     /// The content itself cannot be pinned: trying again changes nothing.
     #[error("{details}")]

@@ -5,5 +5,5 @@ mod error;
 mod links;
 
 pub use backend::{Held, IpfsBackend, PinJob, Pinned};
-pub use error::{IpfsError, Stage};
+pub use error::{IpfsError, Missing, Stage};
 pub use links::{LinksError, READABLE_CODECS, links};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinrail_domain::{Backend, DagSize, NodeId, Phase, RootFailure, Verdict};
+use pinrail_domain::{Backend, DagSize, Missing, NodeId, Phase, RootFailure, Verdict};
 use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status, Timestamp};
 use pinrail_storage::NodeRegistration;
 use uuid::Uuid;
@@ -100,7 +100,17 @@ pub fn after(moment: Timestamp) -> PinFilter {
 
 /// A failure of an attempt.
 pub fn failure(reason: &str) -> RootFailure {
-    RootFailure { phase: Phase::Transferring, reason: reason.to_owned(), details: "the peer went away".to_owned() }
+    let missing = Some(Missing {
+        block: "bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi".to_owned(),
+        more: 2,
+        peers: 3,
+    });
+    RootFailure {
+        phase: Phase::Transferring,
+        reason: reason.to_owned(),
+        details: "the peer went away".to_owned(),
+        missing,
+    }
 }
 
 /// The verdict on a whole DAG of `bytes`.

@@ -1,8 +1,7 @@
 //! `account`: add, list, show, block, unblock.
 
 use anyhow::{Result, bail};
-use bytesize::ByteSize;
-use pinrail_domain::{Account, AccountId, Limits, Role};
+use pinrail_domain::{Account, AccountId, Limits, Role, format_size};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{NewAccount, Storage};
 
@@ -76,7 +75,7 @@ async fn list(storage: &dyn Storage, json: bool, now: Timestamp) -> Result<()> {
             state(account, now),
             account.usage.requests.to_string(),
             account.usage.queued_roots.to_string(),
-            ByteSize(account.usage.bytes).to_string(),
+            format_size(account.usage.bytes),
             account.id.to_string(),
         ]
     };
@@ -95,7 +94,6 @@ fn show(account: &Account, json: bool, now: Timestamp) -> Result<()> {
     }
     let Account { usage, limits, .. } = account;
     let used = |used: String, limit: Option<String>| format!("{used} of {}", limit.unwrap_or("no limit".to_owned()));
-    let bytes = |bytes: u64| ByteSize(bytes).to_string();
     println!("name           {}", account.name);
     println!("id             {}", account.id);
     println!("e-mail         {}", or_dash(account.email.as_ref()));
@@ -104,7 +102,7 @@ fn show(account: &Account, json: bool, now: Timestamp) -> Result<()> {
     println!("pin requests   {}", used(usage.requests.to_string(), limits.requests.map(|limit| limit.to_string())));
     let queued = limits.queued_roots.map(|limit| limit.to_string());
     println!("queued roots   {}", used(usage.queued_roots.to_string(), queued));
-    println!("bytes          {}", used(bytes(usage.bytes), limits.bytes.map(bytes)));
+    println!("bytes          {}", used(format_size(usage.bytes), limits.bytes.map(format_size)));
     println!("added          {}", account.created);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! From how a backend ended its work to the outcome that `domain` judges.
 
-use pinrail_domain::{DagSize, Lease, Outcome, Phase, Policy, Verdict, judge};
+use pinrail_domain::{DagSize, Lease, Missing, Outcome, Phase, Policy, Verdict, judge};
 use pinrail_ipfs::{IpfsError, Stage};
 use pinrail_spec::Timestamp;
 
@@ -28,10 +28,15 @@ fn outcome(ending: &Ending) -> Option<Outcome> {
 
 fn refusal(error: &IpfsError) -> Option<Outcome> {
     Some(match error {
-        IpfsError::NotProvided { stage, tried } => Outcome::NotProvided { phase: phase(*stage), tried: tried.clone() },
-        IpfsError::Interrupted { stage, reason, details } => {
-            Outcome::Broken { phase: phase(*stage), reason: (*reason).to_owned(), details: details.clone() }
+        IpfsError::NotProvided { stage, tried, missing } => {
+            Outcome::NotProvided { phase: phase(*stage), tried: tried.clone(), missing: missing.as_deref().map(told) }
         }
+        IpfsError::Interrupted { stage, reason, details, missing } => Outcome::Broken {
+            phase: phase(*stage),
+            reason: (*reason).to_owned(),
+            details: details.clone(),
+            missing: missing.as_deref().map(told),
+        },
         IpfsError::Unpinnable { reason, details } => {
             Outcome::Unpinnable { reason: (*reason).to_owned(), details: details.clone() }
         }
@@ -40,9 +45,14 @@ fn refusal(error: &IpfsError) -> Option<Outcome> {
             phase: phase(*stage),
             reason: "BACKEND_UNAVAILABLE".to_owned(),
             details: "the IPFS node that was to fetch it does not work, its operator is told".to_owned(),
+            missing: None,
         },
         IpfsError::StaleEpoch => return None,
     })
+}
+
+fn told(missing: &pinrail_ipfs::Missing) -> Missing {
+    Missing { block: missing.block.to_string(), more: missing.more.into(), peers: missing.peers.into() }
 }
 
 const fn phase(stage: Stage) -> Phase {

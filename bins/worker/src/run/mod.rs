@@ -222,5 +222,5 @@ impl Worker {
 fn broken(problem: &JoinError) -> Ending {
     error!(%problem, "the work on a root broke off");
     let details = "the worker made a mistake while fetching it, its log says more".to_owned();
-    Ending::Refused(IpfsError::Interrupted { stage: Stage::Checking, reason: "WORKER_BROKE", details })
+    Ending::Refused(IpfsError::Interrupted { stage: Stage::Checking, reason: "WORKER_BROKE", details, missing: None })
 }

@@ -195,7 +195,8 @@ impl Api {
     /// Give every due root up.
     pub async fn fail_all(&self) {
         let details = "no peer has it, connect one that does".to_owned();
-        let failure = RootFailure { phase: Phase::Finding, reason: "NO_PROVIDER_FOUND".to_owned(), details };
+        let failure =
+            RootFailure { phase: Phase::Finding, reason: "NO_PROVIDER_FOUND".to_owned(), details, missing: None };
         self.work(|| Verdict::Failed { failure: failure.clone() }).await;
     }
 

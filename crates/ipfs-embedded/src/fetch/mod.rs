@@ -52,6 +52,17 @@ pub enum Phase {
     Storing,
 }
 
+/// Blocks that were asked for and did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// One of them.
+    pub block: NodeKey,
+    /// How many more of them are known; those below them are not.
+    pub more: u32,
+    /// The peers that were asked for the one.
+    pub peers: u32,
+}
+
 /// Why a fetch ended without the whole DAG.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FetchError {
@@ -62,8 +73,8 @@ pub enum FetchError {
         phase: Phase,
         /// How many peers were asked and how that went.
         tried: String,
-        /// A block that nobody has: the root, or one below it.
-        missing: NodeKey,
+        /// What nobody has: the root, or blocks below it.
+        missing: Missing,
     },
     /// No block came for too long although a peer had it.
     #[error("no block came for {seconds} seconds, {received} blocks were received before")]
@@ -72,6 +83,8 @@ pub enum FetchError {
         seconds: u64,
         /// What had come in this attempt.
         received: u64,
+        /// What was asked for and did not come.
+        missing: Missing,
     },
     /// A block under a hash function that we cannot check.
     #[error("block {cid} is hashed with {hash}, which is not supported")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cid::Cid;
 use libp2p::Multiaddr;
 use multihash_codetable::Code;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned, Stage};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
 use pinrail_ipfs_embedded::store::{BlockStore, Disk, StoreOptions};
 use pinrail_ipfs_embedded::{EmbeddedBackend, Keypair, Node};
 use pinrail_spec::RootKey;
@@ -115,12 +115,26 @@ async fn it_is_said_what_was_being_done() {
     gone.node.stop().await;
     let unreached = backend.pin(job(dag[2].0, 1, &origins)).await.expect_err("nobody is there");
     let tried = "the one origin could not be reached, no other peer is connected".to_owned();
-    assert_eq!(unreached, IpfsError::NotProvided { stage: Stage::Connecting, tried });
+    assert_eq!(unreached, IpfsError::NotProvided { stage: Stage::Connecting, tried, missing: None });
 
     let provider = TestNode::with(dag[2].0, &dag).await;
     std::fs::remove_dir_all(folder.path()).expect("it is removed");
     let broken = backend.pin(job(dag[2].0, 2, &provider.node.addresses())).await.expect_err("nothing can be kept");
     assert!(matches!(&broken, IpfsError::Unavailable { stage: Stage::Storing, .. }), "{broken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_which_blocks_nobody_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = backend(small_segments(&folder)).await;
+    let dag = flat(4, 100, 104);
+    let (root, held) = (dag[4].0, [dag[0].clone(), dag[4].clone()]);
+    let provider = TestNode::start().await;
+    provider.put_part(root, &held).await;
+    let block = dag[1..4].iter().map(|(cid, _)| *cid).min().expect("three are missing");
+    let refused = backend.pin(job(root, 1, &provider.node.addresses())).await.expect_err("a part is missing");
+    let IpfsError::NotProvided { missing, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(missing.as_deref(), Some(&Missing { block, more: 2, peers: 1 }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

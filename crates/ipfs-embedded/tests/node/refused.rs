@@ -17,7 +17,7 @@ fn patient(root: cid::Cid, origins: &[Multiaddr]) -> FetchRequest {
 
 fn missing(ended: Result<impl std::fmt::Debug, FetchError>) -> String {
     match ended {
-        Err(FetchError::NotProvided { missing, .. }) => missing.to_string(),
+        Err(FetchError::NotProvided { missing, .. }) => missing.block.to_string(),
         other => panic!("{other:?}"),
     }
 }

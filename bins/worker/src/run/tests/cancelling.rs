@@ -143,12 +143,17 @@ async fn a_lease_that_is_settled_is_not_renewed() {
 async fn a_root_that_waits_is_found_although_the_answer_to_its_settling_was_lost() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned() };
+    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned(), missing: None };
     scene.backend.script(&root(1), [Act::Fail(nobody)]);
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     let (lease, now) = (scene.worker.works[&root(1)].lease.clone(), scene.clock.now());
-    let failure = RootFailure { phase: Phase::Finding, reason: "NO_PROVIDER_FOUND".to_owned(), details: String::new() };
+    let failure = RootFailure {
+        phase: Phase::Finding,
+        reason: "NO_PROVIDER_FOUND".to_owned(),
+        details: String::new(),
+        missing: None,
+    };
     let verdict = Verdict::Wait { due: now + Duration::from_mins(1), failure };
     let settled = scene.storage.settle(&[Settlement { lease: lease.key, verdict }], now).await;
     assert_eq!(settled, Ok(vec![Ok(())]));

@@ -13,11 +13,16 @@ use super::scene::{Scene, address, root};
 const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
 
 fn stalled() -> IpfsError {
-    IpfsError::Interrupted { stage: Stage::Transferring, reason: "STALLED", details: "no block came".to_owned() }
+    IpfsError::Interrupted {
+        stage: Stage::Transferring,
+        reason: "STALLED",
+        details: "no block came".to_owned(),
+        missing: None,
+    }
 }
 
 fn nobody() -> IpfsError {
-    IpfsError::NotProvided { stage: Stage::Finding, tried: "0 origins and 0 connected peers".to_owned() }
+    IpfsError::NotProvided { stage: Stage::Finding, tried: "0 origins and 0 connected peers".to_owned(), missing: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,8 +122,11 @@ async fn a_root_that_nobody_ever_has_fails_when_its_time_is_over() {
 async fn a_failure_names_the_phase_that_the_backend_names() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    let unreached =
-        IpfsError::NotProvided { stage: Stage::Connecting, tried: "the one origin could not be reached".to_owned() };
+    let unreached = IpfsError::NotProvided {
+        stage: Stage::Connecting,
+        tried: "the one origin could not be reached".to_owned(),
+        missing: None,
+    };
     let broken = IpfsError::Unavailable { stage: Stage::Storing, details: "no such folder".to_owned() };
     let cases = [
         (unreached, Phase::Connecting, "NO_PROVIDER_FOUND"),

@@ -1,6 +1,6 @@
 //! The half of a fetch that deals with peers: who is asked for what, and what they answer.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_I
 use crate::bitswap::Peer;
 use crate::bitswap::wire::MAX_BLOCK_BYTES;
 use crate::fetch::sources::{Proof, Source};
-use crate::fetch::{FetchError, Phase};
+use crate::fetch::{FetchError, Missing, Phase};
 
 impl Session {
     /// Look at everybody who is connected already.
@@ -181,7 +181,7 @@ impl Session {
         let waits = !self.wants.is_empty() && self.uncommitted.is_empty();
         if waits && now - self.idle_since > self.request.stall_timeout {
             let seconds = self.request.stall_timeout.as_secs();
-            return Err(FetchError::Stalled { seconds, received: self.received });
+            return Err(FetchError::Stalled { seconds, received: self.received, missing: self.missing() });
         }
         Ok(())
     }
@@ -201,8 +201,22 @@ impl Session {
     pub(super) fn not_provided(&self) -> FetchError {
         let (unreached, tried) = self.sources.describe(self.probed.len());
         let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
-        let missing = self.wants.values().next().map_or(self.request.root, |want| want.keys[0]);
-        FetchError::NotProvided { phase, tried, missing }
+        FetchError::NotProvided { phase, tried, missing: self.missing() }
+    }
+
+    /// What is asked for and did not come. Of the same blocks it names the same one in each attempt.
+    fn missing(&self) -> Missing {
+        let first = self.wants.values().min_by_key(|want| want.keys[0]);
+        let block = first.map_or(self.request.root, |want| want.keys[0]);
+        let cid = block.to_cid();
+        let probed = self.probed.iter().filter(|(_, cids)| cids.contains(&cid)).map(|(peer, _)| peer);
+        let asked = first.into_iter().flat_map(|want| {
+            let asked = want.asked.iter().map(|(peer, _)| peer);
+            asked.chain(&want.refused).chain(&want.late)
+        });
+        let peers = probed.chain(asked).collect::<HashSet<_>>().len();
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Missing { block, more: count(self.wants.len()).saturating_sub(1), peers: count(peers) }
     }
 
     /// Whether somebody who has proven to have blocks is asked or can be asked, or nothing is to be asked for.

@@ -43,7 +43,12 @@ pub async fn live_in(storage: &dyn Storage) -> Lived {
     let first = lease(storage, node, 6).await;
     let report = ProgressReport { lease: first[5].clone(), progress: Progress { blocks: 3, bytes: 700 } };
     storage.report_progress(&[report]).await.expect("progress is noted");
-    let failure = RootFailure { phase: Phase::Finding, reason: "NOT_PROVIDED".into(), details: "nobody has it".into() };
+    let failure = RootFailure {
+        phase: Phase::Finding,
+        reason: "NOT_PROVIDED".into(),
+        details: "nobody has it".into(),
+        missing: None,
+    };
     let verdicts = [
         whole(11),
         whole(13),
