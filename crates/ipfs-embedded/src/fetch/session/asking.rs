@@ -167,10 +167,13 @@ impl Session {
         }
         self.ask_again(now);
         self.dial();
-        if now - self.last_probe > PROBE_INTERVAL || self.probed.is_empty() {
+        let again = now - self.last_probe > PROBE_INTERVAL;
+        if again {
             self.last_probe = now;
             self.exchange.shared.known.note_origins(self.sources.origins());
-            self.probe_all();
+        }
+        if again || self.probed.is_empty() {
+            self.probe_all(again);
         }
         if self.is_sourced(now) {
             self.last_sourced = now;
@@ -288,13 +291,13 @@ impl Session {
         }
     }
 
-    pub(super) fn probe_all(&mut self) {
+    /// Ask every connected peer; `again` also those that did not have it, which may have it by now.
+    pub(super) fn probe_all(&mut self, again: bool) {
         if self.sources.iter().any(|source| source.proof > Proof::Nothing) && self.unasked.is_empty() {
             return;
         }
-        for want in self.wants.values_mut() {
-            // Who did not have it may have it by now.
-            want.refused.clear();
+        if again {
+            self.wants.values_mut().for_each(|want| want.refused.clear());
         }
         for peer in self.exchange.peers() {
             if self.sources.get(&peer.id).is_none() && self.may_ask(&peer) {
