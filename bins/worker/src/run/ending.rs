@@ -21,6 +21,7 @@ fn outcome(ending: &Ending) -> Option<Outcome> {
         Ending::Displaced => Outcome::NotProvided {
             phase: Phase::Finding,
             tried: "nothing came before another root needed its place".to_owned(),
+            missing: None,
         },
         Ending::Refused(error) => return refusal(error),
     })
