@@ -13,7 +13,7 @@ const NOTHING: Pinned = Pinned { blocks: 0, bytes: 0 };
 const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
 
 fn nobody() -> IpfsError {
-    IpfsError::NotProvided { stage: Stage::Finding, tried: "3 connected peers were asked".to_owned() }
+    IpfsError::NotProvided { stage: Stage::Finding, tried: "3 connected peers were asked".to_owned(), missing: None }
 }
 
 async fn crowd(slots: u32) -> Scene {
