@@ -33,6 +33,7 @@ pub struct Counters {
     pub strikes: Counter,
     pub bans: Counter,
     pub closed_for_memory: Counter,
+    pub closed_for_room: Counter,
     pub refused_pending: Counter,
     pub refused_pending_of_block: Counter,
     pub refused_incoming: Counter,
@@ -82,6 +83,8 @@ pub struct NodeStats {
     pub refused: RefusedConnections,
     /// Peers whose connections were closed because they held most of the memory for received bytes.
     pub closed_for_memory: u64,
+    /// Idle strangers whose connections were closed before all places were taken.
+    pub closed_for_room: u64,
     /// Received bytes that are in memory now.
     pub receive_bytes_held: usize,
     /// The most of them that there may be.

@@ -20,6 +20,7 @@ mod reach;
 mod receive;
 pub mod store;
 mod transport;
+mod trim;
 mod watch;
 
 pub use backend::{Clock, EmbeddedBackend};

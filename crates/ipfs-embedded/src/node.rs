@@ -28,6 +28,7 @@ use crate::reach::best_first;
 use crate::receive::Budget;
 use crate::store::{BlockStore, NodeKey, StoreError, Totals};
 use crate::transport;
+use crate::trim::keep_places;
 use crate::watch::{Sighting, WatchList};
 
 /// What identify calls this kind of node.
@@ -49,6 +50,8 @@ pub struct NodeLimits {
     pub incoming: u32,
     /// Those of them that are from one address block.
     pub incoming_per_block: u32,
+    /// When most of their places are taken, those are closed that have said nothing for this long.
+    pub stranger_idle: Duration,
     /// Further connections that are kept for siblings, named origins and peers that gave us blocks.
     pub kept: u32,
     /// Connections that we opened.
@@ -75,7 +78,8 @@ impl Default for NodeLimits {
     fn default() -> Self {
         Self {
             incoming: 768,
-            incoming_per_block: 64,
+            incoming_per_block: 128,
+            stranger_idle: Duration::from_secs(20),
             kept: 256,
             outgoing: 512,
             pending_incoming: 256,
@@ -168,6 +172,7 @@ impl Node {
         let (watch_list, watching) = WatchList::start(&exchange);
         let dialer = Dialer(dial);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
+        let trimming = tokio::spawn(keep_places(exchange.clone(), options.limits.clone()));
         let driving = drive(swarm, exchange.clone(), Dials::new(gate.clone()), dials, dropped, listening);
         let driving = tokio::spawn(driving);
         Ok(Self {
@@ -180,7 +185,7 @@ impl Node {
             dialer,
             fellows,
             watch_list,
-            tasks: vec![driving, watching, keeping],
+            tasks: vec![driving, watching, keeping, trimming],
         })
     }
 
@@ -227,6 +232,7 @@ impl Node {
             bans: counters.bans.get(),
             refused: counters.refused(),
             closed_for_memory: counters.closed_for_memory.get(),
+            closed_for_room: counters.closed_for_room.get(),
             receive_bytes_held,
             receive_bytes_limit,
             serve_bytes_held,

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::bitswap::{Event, Exchange, Peer, Subscription, lock};
+use crate::bitswap::{Event, Events, Exchange, Peer, Subscription, lock};
 use crate::known_peers::KnownPeers;
 use crate::store::NodeKey;
 
@@ -238,7 +238,7 @@ struct Rotation {
 }
 
 impl Rotation {
-    async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+    async fn run(mut self, mut events: Events) {
         loop {
             tokio::select! {
                 event = events.recv() => match event {

@@ -11,6 +11,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::events::{self, EventSender, Events};
 use super::handler::OpenStream;
 use super::peer::{Peer, lock};
 use super::serve_budget::ServeBudget;
@@ -80,7 +81,7 @@ pub struct Exchange {
     peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     outboxes: Mutex<HashMap<PeerId, mpsc::UnboundedReceiver<super::wire::WantEntry>>>,
     waiting: Mutex<Waiting>,
-    subscribers: Mutex<HashMap<u64, mpsc::UnboundedSender<Event>>>,
+    subscribers: Mutex<HashMap<u64, EventSender>>,
     next_subscriber: AtomicU64,
     /// Each fetch that receives blocks holds one of these.
     running: Arc<()>,
@@ -132,11 +133,11 @@ impl Exchange {
     }
 
     /// Be told of peers, and of the blocks that the subscription then waits for.
-    pub fn subscribe(self: &Arc<Self>) -> (Subscription, mpsc::UnboundedReceiver<Event>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    pub fn subscribe(self: &Arc<Self>) -> (Subscription, Events) {
+        let (sender, events) = events::queue();
         let id = self.next_subscriber.fetch_add(1, Ordering::Relaxed);
         lock(&self.subscribers).insert(id, sender);
-        (Subscription { exchange: self.clone(), id }, receiver)
+        (Subscription { exchange: self.clone(), id }, events)
     }
 
     /// Serve a block that was just committed to those who asked for it before it was there.
@@ -215,8 +216,7 @@ impl Exchange {
         self.shared.counters.blocks_in.add(1);
         let (subscribers, bytes) = (lock(&self.subscribers), bytes());
         for subscriber in waiters.iter().filter_map(|waiter| subscribers.get(waiter)) {
-            // A subscriber that is ending takes no more events.
-            let _gone = subscriber.send(Event::Block { from: peer.id, multihash, bytes: bytes.clone() });
+            subscriber.send(Event::Block { from: peer.id, multihash, bytes: bytes.clone() });
         }
     }
 
@@ -225,7 +225,7 @@ impl Exchange {
         let subscribers = lock(&self.subscribers);
         for (multihash, have) in presences {
             for subscriber in waiting.get(&multihash).iter().filter_map(|waiter| subscribers.get(waiter)) {
-                let _gone = subscriber.send(Event::Presence { from: peer.id, multihash, have });
+                subscriber.send(Event::Presence { from: peer.id, multihash, have });
             }
         }
     }
@@ -249,7 +249,7 @@ impl Exchange {
 
     fn tell_all(&self, event: impl Fn() -> Event) {
         for subscriber in lock(&self.subscribers).values() {
-            let _gone = subscriber.send(event());
+            subscriber.send(event());
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod client;
+mod events;
 mod exchange;
 mod handler;
 mod idle;
@@ -17,6 +18,7 @@ mod waiting;
 pub mod wire;
 
 pub use behaviour::Behaviour;
+pub use events::Events;
 pub use exchange::{Event, Exchange, Shared, Subscription};
 pub use peer::{Peer, lock};
 pub use serve_budget::ServeBudget;

@@ -132,8 +132,7 @@ impl Peer {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        let idle = self.age_ms().saturating_sub(self.active_at.load(Ordering::Relaxed));
-        idle < u64::try_from(IDLE_LIMIT.as_millis()).unwrap_or(u64::MAX) || self.outstanding.load(Ordering::Relaxed) > 0
+        self.idle() < IDLE_LIMIT || self.outstanding.load(Ordering::Relaxed) > 0
     }
 
     fn age_ms(&self) -> u64 {
@@ -151,6 +150,21 @@ impl Peer {
 
     pub(super) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether it connected to us, not we to it.
+    pub fn has_dialled_us(&self) -> bool {
+        self.dialled_us
+    }
+
+    /// How many connections it has with us.
+    pub fn connections(&self) -> usize {
+        lock(&self.openers).len()
+    }
+
+    /// How long ago the last message came from it or was taken by it, or it connected.
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.age_ms().saturating_sub(self.active_at.load(Ordering::Relaxed)))
     }
 
     /// Whether it dialled us a short while ago.

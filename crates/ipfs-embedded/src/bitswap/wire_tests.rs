@@ -68,6 +68,31 @@ fn a_cid_that_cannot_be_held_is_left_out() {
     assert_eq!(message.entries, [WantEntry::Cancel(cid(b"a"))]);
 }
 
+#[test]
+fn items_and_fields_of_a_message_are_bounded_wherever_they_stand() {
+    let decode = |body: Vec<u8>| Message::decode(&Bytes::from(body));
+    assert_eq!(decode([0x12, 0].repeat(MAX_ITEMS)).expect("as many as that").blocks.len(), MAX_ITEMS);
+    assert!(matches!(decode([0x12, 0].repeat(MAX_ITEMS + 1)), Err(DecodeError::TooMany)));
+    let presence = encode_presence(&cid(b"a"), true);
+    assert!(matches!(decode(presence.repeat(MAX_ITEMS + 1)), Err(DecodeError::TooMany)));
+    let inside = |tag: u8, fields: &[u8]| {
+        let mut body = Vec::new();
+        put_bytes(&mut body, tag, fields);
+        body
+    };
+    // Empty entries, and fields of one entry, of one block, of one presence and of nothing known.
+    let many = |field: &[u8]| field.repeat(MAX_FIELDS + 1);
+    for body in [
+        inside(0x0a, &many(&[0x0a, 0])),
+        inside(0x0a, &inside(0x0a, &many(&[0x0a, 0]))),
+        inside(0x1a, &many(&[0x12, 0])),
+        inside(0x22, &many(&[0x0a, 0])),
+        many(&[0x7a, 0]),
+    ] {
+        assert!(matches!(decode(body), Err(DecodeError::TooMany)));
+    }
+}
+
 #[tokio::test]
 async fn lengths_are_bounded() {
     assert!(receive(length_prefix(MAX_MESSAGE_BYTES + 1)).await.is_err());

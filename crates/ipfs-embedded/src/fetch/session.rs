@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::sources::Sources;
 use super::walk::Walk;
 use super::{FetchError, FetchRequest};
-use crate::bitswap::{Event, Exchange, Subscription};
+use crate::bitswap::{Event, Events, Exchange, Subscription};
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
 use crate::store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
@@ -195,7 +195,7 @@ impl Session {
     /// Walk until every node is durable.
     async fn run(
         &mut self,
-        events: &mut mpsc::UnboundedReceiver<Event>,
+        events: &mut Events,
         committed: &mut mpsc::UnboundedReceiver<Committed>,
     ) -> Result<(), FetchError> {
         loop {
@@ -220,7 +220,7 @@ impl Session {
                 biased;
                 Some(event) = events.recv() => {
                     self.handle(event)?;
-                    while let Ok(event) = events.try_recv() {
+                    while let Some(event) = events.try_recv() {
                         self.handle(event)?;
                     }
                 }

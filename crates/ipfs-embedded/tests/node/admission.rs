@@ -1,6 +1,7 @@
 //! Crowds of one network: they take no places from others, nor from peers with a reason to be here.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use pinrail_ipfs_embedded::{NodeLimits, RefusedConnections};
 
@@ -20,7 +21,7 @@ async fn half_open_sockets_of_one_network_keep_nobody_else_out() {
         silent.push(connect_from(ELSEWHERE, &node.node.addresses()[0]).await.expect("the system accepts it"));
     }
     let victim = TestNode::start().await;
-    assert_eq!(victim.fetch(dag[3].0, &node.node.addresses()).await.expect("it is let in").blocks, 4);
+    assert_eq!(victim.fetch_patiently(dag[3].0, &node.node.addresses()).await.expect("it is let in").blocks, 4);
     let refused = node.node.stats().refused;
     assert_eq!((refused.pending, refused.pending_of_block), (0, 300 - 32));
     drop(silent);
@@ -64,6 +65,23 @@ async fn places_are_kept_for_siblings() {
     sibling.dial(address);
     sibling.open().await;
     assert_eq!(node.node.connected_peers(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_that_say_nothing_make_room_for_whoever_comes() {
+    let limits = NodeLimits { incoming: 10, stranger_idle: Duration::from_millis(1), ..NodeLimits::default() };
+    let dag = flat(3, 100, 202);
+    let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
+    node.put(dag[3].0, &dag).await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        let peer = Script::start().await;
+        peer.dial(node.node.addresses()[0].clone());
+        silent.push(peer);
+    }
+    until(|| node.node.stats().closed_for_room == 2).await;
+    let victim = TestNode::start().await;
+    assert_eq!(victim.fetch_patiently(dag[3].0, &node.node.addresses()).await.expect("it is let in").blocks, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

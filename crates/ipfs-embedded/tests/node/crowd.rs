@@ -51,6 +51,7 @@ async fn a_crowd_is_bounded_and_a_good_peer_is_served_in_it() {
     let limits = NodeLimits {
         incoming: LET_IN,
         incoming_per_block: LET_IN,
+        stranger_idle: Duration::from_hours(1),
         pending_per_block: u32::try_from(AT_ONCE).expect("few"),
         ..NodeLimits::default()
     };

@@ -42,7 +42,7 @@ async fn peers_that_read_a_byte_now_and_then_take_serving_from_nobody() {
     }
     until(|| source.node.stats().serve_bytes_held >= 2 << 20).await;
     let victim = TestNode::start().await;
-    assert_eq!(victim.fetch(root, &source.node.addresses()).await.expect("it is served").blocks, 9);
+    assert_eq!(victim.fetch_patiently(root, &source.node.addresses()).await.expect("it is served").blocks, 9);
     slow.shutdown().await;
 }
 
@@ -65,5 +65,5 @@ async fn siblings_are_served_whatever_all_strangers_hold() {
     until(|| source.node.stats().serve_bytes_held >= 3 << 20).await;
     let sibling = TestNode::start().await;
     source.node.set_fellows(sibling.node.addresses());
-    assert_eq!(sibling.fetch(root, &source.node.addresses()).await.expect("it is served").blocks, 9);
+    assert_eq!(sibling.fetch_patiently(root, &source.node.addresses()).await.expect("it is served").blocks, 9);
 }

@@ -74,6 +74,14 @@ impl TestNode {
         self.node.fetch(request(root, origins)).await
     }
 
+    /// Fetch from the nodes at `origins` with all the patience that a busy machine takes.
+    pub async fn fetch_patiently(&self, root: Cid, origins: &[Multiaddr]) -> Result<Totals, FetchError> {
+        let mut request = request(root, origins);
+        request.no_source_timeout = Duration::from_mins(5);
+        request.stall_timeout = Duration::from_mins(5);
+        self.node.fetch(request).await
+    }
+
     pub fn has(&self, cid: &Cid) -> bool {
         self.node.store().size(cid.hash()).expect("the store answers").is_some()
     }
