@@ -13,6 +13,7 @@ use crate::budget::{Held, HeldBytes};
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
 use crate::limits::{Bucket, Place};
+use crate::request_log::{self, timed};
 use crate::state::State;
 use crate::verified::VerifyError;
 
@@ -39,6 +40,7 @@ impl Caller {
         let now = state.now();
         let token = verify(state, credentials, now).await?;
         let storage = state.storage();
+        request_log::note_caller(&token);
         let place = match state.limits() {
             Some(limits) => limits.admit(&token, bucket, storage).await?,
             None => Place::default(),
@@ -110,7 +112,7 @@ async fn stand(state: &State, revision: Option<u64>, token: &VerifiedToken) -> R
         return Ok(known);
     }
     let unknown = || state.refuse(&Refusal::unknown_token());
-    let standing = Arc::new(state.storage().standing(&token.id()).await?.ok_or_else(unknown)?);
+    let standing = Arc::new(timed("standing", state.storage().standing(&token.id())).await?.ok_or_else(unknown)?);
     if let Some(revision) = revision {
         state.answers().keep_standing(revision, &standing);
     }

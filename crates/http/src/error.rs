@@ -10,6 +10,7 @@ use pinrail_storage::StorageError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     status: StatusCode,
+    reason: Reason,
     failure: Failure,
     retry_after_seconds: Option<u64>,
 }
@@ -27,7 +28,7 @@ impl ApiError {
             Reason::NoIpfsNode => Some(10),
             _ => temporary.then_some(1),
         };
-        Self { status: status_code(reason), failure, retry_after_seconds }
+        Self { status: status_code(reason), reason, failure, retry_after_seconds }
     }
 
     /// The same, to be tried again after so many seconds.
@@ -66,7 +67,10 @@ fn status_code(reason: Reason) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        tracing::debug!(reason = self.reason.as_str(), details = self.failure.error.details, "refused");
         let mut response = (self.status, Json(self.failure)).into_response();
+        // For the request's line in the log.
+        response.extensions_mut().insert(self.reason);
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,6 +1,6 @@
 //! The HTTP adapter: the Pinning Service API and its OpenAPI document.
 //!
-//! [`router`] answers requests and [`serve`] brings them in from a socket. A handler fetches from the storage, asks
+//! [`router`] answers requests, [`metrics_router`] a monitoring system, and [`serve`] brings them in from a socket. A handler fetches from the storage, asks
 //! `pinrail-domain`, stores, and describes; which status code a failure has is decided in one place, `error.rs`.
 //!
 //! **Invariant:** nothing here touches a block, and no answer to one account depends on what another one holds.
@@ -16,10 +16,12 @@ mod error;
 mod health;
 mod last_used;
 mod limits;
+mod metrics;
 mod openapi;
 mod path;
 mod pins;
 mod readiness;
+mod request_log;
 mod router;
 mod sending;
 mod serve;
@@ -31,6 +33,7 @@ mod usage;
 mod verified;
 
 pub use client_address::{ClientAddress, Network};
+pub use metrics::metrics_router;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServerLimits, serve};

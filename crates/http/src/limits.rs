@@ -13,6 +13,7 @@ use pinrail_storage::Storage;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
+use crate::request_log::timed;
 use crate::settings::{Rate, RateLimits};
 use crate::shares::Shares;
 use crate::usage::{Counted, Gauge};
@@ -124,7 +125,7 @@ impl TokenLimits {
         if let Some(used) = self.used.get(&token.id()) {
             return Ok(used);
         }
-        let account = storage.find_account(&token.account()).await?;
+        let account = timed("find_account", storage.find_account(&token.account())).await?;
         let unlimited = account.is_some_and(|account| account.limits == Limits::UNLIMITED);
         let limits = self.limits;
         Ok(self.used.get_with(token.id(), || {

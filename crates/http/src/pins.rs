@@ -12,6 +12,7 @@ use crate::caller::{Caller, Credentials, Document};
 use crate::error::ApiError;
 use crate::limits::Bucket;
 use crate::openapi::{Failures, ListQuery};
+use crate::request_log::{note_accepted, note_removed, timed};
 use crate::state::State;
 
 /// A page ends with the pin that brings it to so many bytes.
@@ -41,7 +42,9 @@ pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) ->
         caller.charge(Bucket::Reads, cost(&filter))?;
         let most = (usize::from(filter.limit) * PIN_BYTES).min(PAGE_BYTES + PIN_BYTES);
         let held = caller.reserve(most).await?;
-        let page = state.storage().list_pin_requests(&caller.account(), &filter, caller.now).await?;
+        let account = caller.account();
+        let page = state.storage().list_pin_requests(&account, &filter, caller.now);
+        let page = timed("list_pin_requests", page).await?;
         Document::page(page.count, page.requests.iter().map(status_of), PAGE_BYTES, held)
     };
     let page = caller.answer(asked, listing).await?;
@@ -67,8 +70,10 @@ pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> R
     let caller = Caller::admit(&state, Credentials::of(&request), Act::Add, Bucket::Writes).await?;
     let pin = read_pin(request, &state).await?;
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
-    let added = state.storage().add_pin_request(&caller.request(pin), caller.now).await;
+    let request = caller.request(pin);
+    let added = timed("add_pin_request", state.storage().add_pin_request(&request, caller.now)).await;
     let added = added.map_err(|error| state.not_accepted(error))?;
+    note_accepted(&added);
     Ok(caller.send(StatusCode::ACCEPTED, Document::pin(&status_of(&added))?))
 }
 
@@ -112,8 +117,11 @@ pub(crate) async fn replace_pin(
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
     let old = find(&state, &caller, path, Act::Replace).await?;
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
-    let replaced = state.storage().replace_pin_request(&old.id, &caller.request(pin), caller.now).await;
+    let request = caller.request(pin);
+    let replaced = state.storage().replace_pin_request(&old.id, &request, caller.now);
+    let replaced = timed("replace_pin_request", replaced).await;
     let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
+    note_accepted(&replaced);
     Ok(caller.send(StatusCode::ACCEPTED, Document::pin(&status_of(&replaced))?))
 }
 
@@ -132,8 +140,13 @@ pub(crate) async fn remove_pin(
     let caller = Caller::admit(&state, Credentials::of(&request), Act::Delete, Bucket::Writes).await?;
     let found = find(&state, &caller, path, Act::Delete).await?;
     caller.authorize(&Operation::Delete(Subject::from(&found.pin)))?;
-    let removed = state.storage().remove_pin_request(&caller.account(), &found.id, caller.now).await?;
-    if removed { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::unknown_request()) }
+    let account = caller.account();
+    let removed = state.storage().remove_pin_request(&account, &found.id, caller.now);
+    if !timed("remove_pin_request", removed).await? {
+        return Err(ApiError::unknown_request());
+    }
+    note_removed(&found.id);
+    Ok(StatusCode::ACCEPTED)
 }
 
 async fn read_pin(request: Request, state: &State) -> Result<Pin, ApiError> {
@@ -150,7 +163,8 @@ async fn find(
     act: Act,
 ) -> Result<PinRequest, ApiError> {
     if let Some(id) = read_id(path)
-        && let Some(found) = state.storage().find_pin_request(&caller.account(), &id, caller.now).await?
+        && let Some(found) =
+            timed("find_pin_request", state.storage().find_pin_request(&caller.account(), &id, caller.now)).await?
     {
         return Ok(found);
     }

@@ -7,6 +7,8 @@ use pinrail_storage::{Storage, StorageError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::request_log::timed;
+
 /// How long an answer counts. Anyone may ask, and each question costs the database a durable write.
 const COUNTS_FOR: Duration = Duration::from_secs(1);
 
@@ -25,7 +27,7 @@ impl Readiness {
             return answer.clone();
         }
         let late = |_| Err(StorageError::Unavailable("it did not answer in time".to_owned()));
-        let answer = timeout(PATIENCE, storage.ready()).await.unwrap_or_else(late);
+        let answer = timeout(PATIENCE, timed("ready", storage.ready())).await.unwrap_or_else(late);
         *last = Some((now, answer.clone()));
         answer
     }

@@ -18,7 +18,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, Any as AnyOrigin, CorsLayer};
-use tower_http::trace::TraceLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,7 +27,7 @@ use crate::error::ApiError;
 use crate::openapi::{About, as_json_in_query};
 use crate::settings::CorsOrigins;
 use crate::state::State;
-use crate::{body, docs, health, path, pins};
+use crate::{body, docs, health, path, pins, request_log};
 
 /// How long browsers may remember what a preflight allowed.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(2);
@@ -47,8 +46,7 @@ pub fn router(state: State) -> Router {
         .layer(
             // As one layer, the outermost first: the router boxes what each of its layers makes.
             ServiceBuilder::new()
-                // What fails is told where it is known why.
-                .layer(TraceLayer::new_for_http().on_failure(()))
+                .layer(from_fn_with_state(state.clone(), request_log::log))
                 .layer(cors(&state.settings().cors))
                 .layer(compression())
                 .layer(CatchPanicLayer::custom(panicked))
@@ -155,7 +153,7 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER])
+        .expose_headers([header::RETRY_AFTER, request_log::REQUEST_ID])
         .max_age(PREFLIGHT_AGE)
 }
 

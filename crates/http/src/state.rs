@@ -12,6 +12,7 @@ use crate::budget::AnswerBytes;
 use crate::error::ApiError;
 use crate::last_used::LastUsed;
 use crate::limits::TokenLimits;
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::strangers::Strangers;
@@ -20,7 +21,7 @@ use crate::verified::VerifiedTokens;
 
 /// The current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-/// Ten fresh random bytes, for the id of a pin request.
+/// Ten fresh random bytes, for an id.
 pub type Entropy = Arc<dyn Fn() -> [u8; 10] + Send + Sync>;
 
 /// What the HTTP service works with. Cheap to clone.
@@ -37,6 +38,7 @@ struct Parts {
     answers: Answers,
     last_used: LastUsed,
     readiness: Readiness,
+    metrics: Metrics,
     clock: Clock,
     entropy: Entropy,
     draining: AtomicBool,
@@ -61,6 +63,7 @@ impl State {
             last_used: LastUsed::new(Arc::clone(&storage)),
             answers: Answers::default(),
             readiness: Readiness::default(),
+            metrics: Metrics::new(),
             storage,
             settings,
             clock,
@@ -125,6 +128,10 @@ impl State {
         &self.0.readiness
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
     }
@@ -144,6 +151,11 @@ impl State {
 
     pub(crate) fn new_request_id(&self) -> RequestId {
         RequestId::new(self.now(), (self.0.entropy)())
+    }
+
+    /// A fresh name for what happens in one HTTP request, in hexadecimal.
+    pub(crate) fn new_log_id(&self) -> String {
+        (self.0.entropy)().iter().fold(String::new(), |id, byte| id + &format!("{byte:02x}"))
     }
 
     /// A refusal as the client is told it.

@@ -9,6 +9,8 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{Storage, StorageError};
 use tokio::sync::RwLock;
 
+use crate::request_log::timed;
+
 /// The most text of tokens that is kept, in bytes: some 2,500 tokens of the usual size.
 const CACHE_BYTES: u64 = 1 << 20;
 /// A token that was not used for so long is verified again.
@@ -130,7 +132,7 @@ impl VerifiedTokens {
         storage: &dyn Storage,
         now: Timestamp,
     ) -> Result<Arc<KeyRing>, StorageError> {
-        let records = storage.list_keys().await?;
+        let records = timed("list_keys", storage.list_keys()).await?;
         let before = keys.take();
         let unknown = before.as_ref().map_or((now, 0), |keys| keys.unknown);
         let ring = if let Some(keys) = before.filter(|keys| keys.records == records) {

@@ -72,6 +72,28 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::PinningAccessRequired,
+        Self::AccountBlocked,
+        Self::ContentBlocked,
+        Self::BadRequest,
+        Self::UnsupportedCodec,
+        Self::UnsupportedCid,
+        Self::IpnsNotSupported,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::QuotaExceeded,
+        Self::RequestTimeout,
+        Self::BodyTooLarge,
+        Self::TooManyRequests,
+        Self::InternalError,
+        Self::NoIpfsNode,
+        Self::Unavailable,
+    ];
+
     /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ mod processes;
 mod races;
 mod removing;
 mod replacing;
+mod request_log;
 mod strangers;
 mod support;
 mod surroundings;
