@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, info, info_span};
 
+use crate::client_address::ClientAddress;
 use crate::state::State;
 
 /// The header of an answer that names its request in the log.
@@ -35,6 +36,9 @@ pub(crate) async fn log(Shared(state): Shared<State>, request: Request, next: Ne
     let line = Line::begin(&state, &request);
     let (method, route) = (line.method, line.route.as_str());
     let span = info_span!("request", %id, method, route, client = Empty, account = Empty, token = Empty);
+    if let Some(client) = request.extensions().get::<ClientAddress>() {
+        span.record("client", display(client));
+    }
     let answering = async move {
         let mut line = line;
         let mut answer = next.run(request).await;
