@@ -1,10 +1,11 @@
 //! `serve`: builds the HTTP service of its parts, runs it, and takes it down.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use pinrail_http::{State, router};
+use pinrail_http::{ServerLimits, State, metrics_router, router};
 use pinrail_storage::{Storage, StorageError};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,13 +29,19 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let told_to_stop = told_to_stop()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let metrics = bind_metrics(settings.metrics).await?;
     let storage: Arc<dyn Storage> = database::open(common, SCHEMA).await?;
     for open in data_folder::open_to_others(common) {
         warn!("{open}");
     }
     let service = patiently(async || storage.service_id().await).await?;
     let state = State::new(Arc::clone(&storage), service, Arc::new(now), Arc::new(random), settings.http());
-    info!(listen = %listener.local_addr()?, %service, "pinrail-api is up");
+    let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display);
+    if let Some(metrics) = metrics {
+        let routes = metrics_router(state.clone());
+        tokio::spawn(pinrail_http::serve(metrics, routes, ServerLimits::default(), std::future::pending()));
+    }
+    info!(listen = %listener.local_addr()?, metrics = metrics_address, %service, "pinrail-api is up");
     if settings.allow_private {
         warn!("allow-private is on: origins in private networks are kept, for the worker to dial");
     }
@@ -50,6 +57,12 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         std::mem::forget(storage);
     }
     Ok(())
+}
+
+async fn bind_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    Ok(Some(listener.with_context(|| format!("cannot listen on {address} for /metrics"))?))
 }
 
 /// Ask again while the database is not there: a server that was just opened may be restarting.

@@ -6,6 +6,7 @@ mod fetch;
 mod folder;
 mod health;
 mod log;
+mod metrics;
 mod provide;
 mod run;
 mod scratch;

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::folder::NodeFolder;
 use crate::health::{self, Health};
+use crate::metrics::{self, Metrics};
 use crate::run::Worker;
 use crate::settings::{Common, ServeArgs};
 use crate::system::{now, throw_die, told_to_stop};
@@ -34,6 +35,8 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let health = TcpListener::bind(settings.health).await;
     let health = health.with_context(|| format!("cannot listen on {} for /health", settings.health))?;
     let health_address = health.local_addr()?;
+    let metrics = metrics::bind(settings.metrics).await?;
+    let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display);
     let storage = database::open(common).await?;
     let id = folder.id()?;
     for open in folder.open_to_others() {
@@ -47,7 +50,8 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         limits: NodeLimits::default(),
     };
     let node = Arc::new(Node::start(options, store).await?);
-    let backend: Arc<dyn IpfsBackend> = Arc::new(EmbeddedBackend::new(node, settings.stall, Arc::new(now)));
+    let backend: Arc<dyn IpfsBackend> =
+        Arc::new(EmbeddedBackend::new(Arc::clone(&node), settings.stall, Arc::new(now)));
 
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
@@ -57,12 +61,15 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     });
     let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping.clone());
     tokio::spawn(health::serve(health, answers));
-    info!(health = %health_address, node = %id, "pinrail-worker is up");
+    info!(health = %health_address, metrics = metrics_address, node = %id, "pinrail-worker is up");
     if settings.allow_private {
         warn!("allow-private is on: origins that clients name reach the networks around this machine");
     }
     let held = Arc::clone(&storage);
     let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
+    if let Some(listener) = metrics {
+        tokio::spawn(metrics::serve(listener, Metrics::new(worker.metrics(), node)));
+    }
     tokio::select! {
         () = worker.run(is_told(stopping.clone()), settings.drain) => {}
         () = overtime(stopping, settings.drain) => {

@@ -1,4 +1,4 @@
-//! What a monitoring system is told of the service, in the text of OpenMetrics.
+//! What a monitoring system is told of the service, in the text that Prometheus reads.
 //!
 //! **Invariant:** the number of series is bounded whatever clients send: no label names an account, an address, a path or
 //! a CID. Every series with labels that are known beforehand is there from the start, so that its first rise is seen.
@@ -25,7 +25,7 @@ use crate::state::State;
 /// The upper ends of the buckets that times are counted in, in seconds.
 const TIMES: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
-/// What of the text a scraper has to know.
+/// The kind of that text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The operations that are told from the start, with the status of each that succeeds.

@@ -23,6 +23,9 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_API_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400",
         value_parser = check_socket)]
     pub listen: SocketAddr,
+    /// Where /metrics answers, for Prometheus
+    #[arg(long, env = "PINRAIL_API_METRICS", value_name = "ADDRESS", value_parser = check_socket)]
+    pub metrics: Option<SocketAddr>,
     /// A path such as /psa under which everything is found as well
     #[arg(long, env = "PINRAIL_API_BASE_PATH", value_name = "PATH", default_value = "",
         value_parser = base_path)]

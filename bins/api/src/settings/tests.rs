@@ -89,7 +89,7 @@ fn what_is_wrong_in_the_workers_section_is_said_with_its_name() {
     let right = "listen = ['/ip4/127.0.0.1/tcp/1']\nslots = 3\nallow-private = true\nlease = '60s'\nreserve = '1GiB'";
     for (section, wanted) in [
         (right, None),
-        ("slot = 3", Some("[worker] slot is no setting, wanted one of health, listen, ")),
+        ("slot = 3", Some("[worker] slot is no setting, wanted one of health, metrics, listen, ")),
         ("slots = 'many'", Some("[worker] slots is \"many\": not a number")),
         ("slots = [1]", Some("[worker] slots is a list, a table or a date, wanted a number")),
         ("lease = 60", Some("[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h")),

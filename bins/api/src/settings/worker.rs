@@ -23,8 +23,9 @@ pub enum Kind {
 }
 
 /// Every setting of the section. A test holds them against docs/operating.md, and so does one of the worker's.
-pub const SETTINGS: [(&str, Kind); 17] = [
+pub const SETTINGS: [(&str, Kind); 18] = [
     ("health", Kind::Socket),
+    ("metrics", Kind::Socket),
     ("listen", Kind::Listen),
     ("announce", Kind::Announce),
     ("allow-private", Kind::Bool),

@@ -25,21 +25,31 @@ pub const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52
 /// A service that was started.
 pub struct Serving {
     child: Child,
-    log: Receiver<Value>,
+    pub log: Receiver<Value>,
     pub endpoint: String,
 }
 
 impl Serving {
     /// Start it on any free port.
     pub fn start(api: &Api) -> Self {
-        let mut serving = Self::begin(api);
-        serving.endpoint =
-            format!("http://{}", serving.wait_for("pinrail-api is up")["listen"].as_str().expect("text"));
-        serving
+        Self::start_with(api, &[]).0
+    }
+
+    /// Start it on any free port with further arguments; what it says when it is up.
+    pub fn start_with(api: &Api, further: &[&str]) -> (Self, Value) {
+        let mut serving = Self::begin_with(api, further);
+        let up = serving.wait_for("pinrail-api is up");
+        serving.endpoint = format!("http://{}", up["listen"].as_str().expect("text"));
+        (serving, up)
     }
 
     fn begin(api: &Api) -> Self {
-        let mut command = api.command(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        Self::begin_with(api, &[])
+    }
+
+    fn begin_with(api: &Api, further: &[&str]) -> Self {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"], further].concat();
+        let mut command = api.command(&arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let (line, log) = mpsc::channel();
@@ -93,7 +103,7 @@ impl Drop for Serving {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).proxy(None);
     config.build().into()
 }

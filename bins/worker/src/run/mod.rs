@@ -8,6 +8,7 @@
 mod background;
 mod chores;
 mod ending;
+mod metrics;
 mod presence;
 mod slots;
 mod step;
@@ -30,6 +31,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{error, info, warn};
 
+pub use metrics::WorkMetrics;
 use work::{Ending, Work};
 
 /// The least time between two steps, so that commits are grouped.
@@ -75,6 +77,7 @@ pub struct Worker {
     last_report: Option<Instant>,
     presence: presence::Presence,
     chores: chores::Chores,
+    metrics: WorkMetrics,
     /// Whether the last step failed, so that an outage is said once and not hammered.
     failing: bool,
 }
@@ -95,6 +98,7 @@ impl Worker {
             backend,
             node,
             kind,
+            metrics: WorkMetrics::new(policy.slots),
             policy,
             die,
             works: HashMap::new(),
@@ -111,6 +115,11 @@ impl Worker {
             chores: chores::Chores::default(),
             failing: false,
         }
+    }
+
+    /// What is counted of its work.
+    pub fn metrics(&self) -> &WorkMetrics {
+        &self.metrics
     }
 
     /// Work until `stop` resolves, then drain for at most `grace` and give back what is unfinished.
@@ -161,6 +170,16 @@ impl Worker {
             _ => {}
         }
         self.failing = outcome.is_err();
+        self.count_step();
+    }
+
+    /// Count the step that was just taken, and what the worker has at hand after it.
+    fn count_step(&self) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.steps.observe(self.last_step.elapsed().as_secs_f64());
+        self.metrics.failed_steps.inc_by(u64::from(self.failing));
+        self.metrics.leases.set(count(self.works.len()));
+        self.metrics.running.set(count(self.works.values().filter(|work| work.runs()).count()));
     }
 
     /// Take a step, however long the database takes. It is not broken off: a lease that was taken meanwhile would be

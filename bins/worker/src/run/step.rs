@@ -7,7 +7,7 @@ use pinrail_domain::{Lease, LeaseKey, LeaseNews, Verdict};
 use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{ProgressReport, Settlement, StorageError};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use super::chores::do_chores;
 use super::ending::judge_ending;
@@ -74,7 +74,7 @@ impl Worker {
         let renewed = self.note_renewed(&old, until, renewed).await;
         let reported = self.note_reported(&reports, reported);
         let done = done.map(|copies_left| self.chores.note(chores, copies_left));
-        let settled = self.note_settled(settlements, settled).await;
+        let settled = self.note_settled(settlements, settled, now).await;
         let claimed = self.note_claimed(claimed).await;
         woken.and(renewed).and(reported).and(settled).and(claimed).and(done)
     }
@@ -167,6 +167,7 @@ impl Worker {
         &mut self,
         settlements: Vec<Settlement>,
         settled: Result<Vec<Result<(), StorageError>>, StorageError>,
+        now: Timestamp,
     ) -> Result<(), StorageError> {
         if !settlements.is_empty() {
             self.chores.expect_copies();
@@ -175,22 +176,23 @@ impl Worker {
         for (settlement, result) in settlements.into_iter().zip(settled?) {
             match result {
                 Err(problem @ StorageError::Unavailable(_)) => outage = Err(problem),
-                result => self.finish(settlement, result).await,
+                result => self.finish(settlement, result, now).await,
             }
         }
         outage
     }
 
     /// Let go of a work that was settled, or that storage will not have settled.
-    async fn finish(&mut self, settlement: Settlement, result: Result<(), StorageError>) {
+    async fn finish(&mut self, settlement: Settlement, result: Result<(), StorageError>, now: Timestamp) {
         let root = settlement.lease.root;
         match result {
-            Ok(()) => tell(&root, &settlement.verdict),
+            Ok(()) => self.tell(&root, &settlement.verdict, now),
             // The answer to an earlier try may have been lost, and then the root waits, and is to be found.
             Err(StorageError::LeaseLost) if matches!(settlement.verdict, Verdict::Wait { .. }) => {}
             Err(StorageError::LeaseLost) => return self.lose(&root).await,
             Err(problem) => {
-                warn!(%root, %problem, "could not be settled, its lease is left to run out");
+                let span = self.works.get(&root).map_or_else(Span::none, |work| work.span.clone());
+                span.in_scope(|| warn!(%problem, "could not be settled, its lease is left to run out"));
                 return self.lose(&root).await;
             }
         }
@@ -210,7 +212,8 @@ impl Worker {
         for lease in claimed? {
             let root = lease.key.root.clone();
             let mut work = Work::new(lease, self.policy.max_root_bytes);
-            debug!(%root, attempt = work.lease.attempt, releases = work.is_release(), "leased");
+            let releases = work.is_release();
+            work.span.in_scope(|| debug!(attempt = work.lease.attempt, releases, "leased"));
             self.lose(&root).await;
             if work.is_release() {
                 work.begin(&self.backend, &mut self.tasks);
@@ -227,10 +230,19 @@ impl Worker {
     /// Drop the work on a root whose lease is lost; it is asked for no longer.
     async fn lose(&mut self, root: &RootKey) {
         if let Some(work) = self.works.remove(root) {
-            debug!(%root, "the lease is lost, its work is dropped");
+            self.metrics.lost.inc();
+            work.span.in_scope(|| debug!("the lease is lost, its work is dropped"));
             work.end().await;
             self.backend.forget(std::slice::from_ref(root)).await;
         }
+    }
+
+    /// Count what became of a root, and say it in the log.
+    fn tell(&self, root: &RootKey, verdict: &Verdict, now: Timestamp) {
+        let Some(work) = self.works.get(root) else { return };
+        let since_wanted = now.since(work.lease.wanted_since);
+        self.metrics.note(verdict, since_wanted.as_secs_f64());
+        work.span.in_scope(|| tell(verdict, since_wanted));
     }
 
     fn lease_keys(&self, which: impl Fn(&Work) -> bool) -> Vec<LeaseKey> {
@@ -246,14 +258,15 @@ async fn unless<T: Default>(
     if nothing { Ok(T::default()) } else { asked.await }
 }
 
-/// Say in the log what became of a root.
-fn tell(root: &RootKey, verdict: &Verdict) {
+/// Say in the log what became of a root, so long after it was wanted.
+fn tell(verdict: &Verdict, since_wanted: Duration) {
+    let seconds = since_wanted.as_secs_f64();
     match verdict {
-        Verdict::Pinned { size } => info!(%root, blocks = size.blocks, bytes = size.bytes, "pinned"),
-        Verdict::Released => info!(%root, "released"),
-        Verdict::Failed { failure } => info!(%root, reason = failure.reason, phase = %failure.phase, "failed"),
-        Verdict::Retry { due, failure } => debug!(%root, %due, reason = failure.reason, "is tried again"),
-        Verdict::Wait { due, .. } => debug!(%root, %due, "waits for a peer that has it"),
-        Verdict::Pause { due, storage_full } => debug!(%root, %due, storage_full, "pauses"),
+        Verdict::Pinned { size } => info!(blocks = size.blocks, bytes = size.bytes, seconds, "pinned"),
+        Verdict::Released => info!("released"),
+        Verdict::Failed { failure } => info!(reason = failure.reason, phase = %failure.phase, seconds, "failed"),
+        Verdict::Retry { due, failure } => debug!(%due, reason = failure.reason, "is tried again"),
+        Verdict::Wait { due, .. } => debug!(%due, "waits for a peer that has it"),
+        Verdict::Pause { due, storage_full } => debug!(%due, storage_full, "pauses"),
     }
 }

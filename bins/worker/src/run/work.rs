@@ -10,6 +10,7 @@ use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
+use tracing::{Instrument, Span, debug, info_span};
 
 /// How long a fetch that has received something may stand still before others may have its slot.
 const STANDSTILL: Duration = Duration::from_secs(5);
@@ -48,6 +49,8 @@ pub struct Work {
     pub taken: Instant,
     /// How it ended, once it did: it waits to be settled then.
     pub ending: Option<Ending>,
+    /// Whose fields all lines of the log about it carry.
+    pub span: Span,
     /// What the storage was last told of it.
     pub reported: Progress,
     /// What is to be done, until that is begun.
@@ -85,7 +88,10 @@ impl Work {
             max_bytes,
             progress: job_progress,
         };
+        let key = &lease.key;
+        let span = info_span!("work", root = %key.root, lease = %key.token, epoch = key.epoch);
         Self {
+            span,
             lease,
             taken: Instant::now(),
             ending: None,
@@ -105,10 +111,12 @@ impl Work {
         let (here, gone) = oneshot::channel();
         let releases = self.is_release();
         let backend = Arc::clone(backend);
-        let task = tasks.spawn(async move {
+        let work = async move {
             let _here = here;
+            debug!("begun");
             if releases { release(&*backend, &job.root, job.epoch).await } else { pin(&*backend, job).await }
-        });
+        };
+        let task = tasks.spawn(work.instrument(self.span.clone()));
         self.doing = Some(Doing { task, gone });
         self.moved = Instant::now();
     }

@@ -26,6 +26,9 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_WORKER_HEALTH", value_name = "ADDRESS", default_value = "127.0.0.1:7401",
         value_parser = check_socket)]
     pub health: SocketAddr,
+    /// Where /metrics answers, for Prometheus
+    #[arg(long, env = "PINRAIL_WORKER_METRICS", value_name = "ADDRESS", value_parser = check_socket)]
+    pub metrics: Option<SocketAddr>,
     /// Where the IPFS node listens, several times for several addresses
     #[arg(
         long,

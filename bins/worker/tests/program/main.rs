@@ -2,6 +2,7 @@
 
 mod home;
 mod nobody;
+mod observed;
 mod program;
 mod serving;
 mod tools;

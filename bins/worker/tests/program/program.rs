@@ -75,23 +75,31 @@ impl Running {
 
     /// Serve on any free ports; the base address of its health.
     pub fn serve(data: &Path) -> (Self, String) {
+        let (running, up) = Self::serve_with(data, &[]);
+        (running, format!("http://{}/health", up["health"].as_str().expect("text")))
+    }
+
+    /// Serve on any free ports with further arguments; what it says when it is up.
+    pub fn serve_with(data: &Path, further: &[&str]) -> (Self, Value) {
         let free = ["--health", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--reserve", "1MiB"];
         let arguments =
-            [&["serve", "--log-format", "json", "--ballast", "1MiB", "--allow-private"], &free[..]].concat();
+            [&["serve", "--log-format", "json", "--ballast", "1MiB", "--allow-private"], &free[..], further].concat();
         let mut child = command(data, &arguments).stderr(Stdio::piped()).spawn().expect("it starts");
         let lines = read(child.stderr.take().expect("a pipe"));
         let running = Self { child, lines };
         let up = running.wait_for("pinrail-worker is up");
         running.wait_for("registered");
-        (running, format!("http://{}/health", up["health"].as_str().expect("text")))
+        (running, up)
     }
 
-    /// The fields of the next log line with this message.
+    /// The fields of the next log line with this message, those of its span included.
     pub fn wait_for(&self, message: &str) -> Value {
         loop {
             let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("never said {message:?}"));
             if line["fields"]["message"] == message {
-                return line["fields"].clone();
+                let span = line["span"].as_object().into_iter().flatten();
+                let fields = line["fields"].as_object().into_iter().flatten();
+                return span.chain(fields).map(|(name, value)| (name.clone(), value.clone())).collect();
             }
         }
     }

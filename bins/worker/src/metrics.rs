@@ -1,0 +1,100 @@
+//! `/metrics`, for a monitoring system: what was counted of the work, and how node and block store are at the moment.
+//!
+//! **Invariant:** the number of series is bounded: no label names an account, a peer, an address or a CID.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use pinrail_ipfs_embedded::Node;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::run::WorkMetrics;
+
+/// The kind of text that is exposed.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is exposed.
+pub struct Metrics {
+    registry: Registry,
+    node: Arc<Node>,
+    gauges: Gauges,
+}
+
+/// What is looked at when it is asked for.
+#[derive(Debug, Default)]
+struct Gauges {
+    peers: Gauge,
+    store_used: Gauge,
+    store_free: Gauge,
+    store_reserve: Gauge,
+    store_full: Gauge,
+}
+
+impl Metrics {
+    /// Of this work and this node.
+    pub fn new(work: &WorkMetrics, node: Arc<Node>) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("pinrail_worker");
+        work.register(&mut registry);
+        let gauges = Gauges::default();
+        gauges.register(&mut registry);
+        Arc::new(Self { registry, node, gauges })
+    }
+
+    async fn encode(&self) -> Result<String, fmt::Error> {
+        self.gauges.look_at(&self.node).await;
+        let mut written = String::new();
+        text::encode(&mut written, &self.registry)?;
+        Ok(written)
+    }
+}
+
+impl Gauges {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("peers", "Connected peers", self.peers.clone());
+        registry.register("store_used_bytes", "Bytes of blocks that are kept", self.store_used.clone());
+        registry.register("store_free_bytes", "Free bytes on the disk of the block store", self.store_free.clone());
+        registry.register("store_reserve_bytes", "Free bytes at which fetches pause", self.store_reserve.clone());
+        registry.register("store_full", "1 while fetches pause since the disk is full", self.store_full.clone());
+    }
+
+    /// Bring them up to date; what cannot be read stays as it was.
+    async fn look_at(&self, node: &Arc<Node>) {
+        self.peers.set(i64::try_from(node.connected_peers()).unwrap_or(i64::MAX));
+        let store = node.store().clone();
+        if let Ok(Ok(space)) = tokio::task::spawn_blocking(move || store.space()).await {
+            self.store_used.set(space.used.cast_signed());
+            self.store_free.set(space.free.cast_signed());
+            self.store_reserve.set(space.reserve.cast_signed());
+            self.store_full.set(i64::from(space.full));
+        }
+    }
+}
+
+/// A listener on the address that the settings name, if they name one.
+pub async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    Ok(Some(listener.with_context(|| format!("cannot listen on {address} for /metrics"))?))
+}
+
+/// Answer on `listener`; ends when the future is dropped.
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Result<()> {
+    axum::serve(listener, Router::new().route("/metrics", get(expose)).with_state(metrics)).await
+}
+
+async fn expose(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.encode().await {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
