@@ -217,7 +217,8 @@ async fn everything_that_is_given_has_to_match() {
 #[tokio::test]
 async fn what_the_document_does_not_know_is_ignored() {
     let (api, person) = named(&["a"]).await;
-    for unknown in ["offset=3", "x=%zz", "Status=none", "", "=b", "meta_x=1", "%zz=a", "%ff", "na%me=b", "metadata%=b"]
+    for unknown in
+        ["offset=3", "x=%zz", "Statuses=none", "", "=b", "meta_x=1", "%zz=a", "%ff", "na%me=b", "metadata%=b"]
     {
         let query = format!("name=a&{unknown}");
         assert_eq!(count(&api, &person, &query).await, 1, "{query}");

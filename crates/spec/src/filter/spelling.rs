@@ -41,7 +41,8 @@ pub(super) fn read(name: &str) -> Result<Meaning<'_>, String> {
 
 /// The filter that a name has as its first word, in any case. Names that are not decoded may be asked about too.
 pub(super) fn resembled(name: &str) -> Option<&'static str> {
-    let word = name.trim_start().split(|character: char| !character.is_alphanumeric()).next()?;
+    let is_in_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+    let word = name.trim_start().split(|character| !is_in_word(character)).next()?;
     FILTERS.into_iter().find(|filter| word.eq_ignore_ascii_case(filter))
 }
 
@@ -59,6 +60,8 @@ mod tests {
             ("meta[a[b]]", Meaning::MetaKey("a[b]")),
             ("cids", Meaning::Unknown),
             ("x-status", Meaning::Unknown),
+            ("meta_x", Meaning::Unknown),
+            ("status-code[0]", Meaning::Unknown),
             ("[cid]", Meaning::Unknown),
             ("", Meaning::Unknown),
         ] {
