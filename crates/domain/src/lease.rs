@@ -32,7 +32,7 @@ impl LeaseKey {
 pub enum LeaseTask {
     /// Fetch it, or find that it is whole.
     Pin {
-        /// Peers known to have it: the union of its requests' origins, newest first, at most 60.
+        /// Peers known to have it: its requests' origins in turns (see [`crate::take_origins_in_turns`]), at most 60.
         origins: Vec<Multiaddr>,
         /// The root that it replaces, whose blocks it may share.
         previous: Option<RootKey>,
@@ -63,7 +63,7 @@ pub struct Lease {
 pub enum LeaseNews {
     /// Go on, with these origins.
     Wanted {
-        /// The union of its requests' origins, newest first, at most 60.
+        /// Its requests' origins in turns, as those of the lease.
         origins: Vec<Multiaddr>,
     },
     /// Every account that wants it has used up its bytes: stop, and settle as failed.

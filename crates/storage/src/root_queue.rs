@@ -48,8 +48,9 @@ pub struct Settlement {
 /// being wanted afresh; it clears *waiting* and *paused* and makes the root a *retry*, which `Pause`, [`Self::wake`]
 /// and a new request undo.
 ///
-/// **Origins** are the union of the root's requests', those of the newest request (created, id) first, each request's
-/// in the order sent, each address once, at most 60.
+/// **Origins** are taken in turns ([`pinrail_domain::take_origins_in_turns`]): from each account that named some, and of
+/// an account from each of its newest eight requests that do; the newest request (created, id) first, each request's in
+/// the order sent, each address once, at most 60.
 #[async_trait]
 pub trait RootQueue: Send + Sync {
     /// Take up to `limit` due roots of `node` to pin, and beside them releases.

@@ -205,9 +205,9 @@ pub async fn a_pause_spends_no_attempt(fixture: &Fixture) {
     assert!(!fixture.find(&ada, &request.id).await.root.paused);
 }
 
-/// Origins are the union over all requests, the newest request's first, each once, at most 60; a running fetch
-/// learns of new ones.
-pub async fn origins_are_the_union(fixture: &Fixture) {
+/// Origins are taken in turns from the accounts and of an account from its requests, the newest first, each once, at
+/// most 60; a running fetch learns of new ones.
+pub async fn origins_are_taken_in_turns(fixture: &Fixture) {
     let (ada, bob) = (fixture.account("ada").await, fixture.account("bob").await);
     let node = fixture.node(1).await;
     fixture.add_pin(&ada, with_origins(1, 100..120)).await;
@@ -215,22 +215,41 @@ pub async fn origins_are_the_union(fixture: &Fixture) {
     let second = fixture.add_pin(&bob, with_origins(1, [200, 119, 201])).await;
     let lease = fixture.lease_one(&node).await;
     let ports = |ports: Vec<u32>| ports.into_iter().map(address).collect::<Vec<_>>();
-    let wanted = ports([200, 119, 201].into_iter().chain(100..119).collect());
+    let wanted = ports([200, 100, 119, 101, 201].into_iter().chain(102..119).collect());
     assert_eq!(lease.task, LeaseTask::Pin { origins: wanted, previous: None });
 
     for begin in [300, 400, 500] {
         fixture.advance_secs(1);
         fixture.add_pin(&ada, with_origins(1, begin..begin + 20)).await;
     }
-    let wanted = ports((500..520).chain(400..420).chain(300..320).collect());
-    assert_eq!(fixture.news(&lease).await, LeaseNews::Wanted { origins: wanted }, "sixty, the oldest left out");
+    let further = (1..20).flat_map(|number| [500 + number, 400 + number, 300 + number, 100 + number]);
+    let further = further.filter(|port| ![501, 119].contains(port));
+    let first = [500, 200, 400, 119, 300, 201, 100, 501];
+    let wanted = ports(first.into_iter().chain(further).take(60).collect());
+    assert_eq!(fixture.news(&lease).await, LeaseNews::Wanted { origins: wanted }, "sixty, the last are left out");
 
     assert!(fixture.remove(&bob, &second.id).await);
     for request in fixture.list(&ada, &crate::samples::everything()).await.requests.iter().take(2) {
         assert!(fixture.remove(&ada, &request.id).await);
     }
-    let wanted = ports((300..320).chain(100..120).collect());
+    let wanted = ports((0..20).flat_map(|number| [300 + number, 100 + number]).collect());
     assert_eq!(fixture.news(&lease).await, LeaseNews::Wanted { origins: wanted });
+}
+
+/// Whoever names many origins in many requests displaces nobody's.
+pub async fn no_number_of_requests_displaces_the_origins_of_others(fixture: &Fixture) {
+    let (ada, mallory) = (fixture.account("ada").await, fixture.account("mallory").await);
+    let node = fixture.node(1).await;
+    fixture.add_pin(&ada, with_origins(1, [1, 2, 3])).await;
+    for number in 1..=70 {
+        fixture.advance_secs(1);
+        fixture.add_pin(&mallory, with_origins(1, number * 100..number * 100 + 20)).await;
+    }
+    let LeaseTask::Pin { origins, .. } = fixture.lease_one(&node).await.task else { panic!("it is to be pinned") };
+    assert_eq!(origins.len(), 60);
+    let of_mallory = [7_000, 6_900, 6_800];
+    let wanted = of_mallory.into_iter().zip(1..=3).flat_map(|(theirs, ours)| [address(theirs), address(ours)]);
+    assert_eq!(origins[..6], wanted.collect::<Vec<_>>());
 }
 
 /// Progress reaches readers at once.

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinrail_domain::{AccountId, DagSize, LeaseKey, NodeId, Progress, RootState, RootView};
+use pinrail_domain::{AccountId, DagSize, LeaseKey, NodeId, Progress, RootState, RootView, take_origins_in_turns};
 use pinrail_spec::{Cid, Multiaddr, RootKey, Timestamp};
 
 use super::tables::{RequestKey, RootRow, Tables};
 
 /// The most requests whose copy of the state changes in one step.
 const COPIED_AT_ONCE: usize = 500;
-/// The most origins that a worker is given for one root.
-const ORIGINS: usize = 60;
 
 /// The size of a DAG that its CID holds whole: one block, the digest.
 pub fn whole_size(cid: &Cid) -> DagSize {
@@ -114,13 +112,12 @@ impl Tables {
         root.accounts().iter().any(|account| !self.is_blocked(account))
     }
 
-    /// The union of the origins of a root's requests, those of the newest first.
+    /// The origins of a root's requests in turns, those of the newest first.
     pub fn origins(&self, root: &RootRow) -> Vec<Multiaddr> {
-        let requests =
-            root.requests.iter().map(|key| ((key.1, self.requests[key].id), &self.requests[key].pin.origins));
-        let mut seen = BTreeSet::new();
-        let newest_first = requests.collect::<BTreeMap<_, _>>().into_values().rev().flatten();
-        newest_first.filter(|origin| seen.insert(*origin)).take(ORIGINS).cloned().collect()
+        let requests = root.requests.iter().map(|key| (key, &self.requests[key]));
+        let naming = requests.filter(|(_, request)| !request.pin.origins.is_empty());
+        let by_age = naming.map(|(key, request)| ((key.1, request.id), (key.0, request.pin.origins.clone())));
+        take_origins_in_turns(by_age.collect::<BTreeMap<_, _>>().into_values().rev())
     }
 
     /// What a reader of a request is told of its root.

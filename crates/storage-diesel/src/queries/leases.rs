@@ -1,9 +1,11 @@
 //! Leases: taken, renewed, read.
 
-use std::collections::HashSet;
-
+use diesel::dsl::max;
 use diesel::prelude::*;
-use pinrail_domain::{Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, NodeId, RootState};
+use pinrail_domain::{
+    Lease, LeaseKey, LeaseNews, LeaseTask, LeaseToken, MAX_REQUESTS_WITH_ORIGINS, NodeId, RootState,
+    take_origins_in_turns,
+};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 
 use super::change::{Change, place};
@@ -17,11 +19,9 @@ use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, Root, SORTED, State};
 use crate::schema::{accounts, holds, pin_requests, queue, root_holders, roots};
 
-/// The most origins that a worker is given for one root.
-const ORIGINS: usize = 60;
 /// Leases that random bytes are asked for at once.
 const RANDOM_AT_ONCE: i64 = 32;
-/// Requests whose origins are read at once.
+/// Requests for one root whose origins are read at once, and accounts if there are more.
 const ORIGINS_PAGE: i64 = 64;
 
 /// Who takes leases, when, and until when.
@@ -210,31 +210,42 @@ async fn previous(conn: &mut Conn, root: &Root) -> Step<Option<RootKey>> {
     Ok(youngest.map(|(codec, multihash)| root_key(codec, &multihash)))
 }
 
-/// The union of the origins of a root's requests, those of the newest first.
+/// The origins of a root's requests in turns, those of the newest first.
 async fn origins(conn: &mut Conn, root: i64) -> Step<Vec<Multiaddr>> {
-    let mut seen = HashSet::new();
-    let mut origins = Vec::new();
-    for page in 0.. {
-        let texts: Vec<Option<String>> = pin_requests::table
-            .filter(pin_requests::root.eq(root))
-            .filter(pin_requests::origins.is_not_null())
-            .order((pin_requests::created.desc(), pin_requests::id.desc()))
-            .limit(ORIGINS_PAGE)
-            .offset(page * ORIGINS_PAGE)
-            .select(pin_requests::origins)
-            .load(conn)
-            .await?;
-        let is_last = i64::try_from(texts.len()).is_ok_and(|rows| rows < ORIGINS_PAGE);
-        for text in texts.into_iter().flatten() {
-            let further = addresses(&text)?;
-            origins.extend(further.into_iter().filter(|address| seen.insert(address.clone())));
-        }
-        if is_last || origins.len() >= ORIGINS {
-            break;
-        }
+    let naming = pin_requests::table.filter(pin_requests::root.eq(root)).filter(pin_requests::origins.is_not_null());
+    let newest = naming.order((pin_requests::created.desc(), pin_requests::id.desc())).limit(ORIGINS_PAGE);
+    let mut rows: Vec<NamesOrigins> = newest.select(NamesOrigins::as_select()).load(conn).await?;
+    if i64::try_from(rows.len()).is_ok_and(|count| count >= ORIGINS_PAGE) {
+        rows = newest_of_each_account(conn, root).await?;
     }
-    origins.truncate(ORIGINS);
-    Ok(origins)
+    let read = |row: NamesOrigins| Ok((row.account, addresses(&row.origins.unwrap_or_default())?));
+    Ok(take_origins_in_turns(rows.into_iter().map(read).collect::<Step<Vec<_>>>()?))
+}
+
+/// Of the accounts that named origins of a root last, the newest requests that do.
+async fn newest_of_each_account(conn: &mut Conn, root: i64) -> Step<Vec<NamesOrigins>> {
+    let naming = pin_requests::table.filter(pin_requests::root.eq(root)).filter(pin_requests::origins.is_not_null());
+    let last = naming.group_by(pin_requests::account).order(max(pin_requests::created).desc()).limit(ORIGINS_PAGE);
+    let accounts: Vec<i64> = last.select(pin_requests::account).load(conn).await?;
+    let most = i64::try_from(MAX_REQUESTS_WITH_ORIGINS).unwrap_or(i64::MAX);
+    let mut rows = Vec::new();
+    for account in accounts {
+        let newest = naming.filter(pin_requests::account.eq(account)).order(pin_requests::created.desc()).limit(most);
+        let further: Vec<NamesOrigins> = newest.select(NamesOrigins::as_select()).load(conn).await?;
+        rows.extend(further);
+    }
+    rows.sort_by(|one, other| (other.created, &other.id).cmp(&(one.created, &one.id)));
+    Ok(rows)
+}
+
+/// A request that names origins.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = pin_requests)]
+struct NamesOrigins {
+    account: i64,
+    created: i64,
+    id: Vec<u8>,
+    origins: Option<String>,
 }
 
 /// The root that a lease holds, locked.
