@@ -49,6 +49,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
     let (progress, _progress) = watch::channel(Totals::default());
     let request = FetchRequest {
         root: NodeKey::from(cid.inner()),
+        account: None,
         epoch: 1,
         origins,
         max_bytes: u64::MAX,

@@ -70,6 +70,7 @@ async fn measure(shape: &Shape, folder: &Path) -> String {
     let root = fill(source.store(), shape).await;
     let request = FetchRequest {
         root: NodeKey::from(&root),
+        account: None,
         epoch: 1,
         origins: watch::channel(source.addresses()).1,
         max_bytes: u64::MAX,

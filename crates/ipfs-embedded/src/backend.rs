@@ -60,6 +60,7 @@ impl IpfsBackend for EmbeddedBackend {
         let (progress, mut received) = watch::channel(Totals::default());
         let request = FetchRequest {
             root,
+            account: job.account,
             epoch: job.epoch,
             origins: origins_read,
             max_bytes: job.max_bytes,

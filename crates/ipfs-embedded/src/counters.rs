@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::attempts::DialCounts;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -95,6 +97,8 @@ pub struct NodeStats {
     pub serve_bytes_limit: usize,
     /// Addresses that the dial policy refused.
     pub refused_dials: u64,
+    /// Dials by their outcome.
+    pub dials: DialCounts,
     /// Wants of peers that are kept now until their blocks come.
     pub wants_kept: usize,
 }

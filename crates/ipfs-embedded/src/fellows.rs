@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bitswap::Exchange;
-use crate::dial::Dialer;
+use crate::dial::{Asker, Dialer};
 use crate::known_peers::KnownPeers;
 
 /// How often it is looked at whether they are connected.
@@ -73,7 +73,7 @@ async fn keep_connected(mut fellows: watch::Receiver<Arc<Addresses>>, exchange: 
             if *due <= now {
                 *due = now + *wait;
                 *wait = (*wait * 2).min(LONGEST_REDIAL);
-                dialer.dial(*peer, addresses.clone());
+                dialer.dial(Asker::default(), *peer, addresses.clone());
             }
         }
         tokio::select! {

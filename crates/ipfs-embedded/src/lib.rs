@@ -2,6 +2,7 @@
 
 mod address_block;
 mod admission;
+mod attempts;
 mod backend;
 mod bans;
 mod bitswap;
@@ -23,6 +24,7 @@ mod transport;
 mod trim;
 mod watch;
 
+pub use attempts::DialCounts;
 pub use backend::{Clock, EmbeddedBackend};
 pub use counters::{NodeStats, RefusedConnections};
 pub use fetch::{FetchError, FetchRequest, Phase};

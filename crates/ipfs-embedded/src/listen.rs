@@ -1,29 +1,64 @@
 //! Listening when a node starts: it has its addresses then, or an error says which cannot be listened on.
 
-use std::net::{IpAddr, TcpListener};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use libp2p::core::multiaddr::Protocol;
+use libp2p::core::transport::ListenerId;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, Swarm};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+use tokio::time::timeout;
 
 use crate::node::NodeError;
 
-/// Listen on all of `wanted`; the addresses with their real ports.
+/// How long the addresses of an interface may take to become known once the machine listens there.
+const KNOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Listen on all of `wanted`; the addresses with their real ports. Of IPv4 and IPv6 one may be missing on this machine.
 pub async fn listen<B: NetworkBehaviour>(
     swarm: &mut Swarm<B>,
     wanted: &[Multiaddr],
 ) -> Result<Vec<Multiaddr>, NodeError> {
     let mut waiting = Vec::new();
+    let mut missing = None;
     for address in wanted {
-        check_free(address)?;
+        if let Err((ip, error)) = check_free(address) {
+            let error_of = refused(address, &error);
+            if !is_family_missing(ip, &error) {
+                return Err(error_of);
+            }
+            tracing::warn!(%address, %error, "this machine lacks that kind of address, so it is not listened on");
+            missing = Some(error_of);
+            continue;
+        }
         let listener = swarm.listen_on(address.clone());
         let failed = |error: &dyn std::error::Error| refused(address, error);
         waiting.push((listener.map_err(|error| failed(&error))?, address));
     }
+    match missing {
+        Some(error) if waiting.is_empty() => Err(error),
+        _ => wait_for_addresses(swarm, waiting).await,
+    }
+}
+
+async fn wait_for_addresses<B: NetworkBehaviour>(
+    swarm: &mut Swarm<B>,
+    mut waiting: Vec<(ListenerId, &Multiaddr)>,
+) -> Result<Vec<Multiaddr>, NodeError> {
     let mut addresses = Vec::new();
     while !waiting.is_empty() {
-        match swarm.select_next_some().await {
+        let Ok(event) = timeout(KNOWN_LIMIT, swarm.select_next_some()).await else {
+            // Those of an interface that comes up later are taken in then.
+            for (_, address) in waiting {
+                tracing::warn!(%address, "no interface has an address of this kind yet");
+            }
+            return Ok(addresses);
+        };
+        match event {
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 waiting.retain(|(waited, _)| *waited != listener_id);
                 addresses.push(address);
@@ -44,8 +79,8 @@ pub async fn listen<B: NetworkBehaviour>(
 }
 
 /// The transport shares ports so as to dial from where it listens; without this a second node would get half of the
-/// first one's connections.
-fn check_free(address: &Multiaddr) -> Result<(), NodeError> {
+/// first one's connections. As there, IPv6 stands for itself alone, so that IPv4 may have the same port.
+fn check_free(address: &Multiaddr) -> Result<(), (IpAddr, io::Error)> {
     let mut parts = address.iter();
     let ip = match parts.next() {
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
@@ -53,7 +88,23 @@ fn check_free(address: &Multiaddr) -> Result<(), NodeError> {
         _ => return Ok(()),
     };
     let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
-    TcpListener::bind((ip, port)).map(drop).map_err(|error| refused(address, &error))
+    try_listening(SocketAddr::new(ip, port)).map_err(|error| (ip, error))
+}
+
+fn try_listening(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+/// Whether the machine has no IPv4 or no IPv6 at all, as opposed to not having one address.
+fn is_family_missing(ip: IpAddr, error: &io::Error) -> bool {
+    let unsupported = Errno::AFNOSUPPORT.raw_os_error();
+    error.raw_os_error() == Some(unsupported) || ip.is_unspecified() && error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> NodeError {
@@ -63,4 +114,20 @@ fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> NodeError {
         cause = deeper;
     }
     NodeError::Listen { address: address.clone(), reason: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_told_from_one_without_an_address() {
+        let unsupported = || io::Error::from_raw_os_error(Errno::AFNOSUPPORT.raw_os_error());
+        let unavailable = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        assert!(is_family_missing(ip("::1"), &unsupported()) && is_family_missing(ip("::"), &unsupported()));
+        assert!(is_family_missing(ip("::"), &unavailable()));
+        assert!(!is_family_missing(ip("2001:db8::1"), &unavailable()));
+        assert!(!is_family_missing(ip("::"), &io::ErrorKind::AddrInUse.into()));
+    }
 }

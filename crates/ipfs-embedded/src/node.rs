@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use libp2p::core::ConnectedPoint;
 use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::Keypair;
-use libp2p::swarm::{DialError, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, memory_connection_limits, ping, swarm};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -15,10 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admission;
+use crate::attempts::{Outcome, names_wrong_time};
 use crate::bans::Bans;
 use crate::bitswap::{self, Exchange, ServeBudget, Shared};
 use crate::counters::{Counters, NodeStats};
-use crate::dial::{Dialer, Dials};
+use crate::dial::{Ask, Asker, Dialer, Dials};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
 use crate::gate::{DialPolicy, OutboundGate};
@@ -40,6 +42,8 @@ const MAX_NEGOTIATING: usize = 256;
 /// How long a node may take to end, and how often that is looked at.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 const STOP_TICK: Duration = Duration::from_millis(5);
+/// Asks for dials that are taken in at once.
+const ASKS_AT_ONCE: usize = 256;
 /// How often dials that wait for a bound are looked at.
 const DIAL_TICK: Duration = Duration::from_millis(100);
 
@@ -141,7 +145,6 @@ pub struct Node {
     listening: watch::Receiver<Vec<Multiaddr>>,
     exchange: Arc<Exchange>,
     store: BlockStore,
-    gate: OutboundGate,
     dialer: Dialer,
     fellows: Fellows,
     watch_list: Arc<WatchList>,
@@ -153,12 +156,11 @@ impl Node {
     pub async fn start(options: NodeOptions, store: BlockStore) -> Result<Self, NodeError> {
         let peer_id = options.keypair.public().to_peer_id();
         let (drops, dropped) = mpsc::unbounded_channel();
-        let (dial, dials) = mpsc::unbounded_channel();
         let exchange = Exchange::new(store.clone(), shared(&options.limits, drops));
         let behaviour = behaviour(&options, exchange.clone());
-        let gate = OutboundGate::new(options.dial.clone());
+        let (dialer, asks) = Dialer::new(OutboundGate::new(options.dial.clone()));
         let budget = exchange.shared.receive_budget.clone();
-        let transport = transport::build(&options.keypair, &gate, budget)?;
+        let transport = transport::build(&options.keypair, &dialer.gate, budget)?;
         let config = swarm::Config::with_tokio_executor()
             .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
@@ -170,10 +172,9 @@ impl Node {
         }
         let (listening, listened) = watch::channel(addresses);
         let (watch_list, watching) = WatchList::start(&exchange);
-        let dialer = Dialer(dial);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let trimming = tokio::spawn(keep_places(exchange.clone(), options.limits.clone()));
-        let driving = drive(swarm, exchange.clone(), Dials::new(gate.clone()), dials, dropped, listening);
+        let driving = drive(swarm, exchange.clone(), Dials::new(&dialer), asks, dropped, listening);
         let driving = tokio::spawn(driving);
         Ok(Self {
             peer_id,
@@ -181,7 +182,6 @@ impl Node {
             listening: listened,
             exchange,
             store,
-            gate,
             dialer,
             fellows,
             watch_list,
@@ -212,11 +212,6 @@ impl Node {
         self.exchange.peers().len()
     }
 
-    /// Addresses that were refused by the dial policy so far.
-    pub fn refused_dials(&self) -> u64 {
-        self.gate.refused()
-    }
-
     /// Its numbers as they are now.
     pub fn stats(&self) -> NodeStats {
         let Shared { counters, receive_budget, serve_budget, .. } = &self.exchange.shared;
@@ -237,7 +232,8 @@ impl Node {
             receive_bytes_limit,
             serve_bytes_held,
             serve_bytes_limit,
-            refused_dials: self.refused_dials(),
+            refused_dials: self.dialer.gate.refused(),
+            dials: self.dialer.attempts.counts(),
             wants_kept: serve_budget.wants_kept(),
         }
     }
@@ -250,7 +246,7 @@ impl Node {
     /// Dial a peer without asking it for anything; addresses end in `/p2p/<peer id>`.
     pub fn connect(&self, address: Multiaddr) {
         if let Some(Protocol::P2p(peer)) = address.iter().last() {
-            self.dialer.dial(peer, vec![address]);
+            self.dialer.dial(Asker::default(), peer, vec![address]);
         }
     }
 
@@ -351,32 +347,42 @@ async fn drive(
     mut swarm: Swarm<Behaviour>,
     exchange: Arc<Exchange>,
     mut dials: Dials,
-    mut requests: mpsc::UnboundedReceiver<(PeerId, Vec<Multiaddr>)>,
+    mut asks: mpsc::UnboundedReceiver<Ask>,
     mut dropped: mpsc::UnboundedReceiver<PeerId>,
     listening: watch::Sender<Vec<Multiaddr>>,
 ) {
+    let mut asked = Vec::new();
     loop {
         while let Some(options) = dials.next(Instant::now()) {
-            let connection = options.connection_id();
-            let peer = options.get_peer_id();
+            let (connection, peer) = (options.connection_id(), options.get_peer_id());
             if let Err(error) = swarm.dial(options) {
-                tracing::debug!(%error, "not dialled");
-                dials.ended(connection);
-                // A peer that is connected or being dialled is told of by that dial.
-                if let Some(peer) = peer.filter(|_| !matches!(error, DialError::DialPeerConditionFalse(_))) {
-                    exchange.unreached(peer);
-                }
+                fail(&exchange, &mut dials, connection, peer, &error);
             }
         }
         tokio::select! {
             event = swarm.select_next_some() => note(event, &exchange, &mut dials, &listening),
-            Some((peer, addresses)) = requests.recv() => if !dials.add(peer, addresses) {
-                exchange.unreached(peer);
+            _count = asks.recv_many(&mut asked, ASKS_AT_ONCE), if !asks.is_closed() => for ask in asked.drain(..) {
+                let peer = ask.peer;
+                if !dials.add(ask) {
+                    exchange.unreached(peer);
+                }
             },
             // Whether it was still connected does not matter.
             Some(peer) = dropped.recv() => drop(swarm.disconnect_peer_id(peer)),
-            () = tokio::time::sleep(DIAL_TICK), if dials.is_waiting() => {}
+            () = tokio::time::sleep(DIAL_TICK), if dials.is_waiting() => dials.look_again(),
         }
+    }
+}
+
+/// Take in that a dial failed; those who wait for the peer are told once nothing else is tried.
+fn fail(exchange: &Exchange, dials: &mut Dials, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
+    tracing::debug!(%error, "a peer was not reached");
+    let tried = dials.ended(connection);
+    dials.attempts.note_failure(&tried, error);
+    // A peer that is connected is told of by its connection.
+    let is_connected = matches!(error, DialError::DialPeerConditionFalse(_));
+    if let Some(peer) = peer.filter(|peer| !is_connected && !dials.has(peer)) {
+        exchange.unreached(peer);
     }
 }
 
@@ -387,13 +393,21 @@ fn note(
     listening: &watch::Sender<Vec<Multiaddr>>,
 ) {
     match event {
-        SwarmEvent::ConnectionEstablished { connection_id, .. } => dials.ended(connection_id),
-        SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
-            tracing::debug!(%error, "a peer was not reached");
+        SwarmEvent::ConnectionEstablished { connection_id, peer_id, endpoint, concurrent_dial_errors, .. } => {
             dials.ended(connection_id);
-            if let Some(peer) = peer_id {
-                exchange.unreached(peer);
+            dials.forget(&peer_id);
+            if let ConnectedPoint::Dialer { address, .. } = endpoint {
+                dials.attempts.note(&address, Outcome::Connected);
+                dials.attempts.note_errors(&concurrent_dial_errors.unwrap_or_default());
             }
+        }
+        SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+            fail(exchange, dials, connection_id, peer_id, &error);
+        }
+        SwarmEvent::IncomingConnectionError { error, .. } if names_wrong_time(&error) => {
+            tracing::warn!(
+                "a peer's certificate is not valid at the time of this machine's clock: is the clock right?"
+            );
         }
         SwarmEvent::NewListenAddr { address, .. } => {
             listening.send_if_modified(|known| {

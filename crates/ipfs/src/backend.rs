@@ -22,6 +22,8 @@ pub struct Pinned {
 pub struct PinJob {
     /// The root.
     pub root: RootKey,
+    /// The account that it is pinned for, as a number that means nothing to a backend: accounts take turns.
+    pub account: Option<u128>,
     /// Its epoch: a backend refuses an older one than it has seen for this root.
     pub epoch: u64,
     /// Peers known to have it; may grow while the job runs.

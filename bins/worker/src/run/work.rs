@@ -79,6 +79,7 @@ impl Work {
         let (job_progress, progress) = watch::channel(Pinned::default());
         let job = PinJob {
             root: lease.key.root.clone(),
+            account: lease.account.map(|account| account.as_uuid().as_u128()),
             epoch: lease.key.epoch,
             origins: job_origins,
             previous: match &lease.task {

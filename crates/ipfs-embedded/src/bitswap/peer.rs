@@ -48,6 +48,8 @@ pub struct Peer {
     dialled_us: bool,
     outstanding: AtomicUsize,
     strikes: Mutex<Strikes>,
+    /// It turned down every protocol of bitswap.
+    lacks_bitswap: AtomicBool,
     started: Instant,
     active_at: AtomicU64,
     heard_at: AtomicU64,
@@ -78,6 +80,7 @@ impl Peer {
             dialled_us,
             outstanding: AtomicUsize::new(0),
             strikes: Mutex::new(Strikes { count: 0, since: started }),
+            lacks_bitswap: AtomicBool::new(false),
             started,
             active_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
@@ -86,6 +89,16 @@ impl Peer {
             let_down: AtomicBool::new(false),
         });
         (peer, receiver)
+    }
+
+    /// Take in whether it speaks bitswap.
+    pub(super) fn note_bitswap(&self, speaks: bool) {
+        self.lacks_bitswap.store(!speaks, Ordering::Relaxed);
+    }
+
+    /// Whether it turned down every protocol of bitswap.
+    pub fn lacks_bitswap(&self) -> bool {
+        self.lacks_bitswap.load(Ordering::Relaxed)
     }
 
     /// Ask for a block. False if the peer has as many wants of ours as it keeps.

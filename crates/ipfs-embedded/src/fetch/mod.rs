@@ -2,6 +2,7 @@
 
 mod session;
 mod sources;
+mod standing;
 mod walk;
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) use session::fetch;
 pub struct FetchRequest {
     /// Its root.
     pub root: NodeKey,
+    /// The account that it is fetched for, as a number that means nothing here: accounts take turns.
+    pub account: Option<u128>,
     /// The epoch of the lease; the store refuses an older one than it has seen.
     pub epoch: u64,
     /// Where it is said to be; may grow meanwhile. Only addresses that end in `/p2p/<peer id>` count.

@@ -9,7 +9,9 @@ use libp2p::{Multiaddr, PeerId};
 
 use tokio::time::Instant;
 
+use super::standing::{self, Standing};
 use crate::bitswap::Peer;
+use crate::dial::Dialer;
 use crate::fellows::Addresses;
 
 /// The first wait before an origin is dialled again, doubled up to the longest.
@@ -61,7 +63,8 @@ struct Origin {
     fellow: bool,
     next_dial: Instant,
     wait: Duration,
-    reached: bool,
+    /// Where it stood when it was last connected, if it ever was.
+    reached: Option<Standing>,
     contact: Contact,
 }
 
@@ -76,10 +79,26 @@ enum Contact {
 }
 
 impl Origin {
-    fn new(now: Instant) -> Self {
-        let (addresses, wait) = (Vec::new(), FIRST_REDIAL);
-        Self { addresses, named: false, fellow: false, next_dial: now, wait, reached: false, contact: Contact::Pending }
+    fn standing(&self, source: Option<&Source>, dialer: &Dialer) -> Standing {
+        let standing = source.map(|source| standing_of(&source.peer)).or(self.reached);
+        standing.unwrap_or_else(|| Standing::of_unconnected(&self.addresses, dialer))
     }
+
+    fn new(now: Instant) -> Self {
+        Self {
+            addresses: Vec::new(),
+            named: false,
+            fellow: false,
+            next_dial: now,
+            wait: FIRST_REDIAL,
+            reached: None,
+            contact: Contact::Pending,
+        }
+    }
+}
+
+fn standing_of(peer: &Peer) -> Standing {
+    if peer.lacks_bitswap() { Standing::NoBitswap } else { Standing::Asked }
 }
 
 /// All peers of one fetch.
@@ -151,7 +170,7 @@ impl Sources {
     /// Ask this peer from now on.
     pub fn add(&mut self, peer: &Arc<Peer>, proof: Proof) {
         if let Some(origin) = self.origins.get_mut(&peer.id) {
-            origin.reached = true;
+            origin.reached = Some(standing_of(peer));
             origin.contact = Contact::Connected;
             origin.wait = FIRST_REDIAL;
         }
@@ -162,8 +181,9 @@ impl Sources {
 
     /// The peer is gone.
     pub fn remove(&mut self, peer: &PeerId, now: Instant) {
-        self.sources.remove(peer);
+        let gone = self.sources.remove(peer);
         if let Some(origin) = self.origins.get_mut(peer) {
+            origin.reached = gone.map(|gone| standing_of(&gone.peer)).or(origin.reached);
             origin.next_dial = now;
             origin.contact = Contact::Pending;
         }
@@ -201,22 +221,18 @@ impl Sources {
         fit.into_iter().map(|source| source.peer.clone()).collect()
     }
 
-    /// What became of the origins, for people; no addresses.
-    pub fn describe(&self, asked: usize) -> (bool, String) {
-        let named = self.origins.values().filter(|origin| origin.named);
-        let (total, reached) = (named.clone().count(), named.filter(|origin| origin.reached).count());
-        let origins = match (total, reached) {
-            (0, _) => "no origins were given".to_owned(),
-            (1, 0) => "the one origin could not be reached".to_owned(),
-            (total, 0) => format!("none of the {total} origins could be reached"),
-            (1, _) => "the one origin was asked".to_owned(),
-            (total, reached) => format!("{reached} of the {total} origins could be reached"),
-        };
-        let peers = match asked {
+    /// Returns whether there are origins and none was reached, and what became of them and of `probed`, for people.
+    pub fn describe<'a>(&'a self, probed: impl Iterator<Item = &'a PeerId>, dialer: &Dialer) -> (bool, String) {
+        let named = self.origins.iter().filter(|(_, origin)| origin.named);
+        let standings = named.map(|(peer, origin)| origin.standing(self.sources.get(peer), dialer)).collect::<Vec<_>>();
+        let unreached = !standings.is_empty() && !standings.iter().any(|standing| standing.is_reached());
+        let is_other = |peer: &&PeerId| !self.origins.get(peer).is_some_and(|origin| origin.named);
+        let others = self.sources.keys().chain(probed).filter(is_other).collect::<HashSet<_>>();
+        let peers = match others.len() {
             0 => "no other peer is connected".to_owned(),
             1 => "one connected peer was asked".to_owned(),
             asked => format!("{asked} connected peers were asked"),
         };
-        (total > 0 && reached == 0, format!("{origins}, {peers}"))
+        (unreached, format!("{}, {peers}", standing::describe(standings)))
     }
 }

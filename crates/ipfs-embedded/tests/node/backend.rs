@@ -37,6 +37,7 @@ fn job(root: Cid, epoch: u64, origins: &[Multiaddr]) -> PinJob {
         origins.iter().map(|origin| pinrail_spec::Multiaddr::parse(&origin.to_string()).expect("a multiaddr"));
     PinJob {
         root: RootKey::from(&root),
+        account: None,
         epoch,
         origins: watch::channel(origins.collect()).1,
         previous: None,

@@ -39,7 +39,7 @@ async fn no_spelling_of_a_private_address_is_connected_to() {
         assert!(matches!(ended, Err(FetchError::NotProvided { .. })), "{spelling}: {ended:?}");
         assert_eq!(source.node.connected_peers(), 0, "{spelling}");
     }
-    assert!(sink.node.refused_dials() > 0);
+    assert!(sink.node.stats().refused_dials > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

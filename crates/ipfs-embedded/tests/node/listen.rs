@@ -1,6 +1,6 @@
 //! Where a node says that it can be dialled.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use libp2p::Multiaddr;
@@ -54,4 +54,19 @@ async fn announced_addresses_are_named_as_they_are() {
     let peer = Protocol::P2p(node.node.peer_id());
     let named = announced.into_iter().map(|address| address.with(peer.clone())).collect::<Vec<_>>();
     assert_eq!(node.node.addresses(), named);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_families_are_listened_on_with_one_port() {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it is bound").port();
+    let wanted = [format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")];
+    let wanted = wanted.map(|text| text.parse().expect("a multiaddr")).to_vec();
+    let node = TestNode::start_with(|options| options.listen = wanted.clone()).await.expect("the node starts");
+    TcpStream::connect(("127.0.0.1", port)).expect("it listens on IPv4");
+    if TcpListener::bind("[::1]:0").is_ok() {
+        TcpStream::connect(("::1", port)).expect("it listens on IPv6");
+    }
+    let second = TestNode::start_with(|options| options.listen = wanted).await.err().expect("the port is taken");
+    assert!(second.to_string().contains("in use"), "{second}");
+    drop(node);
 }

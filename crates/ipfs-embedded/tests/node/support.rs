@@ -114,6 +114,7 @@ pub async fn until(is_so: impl Fn() -> bool) {
 pub fn request(root: Cid, origins: &[Multiaddr]) -> FetchRequest {
     FetchRequest {
         root: NodeKey::from(&root),
+        account: None,
         epoch: 1,
         origins: watch::channel(origins.to_vec()).1,
         max_bytes: 1 << 30,

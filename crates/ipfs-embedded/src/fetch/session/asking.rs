@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::bitswap::Peer;
 use crate::bitswap::wire::MAX_BLOCK_BYTES;
+use crate::dial::Asker;
 use crate::fetch::sources::{Proof, Source};
 use crate::fetch::{FetchError, Missing, Phase};
 
@@ -128,7 +129,8 @@ impl Session {
 
     pub(super) fn dial(&mut self) {
         for (peer, addresses) in self.sources.due_dials(Instant::now()) {
-            self.dialer.dial(peer, addresses);
+            let asker = Asker { account: self.request.account, root: Some(self.request.root) };
+            self.dialer.dial(asker, peer, addresses);
         }
     }
 
@@ -202,7 +204,7 @@ impl Session {
     }
 
     pub(super) fn not_provided(&self) -> FetchError {
-        let (unreached, tried) = self.sources.describe(self.probed.len());
+        let (unreached, tried) = self.sources.describe(self.probed.keys(), &self.dialer);
         let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
         FetchError::NotProvided { phase, tried, missing: self.missing() }
     }

@@ -1,0 +1,147 @@
+//! Whose dial comes next, whatever others ask for.
+
+use super::*;
+use crate::attempts::Outcome;
+use crate::gate::DialPolicy;
+
+const VICTIM: Asker = Asker { account: Some(1), root: None };
+const ATTACKER: Asker = Asker { account: Some(2), root: None };
+
+fn dials() -> Dials {
+    let gate = OutboundGate::new(DialPolicy { allow_private: true, never: Vec::new() });
+    Dials::new(&Dialer::new(gate).0)
+}
+
+/// An address of `peer` on the host with this number.
+fn address(host: u8, port: u16, peer: PeerId) -> Multiaddr {
+    format!("/ip4/203.0.113.{host}/tcp/{port}/p2p/{peer}").parse().expect("a multiaddr")
+}
+
+/// Ask for a peer of its own at this address.
+fn ask(dials: &mut Dials, asker: Asker, host: u8, port: u16) -> PeerId {
+    let peer = PeerId::random();
+    assert!(dials.add(Ask { asker, peer, addresses: vec![address(host, port, peer)] }));
+    peer
+}
+
+/// Begin as many dials as there may be, and return their peers.
+fn begin_all(dials: &mut Dials, now: Instant) -> Vec<(PeerId, ConnectionId)> {
+    let begun = std::iter::from_fn(|| dials.next(now));
+    begun.map(|options| (options.get_peer_id().expect("a peer"), options.connection_id())).collect()
+}
+
+#[tokio::test]
+async fn one_host_is_not_dialled_by_many_at_once() {
+    let (mut dials, now) = (dials(), Instant::now());
+    for port in 1..=20 {
+        ask(&mut dials, Asker { account: Some(u128::from(port)), root: None }, 1, port);
+    }
+    let begun = begin_all(&mut dials, now);
+    assert_eq!(begun.len(), MAX_DIALS_PER_HOST);
+    ask(&mut dials, VICTIM, 2, 1);
+    assert_eq!(begin_all(&mut dials, now).len(), 1, "another host has room");
+    dials.ended(begun[0].1);
+    assert_eq!(begin_all(&mut dials, now).len(), 1, "one ended");
+}
+
+#[tokio::test]
+async fn an_address_is_dialled_once_however_many_ask() {
+    let (mut dials, now, peer) = (dials(), Instant::now(), PeerId::random());
+    let mut begun = Vec::new();
+    for account in 0..5 {
+        let asker = Asker { account: Some(account), root: None };
+        dials.add(Ask { asker, peer, addresses: vec![address(1, 1, peer)] });
+        begun.extend(begin_all(&mut dials, now));
+    }
+    assert_eq!(begun.len(), 1);
+    dials.ended(begun[0].1);
+    assert!(begin_all(&mut dials, now).is_empty(), "it was dialled a moment ago");
+    dials.look_again();
+    assert_eq!(begin_all(&mut dials, now + SAME_ADDRESS).len(), 1);
+    dials.forget(&peer);
+    assert!(!dials.is_waiting(), "whoever else asked for it needs no dial");
+}
+
+#[tokio::test]
+async fn one_account_leaves_room_for_others_everywhere() {
+    let (mut dials, now) = (dials(), Instant::now());
+    for port in 1..=60 {
+        ask(&mut dials, ATTACKER, 1, port);
+    }
+    assert_eq!(begin_all(&mut dials, now).len(), MAX_DIALS_PER_HOST_AND_ACCOUNT);
+    let on_the_same_host = ask(&mut dials, VICTIM, 1, 100);
+    assert_eq!(begin_all(&mut dials, now).iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [on_the_same_host]);
+    for host in 2..=61 {
+        ask(&mut dials, ATTACKER, host, 1);
+    }
+    begin_all(&mut dials, now);
+    let elsewhere = ask(&mut dials, VICTIM, 62, 1);
+    assert_eq!(begin_all(&mut dials, now).iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [elsewhere]);
+}
+
+#[tokio::test]
+async fn what_becomes_free_goes_to_the_account_with_the_fewest_dials() {
+    let (mut dials, now) = (dials(), Instant::now());
+    for account in 2..=9 {
+        for host in 1..=20 {
+            ask(&mut dials, Asker { account: Some(account), root: None }, host, u16::try_from(account).expect("small"));
+        }
+    }
+    let begun = begin_all(&mut dials, now);
+    assert_eq!(begun.len(), MAX_DIALS);
+    let victim = ask(&mut dials, VICTIM, 200, 1);
+    assert!(begin_all(&mut dials, now).is_empty());
+    dials.ended(begun[0].1);
+    assert_eq!(begin_all(&mut dials, now)[0].0, victim);
+}
+
+#[tokio::test]
+async fn roots_of_an_account_take_turns_and_what_failed_goes_behind() {
+    let (mut dials, now) = (dials(), Instant::now());
+    let root = |number: u8| {
+        Some(NodeKey::from(&cid::Cid::new_v1(0x55, crate::hash::hash(0x12, 32, &[number]).expect("sha2-256"))))
+    };
+    let (first, second) = (Asker { root: root(1), ..VICTIM }, Asker { root: root(2), ..VICTIM });
+    let many = (1..=20).map(|host| ask(&mut dials, first, host, 1)).collect::<Vec<_>>();
+    let one = ask(&mut dials, second, 100, 1);
+    let begun = begin_all(&mut dials, now);
+    assert_eq!([begun[0].0, begun[1].0], [many[0], one]);
+    assert_eq!(begun.len(), 1 + MAX_DIALS_PER_ROOT);
+
+    let (mut dials, fails) = (self::dials(), PeerId::random());
+    dials.attempts.note(&address(1, 1, fails), Outcome::Unreachable);
+    dials.add(Ask { asker: first, peer: fails, addresses: vec![address(1, 1, fails)] });
+    let new = ask(&mut dials, first, 2, 1);
+    assert_eq!(begin_all(&mut dials, now).iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [new, fails]);
+}
+
+#[tokio::test]
+async fn every_address_of_a_peer_has_its_turn_and_the_one_that_worked_comes_first() {
+    let (mut dials, now, peer) = (dials(), Instant::now(), PeerId::random());
+    let addresses = (1..=20).map(|host| address(host, 1, peer)).collect::<Vec<_>>();
+    dials.attempts.note(&addresses[19], Outcome::Connected);
+    dials.add(Ask { asker: VICTIM, peer, addresses: addresses.clone() });
+    let mut tried = Vec::new();
+    while let Some(options) = dials.next(now) {
+        let batch = dials.ended(options.connection_id());
+        assert!(batch.len() <= MAX_ADDRESSES);
+        tried.push(batch);
+    }
+    assert!(tried[0].contains(&addresses[19]), "{tried:?}");
+    let mut all = tried.concat();
+    all.sort_by_key(ToString::to_string);
+    let mut wanted = addresses;
+    wanted.sort_by_key(ToString::to_string);
+    assert_eq!(all, wanted);
+}
+
+#[tokio::test]
+async fn a_full_queue_loses_what_the_greediest_account_asked_last() {
+    let mut dials = dials();
+    let victim = ask(&mut dials, VICTIM, 1, 1);
+    for port in 1..=2 * u16::try_from(MAX_QUEUED).expect("small") {
+        ask(&mut dials, ATTACKER, 2, port);
+    }
+    assert_eq!(dials.queue.len(), MAX_QUEUED);
+    assert!(dials.has(&victim));
+}
