@@ -23,29 +23,40 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A check that takes longer than this has failed.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// What is said until the node is registered.
+const UNREGISTERED: &str = "the node is not registered yet";
+
 /// What readiness is asked of.
 pub struct Health {
     storage: Arc<dyn Storage>,
     backend: Arc<dyn IpfsBackend>,
     node: NodeId,
+    registered: watch::Receiver<bool>,
     stopping: watch::Receiver<bool>,
     last: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Health {
-    /// Ready while both answer and the database knows `node` to be alive, until `stopping` turns true.
+    /// Ready once `registered` is true, while both answer and the database knows `node` to be alive, until `stopping`
+    /// turns true.
+    ///
+    /// Before that the database has the addresses of the last run, and clients are told of those.
     pub fn new(
         storage: Arc<dyn Storage>,
         backend: Arc<dyn IpfsBackend>,
         node: NodeId,
+        registered: watch::Receiver<bool>,
         stopping: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        Arc::new(Self { storage, backend, node, stopping, last: Mutex::default() })
+        Arc::new(Self { storage, backend, node, registered, stopping, last: Mutex::default() })
     }
 
     async fn check(&self) -> Result<(), String> {
         if *self.stopping.borrow() {
             return Err("the worker is shutting down".to_owned());
+        }
+        if !*self.registered.borrow() {
+            return Err(UNREGISTERED.to_owned());
         }
         let mut last = self.last.lock().await;
         if let Some((_, answer)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
@@ -68,7 +79,7 @@ impl Health {
         match nodes.iter().find(|node| node.id == self.node) {
             Some(node) if node.retired => Err("the node was retired, so it is given no roots".to_owned()),
             Some(node) if node.is_live(now) => Ok(()),
-            _ => Err("the node is not registered yet".to_owned()),
+            _ => Err(UNREGISTERED.to_owned()),
         }
     }
 }

@@ -59,14 +59,14 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         info!("shutting down");
         stop.send_replace(true);
     });
-    let answers = Health::new(Arc::clone(&storage), Arc::clone(&backend), id, stopping.clone());
+    let (held, asked) = (Arc::clone(&storage), Arc::clone(&backend));
+    let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
+    let answers = Health::new(Arc::clone(&held), asked, id, worker.registered(), stopping.clone());
     tokio::spawn(health::serve(health, answers));
     info!(health = %health_address, metrics = metrics_address, node = %id, "pinrail-worker is up");
     if settings.allow_private {
         warn!("allow-private is on: origins that clients name reach the networks around this machine");
     }
-    let held = Arc::clone(&storage);
-    let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
     if let Some(listener) = metrics {
         tokio::spawn(metrics::serve(listener, Metrics::new(worker.metrics(), node)));
     }

@@ -7,6 +7,7 @@ use pinrail_domain::Node;
 use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -18,12 +19,17 @@ const BEAT_EVERY: Duration = Duration::from_secs(20);
 /// What was last said of the node.
 #[derive(Debug, Default)]
 pub struct Presence {
-    registered: bool,
+    registered: watch::Sender<bool>,
     addresses: Vec<Multiaddr>,
     heard: Option<Instant>,
 }
 
 impl Worker {
+    /// Turns true once the addresses that the node has since this start are registered.
+    pub fn registered(&self) -> watch::Receiver<bool> {
+        self.presence.registered.subscribe()
+    }
+
     /// Register the node after a start; then say when it has moved, or give a sign of life when one is due. Each time
     /// the node is told of its fellows, so that it asks them first.
     pub(super) async fn be_present(&mut self, now: Timestamp) -> Result<(), StorageError> {
@@ -43,7 +49,7 @@ impl Worker {
     }
 
     async fn say(&mut self, peer_id: String, addresses: Vec<Multiaddr>, now: Timestamp) -> Result<(), StorageError> {
-        let told = match (self.presence.registered, addresses == self.presence.addresses) {
+        let told = match (*self.presence.registered.borrow(), addresses == self.presence.addresses) {
             (false, _) => Err(StorageError::Missing("the node".to_owned())),
             (true, false) => self.storage.set_addresses(&self.node, &addresses, now).await,
             (true, true) => self.storage.beat(&self.node, now).await,
@@ -66,7 +72,7 @@ impl Worker {
         self.storage.register_node(&registration, now).await?;
         let addresses = registration.addresses.iter().map(Multiaddr::as_str).collect::<Vec<_>>();
         info!(node = %self.node, peer = registration.peer_id, ?addresses, "registered");
-        self.presence.registered = true;
+        self.presence.registered.send_replace(true);
         Ok(())
     }
 }
