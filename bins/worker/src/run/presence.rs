@@ -49,7 +49,8 @@ impl Worker {
     }
 
     async fn say(&mut self, peer_id: String, addresses: Vec<Multiaddr>, now: Timestamp) -> Result<(), StorageError> {
-        let told = match (*self.presence.registered.borrow(), addresses == self.presence.addresses) {
+        let is_registered = *self.presence.registered.borrow();
+        let told = match (is_registered, addresses == self.presence.addresses) {
             (false, _) => Err(StorageError::Missing("the node".to_owned())),
             (true, false) => self.storage.set_addresses(&self.node, &addresses, now).await,
             (true, true) => self.storage.beat(&self.node, now).await,
