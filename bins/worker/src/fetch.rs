@@ -53,6 +53,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
         epoch: 1,
         origins,
         max_bytes: u64::MAX,
+        max_blocks: u64::MAX,
         progress,
         stall_timeout: asked.timeout,
         // In any case before the time is over, so that it is known why nothing came.

@@ -34,7 +34,7 @@ pub struct Usage {
     pub requests: u64,
     /// Distinct roots that are queued or being fetched.
     pub queued_roots: u64,
-    /// Bytes of its distinct roots.
+    /// Bytes of its distinct roots and of what its requests carry, as [`Limits::bytes`] counts them.
     pub bytes: u64,
 }
 

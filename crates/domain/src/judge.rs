@@ -36,6 +36,8 @@ pub struct Policy {
     pub pause: Duration,
     /// The largest DAG, in bytes.
     pub max_root_bytes: u64,
+    /// The most blocks of a DAG.
+    pub max_root_blocks: u64,
     /// How many roots one worker works on at once.
     pub slots: u32,
 }
@@ -55,8 +57,16 @@ impl Default for Policy {
             stall: Duration::from_mins(2),
             pause: Duration::from_mins(1),
             max_root_bytes: 32 << 30,
+            max_root_blocks: 4 << 20,
             slots: 64,
         }
+    }
+}
+
+impl Policy {
+    /// The largest DAG.
+    pub const fn max_root(&self) -> DagSize {
+        DagSize { blocks: self.max_root_blocks, bytes: self.max_root_bytes }
     }
 }
 

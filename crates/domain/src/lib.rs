@@ -69,8 +69,8 @@ pub use lease::{Lease, LeaseKey, LeaseNews, LeaseTask, Verdict};
 pub use limits::{Limits, QuotaExceeded};
 pub use node::{Backend, Node, SILENCE};
 pub use origins::{MAX_REQUESTS_WITH_ORIGINS, take_origins_in_turns};
-pub use pin_request::{NewPinRequest, PinPage, PinRequest, QueuePosition};
-pub use root::{DagSize, Missing, Phase, Progress, RootFailure, RootState, RootView};
+pub use pin_request::{NewPinRequest, PinPage, PinRequest, QueuePosition, carried_bytes};
+pub use root::{BLOCK_OVERHEAD, DagSize, Missing, Phase, Progress, RootFailure, RootState, RootView};
 pub use size::format_size;
 pub use token::{
     AttenuateError, InspectedBlock, Inspection, KeyError, KeyRing, KeyState, MAX_TOKEN_BLOCKS, MAX_TOKEN_BYTES,

@@ -12,7 +12,8 @@ pub struct Limits {
     pub requests: Option<u64>,
     /// Distinct roots that are queued or being fetched.
     pub queued_roots: Option<u64>,
-    /// Bytes of the account's distinct roots, each at the size of its DAG, a running fetch at what it has received.
+    /// Bytes of the account's distinct roots, each at the size of its DAG, a running fetch at what it has received, and
+    /// [`BLOCK_OVERHEAD`](crate::BLOCK_OVERHEAD) for each of their blocks; and of what its pin requests carry.
     pub bytes: Option<u64>,
 }
 
@@ -36,10 +37,11 @@ impl Limits {
         Ok(())
     }
 
-    /// Check that a root of `bytes` fits that is pinned already, for others, and new to the account.
+    /// Check that `bytes` more fit: what a pin request carries, and a root that is pinned already, for others, and new to
+    /// the account. Nothing more always fits.
     pub fn admit_bytes(&self, usage: &Usage, bytes: u64) -> Result<(), QuotaExceeded> {
         match self.bytes {
-            Some(limit) if usage.bytes.saturating_add(bytes) > limit => {
+            Some(limit) if bytes > 0 && usage.bytes.saturating_add(bytes) > limit => {
                 Err(QuotaExceeded { what: "bytes", limit, used: usage.bytes })
             }
             _ => Ok(()),

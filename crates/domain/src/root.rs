@@ -69,6 +69,10 @@ impl FromStr for RootState {
     }
 }
 
+/// What a block takes up beside its bytes, in bytes, as accounts count it: a record in a segment, rows in the index, and
+/// the empty space that these leave. Measured with blocks of 64 bytes.
+pub const BLOCK_OVERHEAD: u64 = 1024;
+
 /// What a running fetch has durably received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
@@ -76,6 +80,24 @@ pub struct Progress {
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl Progress {
+    /// The bytes that it counts for in an account.
+    pub const fn counted_bytes(self) -> u64 {
+        counted_bytes(self.blocks, self.bytes)
+    }
+}
+
+impl DagSize {
+    /// The bytes that it counts for in an account.
+    pub const fn counted_bytes(self) -> u64 {
+        counted_bytes(self.blocks, self.bytes)
+    }
+}
+
+const fn counted_bytes(blocks: u64, bytes: u64) -> u64 {
+    bytes.saturating_add(blocks.saturating_mul(BLOCK_OVERHEAD))
 }
 
 /// The size of a whole DAG: distinct blocks and their bytes.

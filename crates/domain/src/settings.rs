@@ -15,6 +15,9 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// How many roots a worker may work on at once.
 pub const SLOTS: RangeInclusive<i64> = 1..=4_096;
 
+/// How many blocks the DAG of one root may have at most.
+pub const ROOT_BLOCKS: RangeInclusive<i64> = 1..=u32::MAX as i64;
+
 /// Paths of the API's own, which a base path must not hide.
 const OWN_PATHS: [&str; 5] = ["pins", "health", "docs", "openapi.json", "api"];
 

@@ -17,7 +17,8 @@ async fn job(dag: &Dag, epoch: u64, provider: &dyn Provider) -> (PinJob, watch::
 fn job_with(root: RootKey, epoch: u64, origins: Vec<Multiaddr>) -> (PinJob, watch::Receiver<Pinned>) {
     let (progress, seen) = watch::channel(Pinned::default());
     let origins = watch::channel(origins).1;
-    (PinJob { root, account: None, epoch, origins, previous: None, max_bytes: 1 << 20, progress }, seen)
+    let (max_bytes, max_blocks) = (1 << 20, 1 << 20);
+    (PinJob { root, account: None, epoch, origins, previous: None, max_bytes, max_blocks, progress }, seen)
 }
 
 async fn pin(backend: &dyn IpfsBackend, provider: &dyn Provider, dag: &Dag, epoch: u64) {

@@ -74,6 +74,7 @@ async fn measure(shape: &Shape, folder: &Path) -> String {
         epoch: 1,
         origins: watch::channel(source.addresses()).1,
         max_bytes: u64::MAX,
+        max_blocks: u64::MAX,
         progress: watch::channel(Totals::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),

@@ -32,6 +32,8 @@ pub struct PinJob {
     pub previous: Option<RootKey>,
     /// The most bytes that the DAG may have.
     pub max_bytes: u64,
+    /// The most distinct blocks that it may have.
+    pub max_blocks: u64,
     /// Where to report what is durably received, as often as it changes.
     pub progress: watch::Sender<Pinned>,
 }

@@ -129,6 +129,8 @@ macro_rules! check_storage {
                 queued_roots_are_limited,
                 bytes_count_each_root_once,
                 bytes_are_limited,
+                tiny_blocks_count_for_what_they_take_up,
+                what_requests_carry_counts,
                 holds_count_in_bytes,
                 a_fetch_stops_when_nobody_has_room,
                 requests_for_one_root_are_limited,

@@ -118,6 +118,11 @@ pub fn pinned(bytes: u64) -> Verdict {
     Verdict::Pinned { size: DagSize { blocks: 1, bytes } }
 }
 
+/// What roots of one block each, with so much content, count for in an account's bytes.
+pub fn counted(contents: &[u64]) -> u64 {
+    contents.iter().map(|bytes| DagSize { blocks: 1, bytes: *bytes }.counted_bytes()).sum()
+}
+
 /// The verdict on a root that is given up.
 pub fn failed() -> Verdict {
     Verdict::Failed { failure: failure("MALFORMED_BLOCK") }

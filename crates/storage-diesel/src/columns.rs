@@ -51,6 +51,11 @@ pub(crate) fn addresses_text(addresses: &[Multiaddr]) -> String {
     addresses.iter().map(Multiaddr::as_str).collect::<Value>().to_string()
 }
 
+/// The bytes that a DAG of so many blocks and bytes counts for in an account.
+pub(crate) fn counted(blocks: i64, bytes: i64) -> i64 {
+    to_column(DagSize { blocks: from_column(blocks), bytes: from_column(bytes) }.counted_bytes())
+}
+
 /// Addresses from a JSON array; they were read once when they came.
 pub(crate) fn addresses(text: &str) -> Step<Vec<Multiaddr>> {
     let texts: Vec<String> = json("addresses", text)?;

@@ -14,7 +14,7 @@ use pinrail_domain::{
 };
 use pinrail_spec::{Cid, Pin, RootKey};
 
-use crate::columns::{addresses, backend, from_column, id, id_bytes, json, moment, role, root_key};
+use crate::columns::{addresses, backend, counted, from_column, id, id_bytes, json, moment, role, root_key};
 use crate::error::{Failed, Step};
 use crate::schema::{accounts, nodes, pin_requests, roots};
 
@@ -273,6 +273,15 @@ impl Work {
         self.due = due;
     }
 
+    /// The bytes that it counts for in its accounts, with what was received of it.
+    pub(crate) fn counted(&self, received: (i64, i64)) -> i64 {
+        match self.state.0 {
+            RootState::Pinned => counted(self.dag_blocks.unwrap_or(0), self.dag_bytes.unwrap_or(0)),
+            RootState::Queued | RootState::Pinning => counted(received.0, received.1),
+            RootState::Failed | RootState::Releasing => 0,
+        }
+    }
+
     /// Be whole, with a DAG of this size.
     pub(crate) fn be_pinned(&mut self, blocks: i64, bytes: i64) {
         self.end_lease();
@@ -352,6 +361,11 @@ impl RequestRow {
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
         [&self.name, &self.origins, &self.meta].into_iter().flatten().map(String::len).sum()
+    }
+
+    /// The bytes that it counts for in its account: as [`pinrail_domain::carried_bytes`] of its pin.
+    pub(crate) fn carried_bytes(&self) -> i64 {
+        i64::try_from(self.bytes()).unwrap_or(i64::MAX)
     }
 
     /// What its owner wants to find again with it.

@@ -1,8 +1,10 @@
 //! The section of the settings file that pinrail-worker reads, as far as `check` can judge it without that program: which
 //! settings there are and what they are written like.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Error, Result, anyhow, ensure};
-use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
+use pinrail_domain::settings::{ROOT_BLOCKS, SLOTS, check_announce, check_listen, check_socket};
 use pinrail_http::Network;
 use toml::Value;
 
@@ -17,6 +19,7 @@ pub enum Kind {
     Announce,
     Network,
     Slots,
+    Blocks,
     Bool,
     Time,
     Size,
@@ -39,6 +42,7 @@ pub const SETTINGS: [(&str, Kind); 18] = [
     ("stall", Kind::Time),
     ("pause", Kind::Time),
     ("max-root-size", Kind::Size),
+    ("max-root-blocks", Kind::Blocks),
     ("reserve", Kind::Size),
     ("ballast", Kind::Size),
     ("drain", Kind::Time),
@@ -80,7 +84,8 @@ impl Kind {
             Self::Announce => check_announce(value),
             Self::Bool => value.parse::<bool>().map(drop).map_err(|_| "neither true nor false"),
             Self::Network => return value.parse::<Network>().map(drop).map_err(Error::msg),
-            Self::Slots => return check_slots(value),
+            Self::Slots => return check_number(value, 64, &SLOTS),
+            Self::Blocks => return check_number(value, 100_000, &ROOT_BLOCKS),
             Self::Time => return duration(value).map(drop),
             Self::Size => return size(value).map(drop),
         };
@@ -91,7 +96,7 @@ impl Kind {
         match self {
             Self::Socket => "an address such as 127.0.0.1:7401",
             Self::Listen | Self::Announce | Self::Network => "text or a list of texts",
-            Self::Slots => "a number",
+            Self::Slots | Self::Blocks => "a number",
             Self::Bool => "true or false",
             Self::Time => "a time such as 90s",
             Self::Size => "a size such as 32GiB",
@@ -99,8 +104,8 @@ impl Kind {
     }
 }
 
-fn check_slots(value: &str) -> Result<()> {
-    let slots = value.parse::<i64>().map_err(|_| anyhow!("not a number, wanted one such as 64"))?;
-    ensure!(SLOTS.contains(&slots), "{slots} is not in {SLOTS:?}");
+fn check_number(value: &str, example: i64, range: &RangeInclusive<i64>) -> Result<()> {
+    let number = value.parse::<i64>().map_err(|_| anyhow!("not a number, wanted one such as {example}"))?;
+    ensure!(range.contains(&number), "{number} is not in {range:?}");
     Ok(())
 }

@@ -211,7 +211,7 @@ impl Worker {
     async fn note_claimed(&mut self, claimed: Result<Vec<Lease>, StorageError>) -> Result<(), StorageError> {
         for lease in claimed? {
             let root = lease.key.root.clone();
-            let mut work = Work::new(lease, self.policy.max_root_bytes);
+            let mut work = Work::new(lease, self.policy.max_root());
             let releases = work.is_release();
             work.span.in_scope(|| debug!(attempt = work.lease.attempt, releases, "leased"));
             self.lose(&root).await;

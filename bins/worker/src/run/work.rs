@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::{Lease, LeaseTask, Progress};
+use pinrail_domain::{DagSize, Lease, LeaseTask, Progress};
 use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob, Pinned};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use tokio::sync::{oneshot, watch};
@@ -70,8 +70,8 @@ struct Doing {
 }
 
 impl Work {
-    /// The work on a lease that was just taken; it waits until it is begun.
-    pub fn new(lease: Lease, max_bytes: u64) -> Self {
+    /// The work on a lease that was just taken, of a DAG of this size at most; it waits until it is begun.
+    pub fn new(lease: Lease, most: DagSize) -> Self {
         let (origins, job_origins) = watch::channel(match &lease.task {
             LeaseTask::Pin { origins, .. } => origins.clone(),
             LeaseTask::Release => Vec::new(),
@@ -86,7 +86,8 @@ impl Work {
                 LeaseTask::Pin { previous, .. } => previous.clone(),
                 LeaseTask::Release => None,
             },
-            max_bytes,
+            max_bytes: most.bytes,
+            max_blocks: most.blocks,
             progress: job_progress,
         };
         let key = &lease.key;

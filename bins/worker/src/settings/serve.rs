@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use ipnet::IpNet;
 use pinrail_domain::Policy;
-use pinrail_domain::settings::{SLOTS, check_announce, check_listen, check_socket};
+use pinrail_domain::settings::{ROOT_BLOCKS, SLOTS, check_announce, check_listen, check_socket};
 use pinrail_ipfs_embedded::store::StoreOptions;
 use pinrail_ipfs_embedded::{DialPolicy, Multiaddr};
 
@@ -97,6 +97,15 @@ pub struct ServeArgs {
     /// The largest DAG of one root
     #[arg(long, env = "PINRAIL_WORKER_MAX_ROOT_SIZE", value_name = "SIZE", default_value = "32GiB", value_parser = size)]
     pub max_root_size: u64,
+    /// The most blocks of one root
+    #[arg(
+        long,
+        env = "PINRAIL_WORKER_MAX_ROOT_BLOCKS",
+        value_name = "N",
+        default_value = "4194304",
+        value_parser = clap::value_parser!(u32).range(ROOT_BLOCKS)
+    )]
+    pub max_root_blocks: u32,
     /// Free disk space that fetches never use up
     #[arg(long, env = "PINRAIL_WORKER_RESERVE", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     pub reserve: u64,
@@ -130,6 +139,7 @@ impl ServeArgs {
             stall: self.stall,
             pause: self.pause,
             max_root_bytes: self.max_root_size,
+            max_root_blocks: self.max_root_blocks.into(),
             slots: self.slots,
         }
     }

@@ -76,10 +76,11 @@ fn serve(file: &str, arguments: &[&str]) -> anyhow::Result<ServeArgs> {
 
 #[test]
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-    let file = "[worker]\nslots = 3\nlease = '90s'\nmax-root-size = '5MiB'\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']\n[api]\nlisten = '127.0.0.1:1'\n";
+    let file = "[worker]\nslots = 3\nlease = '90s'\nmax-root-size = '5MiB'\nmax-root-blocks = 700\nlisten = ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2']\n[api]\nlisten = '127.0.0.1:1'\n";
     let settings = serve(file, &["--slots", "9"]).expect("it can be read");
     let policy = settings.policy();
     assert_eq!((policy.slots, policy.lease.as_secs(), policy.max_root_bytes), (9, 90, 5 << 20));
+    assert_eq!(policy.max_root_blocks, 700);
     assert_eq!(settings.listen.len(), 2);
     assert_eq!(settings.drain.as_secs(), 5);
 }

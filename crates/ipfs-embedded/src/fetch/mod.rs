@@ -29,6 +29,8 @@ pub struct FetchRequest {
     pub origins: watch::Receiver<Vec<Multiaddr>>,
     /// The most bytes that its blocks may have together.
     pub max_bytes: u64,
+    /// The most blocks that it may have.
+    pub max_blocks: u64,
     /// Told what is durable, as often as it changes.
     pub progress: watch::Sender<Totals>,
     /// The fetch ends when blocks are wanted and none came for this long.
@@ -135,6 +137,12 @@ pub enum FetchError {
         /// The limit.
         limit: u64,
     },
+    /// The DAG has more blocks than it may have.
+    #[error("the DAG has more than {limit} blocks")]
+    TooManyBlocks {
+        /// The limit.
+        limit: u64,
+    },
     /// No room on the disk; nothing that was received is lost.
     #[error("the storage is full")]
     StorageFull,
@@ -151,7 +159,7 @@ impl FetchError {
     pub fn phase(&self) -> Phase {
         match self {
             Self::NotProvided { phase, .. } => *phase,
-            Self::Stalled { .. } | Self::TooLarge { .. } => Phase::Transferring,
+            Self::Stalled { .. } | Self::TooLarge { .. } | Self::TooManyBlocks { .. } => Phase::Transferring,
             Self::UnsupportedHash { .. }
             | Self::UnsupportedCodec { .. }
             | Self::Malformed { .. }

@@ -42,6 +42,7 @@ fn job(root: Cid, epoch: u64, origins: &[Multiaddr]) -> PinJob {
         origins: watch::channel(origins.collect()).1,
         previous: None,
         max_bytes: 1 << 30,
+        max_blocks: u64::MAX,
         progress: watch::channel(Pinned::default()).0,
     }
 }

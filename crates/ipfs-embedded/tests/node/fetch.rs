@@ -231,6 +231,14 @@ async fn bad_content_is_refused_with_its_reason() {
     let mut small = request(big.0, &origins);
     small.max_bytes = 4_999;
     assert_eq!(sink.node.fetch(small).await, Err(FetchError::TooLarge { limit: 4_999 }));
+    let tiny = flat(8, 10, 77);
+    source.put(tiny[8].0, &tiny).await;
+    let mut few = request(tiny[8].0, &origins);
+    few.max_blocks = 8;
+    assert_eq!(sink.node.fetch(few).await, Err(FetchError::TooManyBlocks { limit: 8 }));
+    let mut enough = request(tiny[8].0, &origins);
+    enough.max_blocks = 9;
+    assert_eq!(sink.node.fetch(enough).await, Ok(totals(&tiny)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,6 +118,7 @@ pub fn request(root: Cid, origins: &[Multiaddr]) -> FetchRequest {
         epoch: 1,
         origins: watch::channel(origins.to_vec()).1,
         max_bytes: 1 << 30,
+        max_blocks: u64::MAX,
         progress: watch::channel(Totals::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),

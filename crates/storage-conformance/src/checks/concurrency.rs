@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::Fixture;
 use crate::dice::Dice;
 use crate::fixture::{LEASE, SLOTS};
-use crate::samples::{cid, everything, failed, pin, pinned, retry, wait};
+use crate::samples::{cid, counted, everything, failed, pin, pinned, retry, wait};
 
 /// How many steps each task takes.
 const STEPS: u64 = 60;
@@ -169,7 +169,7 @@ async fn all_is_pinned(fixture: &Fixture, accounts: &[AccountId]) {
         assert!(all.iter().all(|request| matches!(request.status, Status::Pinned | Status::Failed)), "{all:?}");
         if all.iter().all(|request| request.status == Status::Pinned) {
             let roots = all.iter().map(|request| request.pin.cid.root()).collect::<BTreeSet<_>>();
-            assert_eq!(fixture.usage(account).await.bytes, roots.len() as u64 * 10);
+            assert_eq!(fixture.usage(account).await.bytes, counted(&vec![10; roots.len()]));
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinrail_domain::{AccountId, Limits, RootState, Usage};
-use pinrail_spec::{Cid, RootKey, Timestamp};
+use pinrail_domain::{AccountId, Limits, RootState, Usage, carried_bytes};
+use pinrail_spec::{Pin, RootKey, Timestamp};
 use pinrail_storage::StorageError;
 
 use super::accounts::missing_account;
@@ -20,7 +20,7 @@ struct Stake {
 impl Tables {
     /// What the account uses.
     pub fn usage(&self, account: &AccountId) -> Usage {
-        self.usage_of(&self.stakes(account, None))
+        self.usage_of(&self.stakes(account, None), self.carried_bytes(account, None))
     }
 
     /// The requests of an account, the oldest first.
@@ -29,12 +29,13 @@ impl Tables {
         self.requests.range((*account, *all.start())..=(*account, *all.end()))
     }
 
-    /// Check that a request for `cid` fits that replaces `old`, if it replaces one.
-    pub fn admit(&self, account: &AccountId, cid: &Cid, old: Option<&RequestKey>) -> Result<(), StorageError> {
+    /// Check that a request for `pin` fits that replaces `old`, if it replaces one.
+    pub fn admit(&self, account: &AccountId, pin: &Pin, old: Option<&RequestKey>) -> Result<(), StorageError> {
         let limits = self.accounts.get(account).ok_or_else(|| missing_account(account))?.account.limits;
         let before = self.stakes(account, None);
         let stakes = self.stakes(account, old);
-        let usage = self.usage_of(&stakes);
+        let usage = self.usage_of(&stakes, self.carried_bytes(account, old));
+        let (cid, carried) = (&pin.cid, carried_bytes(pin));
         let key = cid.root();
 
         Limits::admit_same_root(stakes.get(&key).map_or(0, |stake| stake.requests))?;
@@ -44,10 +45,11 @@ impl Tables {
             limits.admit(&usage, false)?;
             let is_new = known.requests == 0 && !known.holds;
             let size = self.roots.get(&key).and_then(|root| root.size).unwrap_or_else(|| whole_size(cid));
-            return if is_new { Ok(limits.admit_bytes(&usage, size.bytes)?) } else { Ok(()) };
+            return Ok(limits.admit_bytes(&usage, carried + if is_new { size.counted_bytes() } else { 0 })?);
         }
         let is_waited_for = known.requests > 0 && self.roots.get(&key).is_some_and(RootRow::is_unfinished);
-        Ok(limits.admit(&usage, !is_waited_for)?)
+        limits.admit(&usage, !is_waited_for)?;
+        Ok(limits.admit_bytes(&usage, carried)?)
     }
 
     /// On which roots the account has requests or holds, as if `old` had been replaced by nothing.
@@ -65,8 +67,14 @@ impl Tables {
         stakes
     }
 
-    fn usage_of(&self, stakes: &BTreeMap<&RootKey, Stake>) -> Usage {
-        let mut usage = Usage::default();
+    /// What the account's requests carry, without `old`.
+    fn carried_bytes(&self, account: &AccountId, old: Option<&RequestKey>) -> u64 {
+        let requests = self.requests_of(account).filter(|(key, _)| Some(*key) != old);
+        requests.map(|(_, row)| carried_bytes(&row.pin)).sum()
+    }
+
+    fn usage_of(&self, stakes: &BTreeMap<&RootKey, Stake>, carried: u64) -> Usage {
+        let mut usage = Usage { bytes: carried, ..Usage::default() };
         for (key, stake) in stakes {
             let root = &self.roots[*key];
             usage.requests += stake.requests;

@@ -92,7 +92,7 @@ impl Tables {
         if self.request_ids.contains_key(&request.id) {
             return Err(StorageError::Conflict(format!("pin request {}", request.id)));
         }
-        self.admit(&request.account, &request.pin.cid, old)?;
+        self.admit(&request.account, &request.pin, old)?;
         let node = self.choose_node(old.map(|old| self.node_of(old)), now)?;
 
         self.accounts.get_mut(&request.account).expect("it was there a moment ago").last_created = Some(created);

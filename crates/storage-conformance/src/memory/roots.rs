@@ -178,8 +178,8 @@ impl RootRow {
     /// What its accounts have counted for it.
     pub fn counted_bytes(&self) -> u64 {
         match self.state {
-            RootState::Queued | RootState::Pinning => self.progress.bytes,
-            RootState::Pinned => self.size.map_or(0, |size| size.bytes),
+            RootState::Queued | RootState::Pinning => self.progress.counted_bytes(),
+            RootState::Pinned => self.size.map_or(0, DagSize::counted_bytes),
             RootState::Failed | RootState::Releasing => 0,
         }
     }

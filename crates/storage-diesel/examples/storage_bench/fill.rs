@@ -52,6 +52,10 @@ pub async fn crowd(database: &Database, accounts: u64, fill: Fill) -> Result<()>
     Filling::begin(database, &mut sql, all, first, fill.pins).await?.run(&mut sql).await
 }
 
+/// What the requests of an account carry, all of it in ASCII.
+const CARRIED: &str = " + COALESCE((SELECT CAST(SUM(LENGTH(name) + LENGTH(origins) + COALESCE(LENGTH(meta), 0)) AS BIGINT)
+    FROM pin_requests WHERE account = accounts.key), 0)";
+
 /// A fill under way: consecutive accounts from `account` on get `each` pins.
 struct Filling {
     words: Words,
@@ -148,7 +152,7 @@ impl Filling {
              UPDATE nodes SET load = load + (SELECT COUNT(*) FROM roots
                 WHERE roots.node = nodes.key AND roots.key >= {root} AND state = 'queued')",
             of("SUM(CASE WHEN status = 'queued' THEN n END)"),
-            of("SUM(CASE WHEN status = 'pinned' THEN n * 100000 END)"),
+            of("SUM(CASE WHEN status = 'pinned' THEN n * (100000 + 3 * 1024) END)") + CARRIED,
         )
     }
 }

@@ -1,7 +1,9 @@
 //! Accepting a pin request: judged against the account's limits, its root wanted, its rows written.
 
 use diesel::prelude::*;
-use pinrail_domain::{LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage};
+use pinrail_domain::{
+    LeaseKey, Limits, NewPinRequest, PinRequest, Progress, QuotaExceeded, RootState, Usage, carried_bytes,
+};
 use pinrail_spec::{Cid, RootKey, Timestamp, fold};
 use pinrail_storage::StorageError;
 
@@ -10,7 +12,7 @@ use super::known::KnownRoots;
 use super::nodes::Fleet;
 use super::tally::Tally;
 use super::{Conn, RunQueryDsl, dialect, holds};
-use crate::columns::{addresses_text, from_column, id_bytes, json_text, look_up_text, moment, to_column};
+use crate::columns::{addresses_text, counted, from_column, id_bytes, json_text, look_up_text, moment, to_column};
 use crate::error::{Failed, Step};
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, State, Work};
 use crate::schema::{pin_meta, pin_requests, queue};
@@ -21,6 +23,8 @@ pub(super) struct Replaced {
     pub(super) root: i64,
     pub(super) node: i64,
     pub(super) is_unfinished: bool,
+    /// What the request counts for beside its root.
+    pub(super) carried_bytes: i64,
 }
 
 /// What there is before a request is accepted.
@@ -73,7 +77,7 @@ pub(super) async fn accept(
     let node = preferred.or_else(|| fleet.choose(now));
 
     let usage = usage(conn, account, replaced, tally).await?;
-    let admitted = admit(account, &usage, &request.pin.cid, found.as_ref(), stake, replaced);
+    let admitted = admit(account, &usage, request, found.as_ref(), stake, replaced);
     let node = match (admitted, node) {
         (Ok(()), Some(node)) => node,
         (Ok(()), None) => return Ok(Err(refusal(conn, request, StorageError::NoNode).await?)),
@@ -120,7 +124,7 @@ async fn usage(conn: &mut Conn, account: &AccountRow, replaced: Option<&Replaced
     Ok(Usage {
         requests: usage.requests.saturating_sub(1),
         queued_roots: usage.queued_roots.saturating_sub(unqueued),
-        bytes: usage.bytes,
+        bytes: usage.bytes.saturating_sub(from_column(replaced.carried_bytes)),
     })
 }
 
@@ -128,7 +132,7 @@ async fn usage(conn: &mut Conn, account: &AccountRow, replaced: Option<&Replaced
 fn admit(
     account: &AccountRow,
     usage: &Usage,
-    cid: &Cid,
+    request: &NewPinRequest,
     root: Option<&Root>,
     stake: Stake,
     replaced: Option<&Replaced>,
@@ -136,16 +140,18 @@ fn admit(
     let is_same = replaced.is_some_and(|replaced| root.is_some_and(|root| root.key == replaced.root));
     Limits::admit_same_root(from_column(stake.requests - i64::from(is_same)))?;
 
-    let limits = account.limits();
+    let (limits, carried) = (account.limits(), carried_bytes(&request.pin));
     let pinned = root.filter(|root| root.work.state.0 == RootState::Pinned);
+    let cid = &request.pin.cid;
     if pinned.is_some() || cid.is_whole() {
         limits.admit(usage, false)?;
-        let size = pinned.and_then(|root| root.work.dag_bytes).unwrap_or_else(|| whole_bytes(cid));
+        let size = pinned.map_or_else(|| counted(1, whole_bytes(cid)), |root| root.work.counted((0, 0)));
         let is_new = stake.requests + stake.holds == 0;
-        return if is_new { limits.admit_bytes(usage, from_column(size)) } else { Ok(()) };
+        return limits.admit_bytes(usage, carried + if is_new { from_column(size) } else { 0 });
     }
     let is_waited_for = stake.requests > 0 && root.is_some_and(|root| root.work.is_unfinished());
-    limits.admit(usage, !is_waited_for)
+    limits.admit(usage, !is_waited_for)?;
+    limits.admit_bytes(usage, carried)
 }
 
 /// The size of a DAG that its CID holds whole: one block, the digest.
@@ -228,7 +234,7 @@ async fn add_stake(
         tally.queued_roots(account.key, i64::from(root.work.is_unfinished()));
     }
     if stake.requests + stake.holds == 0 {
-        tally.bytes(account.key, to_column(progress.bytes));
+        tally.bytes(account.key, to_column(progress.counted_bytes()));
     }
     let (rank, due) = place(&root.work);
     let node = root.work.node;
@@ -260,6 +266,7 @@ async fn write(
         token: id_bytes(request.token.as_uuid()),
         status: root.work.state,
     };
+    tally.bytes(account.key, row.carried_bytes());
     dialect::write_request(conn, row).await?;
     for (key, value) in &request.pin.meta {
         let (key, value) = (look_up_text(key).into_owned(), look_up_text(value).into_owned());
@@ -307,6 +314,7 @@ pub(super) async fn delete_request(conn: &mut Conn, request: &RequestRow, tally:
         dialect::write_later(conn, diesel::delete(pair)).await?;
     }
     tally.requests(request.account, -1);
+    tally.bytes(request.account, -request.carried_bytes());
     tally.count(request.account, request.ordinal, request.created, status.0, -1);
     Ok(())
 }

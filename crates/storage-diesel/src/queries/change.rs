@@ -40,11 +40,9 @@ impl Change {
         if let Some(known) = self.was_counted {
             return Ok(known);
         }
-        let counted = match self.was.0 {
-            RootState::Pinned => self.root.work.dag_bytes.unwrap_or(0),
-            RootState::Queued | RootState::Pinning => received_columns(conn, self.root.key).await?.1,
-            RootState::Failed | RootState::Releasing => 0,
-        };
+        let work = Work { state: State(self.was.0), ..self.root.work.clone() };
+        let received = if work.is_unfinished() { received_columns(conn, self.root.key).await? } else { (0, 0) };
+        let counted = work.counted(received);
         self.was_counted = Some(counted);
         Ok(counted)
     }
@@ -87,14 +85,9 @@ impl Change {
         if is == self.was.0 || (is_unfinished(is) && is_unfinished(self.was.0)) {
             return Ok(if self.is_cleared { -self.was_counted(conn).await? } else { 0 });
         }
-        let counts = match is {
-            RootState::Pinned => self.root.work.dag_bytes.unwrap_or(0),
-            RootState::Queued | RootState::Pinning if !self.is_cleared => {
-                received_columns(conn, self.root.key).await?.1
-            }
-            _ => 0,
-        };
-        Ok(counts - self.was_counted(conn).await?)
+        let is_received = is_unfinished(is) && !self.is_cleared;
+        let received = if is_received { received_columns(conn, self.root.key).await? } else { (0, 0) };
+        Ok(self.root.work.counted(received) - self.was_counted(conn).await?)
     }
 }
 

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use pinrail_domain::RootState;
 
 use super::change::place;
 use super::tally::BUCKET_SHIFTS;
@@ -99,19 +98,15 @@ async fn read_roots(
     sums: &mut Counters,
 ) -> Step<Standing> {
     let received = root_progress::table.filter(root_progress::root.gt(keys.0)).filter(root_progress::root.le(keys.1));
-    let received = received.select((root_progress::root, root_progress::bytes));
-    let received: Vec<(i64, i64)> = received.load(conn).await?;
-    let received: BTreeMap<i64, i64> = received.into_iter().collect();
+    let received = received.select((root_progress::root, (root_progress::blocks, root_progress::bytes)));
+    let received: Vec<(i64, (i64, i64))> = received.load(conn).await?;
+    let received: BTreeMap<i64, (i64, i64)> = received.into_iter().collect();
     let mut standing = Standing::new();
     for (key, work) in page {
         counters.stored(Counter::RootRequests(key), work.requests);
         counters.stored(Counter::Claims(key), work.refs);
         sums.counted(Counter::Load(work.node), i64::from(work.is_unfinished()));
-        let bytes = match work.state.0 {
-            RootState::Pinned => work.dag_bytes.unwrap_or(0),
-            RootState::Queued | RootState::Pinning => received.get(&key).copied().unwrap_or(0),
-            RootState::Failed | RootState::Releasing => 0,
-        };
+        let bytes = work.counted(received.get(&key).copied().unwrap_or_default());
         standing.insert(key, (work, bytes));
     }
     Ok(standing)
@@ -214,27 +209,37 @@ async fn count_requests(conn: &mut Conn, keys: Keys, counters: &mut Counters, su
     let mut last = Some((keys.0, i64::MAX));
     while let Some(after) = last {
         let counts = counts_after(conn, after, keys.1).await?;
-        for (account, small, State(status), n, _) in &counts {
+        for (account, small, State(status), n, carried, _) in &counts {
             sums.counted(Counter::Requests(*account), *n);
+            sums.counted(Counter::Bytes(*account), *carried);
             for (level, shift) in (0..).zip(BUCKET_SHIFTS) {
                 let bucket = small >> (shift - BUCKET_SHIFTS[0]);
                 counters.counted(Counter::bucket(*account, level, bucket, *status), *n);
             }
         }
-        last = counts.iter().map(|(account, _, _, _, created)| (*account, *created)).max();
+        last = counts.iter().map(|(account, _, _, _, _, created)| (*account, *created)).max();
     }
     Ok(())
 }
 
-/// An account, a small bucket, a status, how many requests that is, and when the last of them was created.
-type Count = (i64, i64, State, i64, i64);
+/// An account, a small bucket, a status, how many requests that is, the bytes that they carry, and when the last of them
+/// was created.
+type Count = (i64, i64, State, i64, i64, i64);
+
+/// The bytes that a request carries.
+const CARRIED: &str =
+    "COALESCE(octet_length(name), 0) + COALESCE(octet_length(origins), 0) + COALESCE(octet_length(meta), 0)";
 
 /// Count the requests that follow an account and a time, of accounts up to `greatest`; none when there are no more.
 async fn counts_after(conn: &mut Conn, (account, created): (i64, i64), greatest: i64) -> Step<Vec<Count>> {
     // Diesel knows no query within FROM. Both databases find the few rows in the key's index.
-    let counts = format!("SELECT account, ordinal >> {}, status, COUNT(*), MAX(created) FROM", BUCKET_SHIFTS[0]);
-    let counts = sql::<(BigInt, BigInt, Text, BigInt, BigInt)>(&counts)
-        .sql(" (SELECT account, created, ordinal, status FROM pin_requests WHERE (account, created) > (")
+    let counts = format!(
+        "SELECT account, ordinal >> {}, status, COUNT(*), CAST(SUM(carried) AS BIGINT), MAX(created) FROM
+         (SELECT account, created, ordinal, status, {CARRIED} AS carried FROM pin_requests",
+        BUCKET_SHIFTS[0]
+    );
+    let counts = sql::<(BigInt, BigInt, Text, BigInt, BigInt, BigInt)>(&counts)
+        .sql(" WHERE (account, created) > (")
         .bind::<BigInt, _>(account)
         .sql(", ")
         .bind::<BigInt, _>(created)

@@ -86,8 +86,12 @@ pub(crate) async fn replace_pin_request(
     let old_root = own(&locked, &old)?;
 
     let mut tally = Tally::default();
-    let replaced =
-        Replaced { root: old_root.key, node: old_root.work.node, is_unfinished: old_root.work.is_unfinished() };
+    let replaced = Replaced {
+        root: old_root.key,
+        node: old_root.work.node,
+        is_unfinished: old_root.work.is_unfinished(),
+        carried_bytes: old.carried_bytes(),
+    };
     let fleet = Fleet::load(conn).await?;
     let name = known::name(key);
     let root = locked.into_iter().find(|root| (root.codec, &root.multihash) == (name.0, &name.1));

@@ -35,7 +35,8 @@ pub(crate) async fn report_progress(conn: &mut Conn, reports: &[ProgressReport])
 }
 
 async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, tally: &mut Tally) -> Step<()> {
-    let before = to_column(received(conn, root).await?.bytes);
+    let before = to_column(received(conn, root).await?.counted_bytes());
+    let after = to_column(report.progress.counted_bytes());
     let (blocks, bytes) = (to_column(report.progress.blocks), to_column(report.progress.bytes));
     let columns = (root_progress::blocks.eq(blocks), root_progress::bytes.eq(bytes));
     let upsert = diesel::insert_into(root_progress::table)
@@ -44,11 +45,11 @@ async fn note_progress(conn: &mut Conn, root: &Root, report: &ProgressReport, ta
         .do_update()
         .set(columns);
     dialect::write_later(conn, upsert).await?;
-    if bytes != before {
+    if after != before {
         let accounts: Vec<i64> =
             queue::table.filter(queue::root.eq(root.key)).select(queue::account).load(conn).await?;
         for account in accounts {
-            tally.bytes(account, bytes - before);
+            tally.bytes(account, after - before);
         }
     }
     Ok(())

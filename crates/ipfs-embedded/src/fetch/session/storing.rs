@@ -82,6 +82,9 @@ impl Session {
     /// Count a distinct node against the limit.
     pub(super) fn count(&mut self, size: usize) -> Result<(), FetchError> {
         add(&mut self.seen, u32::try_from(size).unwrap_or(u32::MAX));
+        if self.seen.blocks > self.request.max_blocks {
+            return Err(FetchError::TooManyBlocks { limit: self.request.max_blocks });
+        }
         if self.seen.bytes > self.request.max_bytes {
             return Err(FetchError::TooLarge { limit: self.request.max_bytes });
         }

@@ -102,7 +102,7 @@ pub fn any_bound() -> impl Strategy<Value = Option<Bound>> {
 /// Limits that a few pins reach.
 pub fn any_limits() -> impl Strategy<Value = Limits> {
     let few = || option::of(0..10_u64);
-    let tight = (few(), few(), option::of(0..200_u64));
+    let tight = (few(), few(), option::of(0..10_000_u64));
     let tight = tight.prop_map(|(requests, queued_roots, bytes)| Limits { requests, queued_roots, bytes });
     prop_oneof![2 => Just(Limits::UNLIMITED), 1 => tight]
 }
