@@ -5,6 +5,7 @@ mod data_folder;
 mod database;
 mod keys;
 mod log;
+mod reserve;
 mod serve;
 mod settings;
 mod system;

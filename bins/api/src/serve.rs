@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::settings::{Common, ServeArgs};
 use crate::system::{now, random, told_to_stop};
-use crate::{data_folder, database};
+use crate::{data_folder, database, reserve};
 
 /// How long to wait for a schema that `pinrail-api migrate` has yet to make.
 const SCHEMA: Duration = Duration::from_secs(30);
@@ -45,12 +45,14 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     if settings.allow_private {
         warn!("allow-private is on: origins in private networks are kept, for the worker to dial");
     }
+    let watching = tokio::spawn(reserve::watch(database::named(common)?, settings.reserve, state.clone()));
     let shutdown = async {
         told_to_stop.await;
         info!("shutting down");
         state.drain();
     };
     pinrail_http::serve(listener, router(state.clone()), settings.server(), shutdown).await;
+    watching.abort();
     if timeout(FLUSH, state.flush()).await.is_err() {
         warn!("when tokens were last used is not written down: the database does not answer");
         // Closing it would wait for what it does not answer.

@@ -1,6 +1,7 @@
 //! The clock and the randomness of this machine, which everything else is handed.
 
 use std::io::Read;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -79,6 +80,12 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);
     bytes
+}
+
+/// The bytes that are left to this user on the file system of a folder.
+pub fn free_space(folder: &Path) -> std::io::Result<u64> {
+    let told = rustix::fs::statvfs(folder)?;
+    Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }
 
 /// When something ends: a time from now, such as `90d`, a date, which counts from its midnight in UTC, or `never`.

@@ -26,6 +26,7 @@ impl ApiError {
         let temporary = matches!(reason, Reason::Unavailable | Reason::TooManyRequests);
         let retry_after_seconds = match reason {
             Reason::NoIpfsNode => Some(10),
+            Reason::DatabaseFull => Some(60),
             _ => temporary.then_some(1),
         };
         Self { status: status_code(reason), reason, failure, retry_after_seconds }
@@ -61,7 +62,7 @@ fn status_code(reason: Reason) -> StatusCode {
         Reason::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::NoIpfsNode | Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::NoIpfsNode | Reason::DatabaseFull | Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -104,6 +105,10 @@ impl From<StorageError> for ApiError {
             }
             StorageError::Missing(what) => Self::new(Reason::Unauthorized, format!("{what} is not there any more")),
             StorageError::Busy(why) => Self::new(Reason::TooManyRequests, why),
+            StorageError::Full(_) => {
+                tracing::warn!(%error, "answered 503");
+                Self::database_full()
+            }
             StorageError::Unavailable(_) => {
                 tracing::warn!(%error, "answered 503");
                 Self::new(Reason::Unavailable, "the service cannot reach its database at the moment, try again")
@@ -117,6 +122,14 @@ impl From<StorageError> for ApiError {
 }
 
 impl ApiError {
+    /// 503 for what would take up more of a disk that has no room left.
+    pub(crate) fn database_full() -> Self {
+        Self::new(
+            Reason::DatabaseFull,
+            "the disk of the service's database is full, so nothing new is kept; reading and deleting go on",
+        )
+    }
+
     /// 500, with nothing of what went wrong inside.
     pub(crate) fn internal() -> Self {
         Self::new(Reason::InternalError, "something went wrong inside the service, its log says what")
@@ -153,6 +166,7 @@ mod tests {
             (Reason::TooManyRequests, 429, true),
             (Reason::InternalError, 500, false),
             (Reason::NoIpfsNode, 503, true),
+            (Reason::DatabaseFull, 503, true),
             (Reason::Unavailable, 503, true),
         ] {
             let response = ApiError::new(reason, "why").into_response();
@@ -165,6 +179,7 @@ mod tests {
     fn what_went_wrong_inside_stays_inside() {
         for (error, code) in [
             (StorageError::Unavailable("secret".to_owned()), StatusCode::SERVICE_UNAVAILABLE),
+            (StorageError::Full("secret".to_owned()), StatusCode::SERVICE_UNAVAILABLE),
             (StorageError::Corrupt("secret".to_owned()), StatusCode::INTERNAL_SERVER_ERROR),
             (StorageError::Conflict("secret".to_owned()), StatusCode::INTERNAL_SERVER_ERROR),
         ] {

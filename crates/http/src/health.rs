@@ -28,7 +28,7 @@ pub(crate) async fn live() -> Answer {
 
 /// Whether requests can be served
 ///
-/// The database answers and accepts writes, and the service is not shutting down.
+/// The database answers and accepts writes, its disk has room, and the service is not shutting down.
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, description = "Not now, and why", body = Failure))
@@ -37,6 +37,7 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Answer, ApiErr
     if state.is_draining() {
         return Err(ApiError::new(Reason::Unavailable, "the service is shutting down"));
     }
+    state.check_room()?;
     state.readiness().check(state.storage(), state.now()).await?;
     Ok(healthy("ready"))
 }

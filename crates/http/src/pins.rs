@@ -68,6 +68,7 @@ fn cost(filter: &PinFilter) -> u32 {
 )]
 pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> Result<Response, ApiError> {
     let caller = Caller::admit(&state, Credentials::of(&request), Act::Add, Bucket::Writes).await?;
+    state.check_room()?;
     let pin = read_pin(request, &state).await?;
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
     let request = caller.request(pin);
@@ -112,6 +113,7 @@ pub(crate) async fn replace_pin(
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = Caller::admit(&state, Credentials::of(&request), Act::Replace, Bucket::Writes).await?;
+    state.check_room()?;
     let pin = read_pin(request, &state).await?;
     // The new pin is judged before the old one is looked up: the 403 of a narrowed token comes before the 404.
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;

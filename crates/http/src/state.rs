@@ -42,6 +42,8 @@ struct Parts {
     clock: Clock,
     entropy: Entropy,
     draining: AtomicBool,
+    /// Whether the disk of the database is at its reserve.
+    full: AtomicBool,
     /// Whether the log says that there is no IPFS node.
     told_no_node: AtomicBool,
 }
@@ -69,6 +71,7 @@ impl State {
             clock,
             entropy,
             draining: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             told_no_node: AtomicBool::new(false),
         }))
     }
@@ -76,6 +79,17 @@ impl State {
     /// Answer from now on that the service is not ready, so that a load balancer sends no more requests.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Note whether the disk of the database is at its reserve: while it is, pins are neither added nor replaced, and the
+    /// service is not ready.
+    pub fn set_full(&self, full: bool) {
+        self.0.full.store(full, Ordering::Relaxed);
+    }
+
+    /// 503 while the disk of the database is at its reserve.
+    pub(crate) fn check_room(&self) -> Result<(), ApiError> {
+        if self.0.full.load(Ordering::Relaxed) { Err(ApiError::database_full()) } else { Ok(()) }
     }
 
     /// Write down which tokens were used and are not written yet; for a shutdown.

@@ -67,6 +67,8 @@ pub enum Reason {
     InternalError,
     /// 503: no worker ever ran, so nobody could fetch.
     NoIpfsNode,
+    /// 503: the database's disk is full, so nothing more is kept until there is room.
+    DatabaseFull,
     /// 503: try again later.
     Unavailable,
 }
@@ -115,6 +117,7 @@ impl Reason {
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::InternalError => "INTERNAL_ERROR",
             Self::NoIpfsNode => "NO_IPFS_NODE",
+            Self::DatabaseFull => "DATABASE_FULL",
             Self::Unavailable => "UNAVAILABLE",
         }
     }

@@ -12,6 +12,9 @@ pub(crate) fn is_same_root(error: &Error) -> bool {
     told.constraint_name() == Some(SAME_ROOT)
 }
 
+/// What SQLite says when its disk is full, and what is put before PostgreSQL's words, which are in the server's language.
+pub(crate) const DISK_FULL: &str = "database or disk is full";
+
 /// What a query function answers.
 pub(crate) type Step<T> = Result<T, Failed>;
 
@@ -69,6 +72,9 @@ impl From<Failed> for StorageError {
             Failed::Refused(error) => error,
             Failed::Database(Error::DeserializationError(error)) => Self::Corrupt(error.to_string()),
             Failed::Database(Error::NotFound) => Self::Corrupt("a row that others refer to is gone".to_owned()),
+            Failed::Database(Error::DatabaseError(_, told)) if told.message().contains(DISK_FULL) => {
+                Self::Full(told.message().to_owned())
+            }
             Failed::Database(error) => Self::Unavailable(error.to_string()),
         }
     }

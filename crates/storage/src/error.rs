@@ -24,7 +24,10 @@ pub enum StorageError {
     /// The account asks for more at once than its share, or for what takes too long: ask for less, or later.
     #[error("{0}")]
     Busy(String),
-    /// The database does not answer, is locked, full or read-only: try again later.
+    /// The database's disk is full: what takes up no more of it goes on.
+    #[error("the disk of the database is full: {0}")]
+    Full(String),
+    /// The database does not answer, is locked or read-only: try again later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// What is stored contradicts itself: a person has to look.

@@ -80,6 +80,10 @@ pub struct ServeArgs {
     #[arg(long, env = "PINRAIL_API_ANSWER_TIMEOUT", value_name = "TIME", default_value = "30s",
         value_parser = super::commands::duration)]
     pub answer_timeout: Duration,
+    /// Free space on the disk of a SQLite database below which pins are neither added nor replaced
+    #[arg(long, env = "PINRAIL_API_RESERVE", value_name = "SIZE", default_value = "256MiB",
+        value_parser = super::commands::size)]
+    pub reserve: u64,
     /// How long answers that are being made may take once the service is told to stop
     #[arg(long, env = "PINRAIL_API_DRAIN", value_name = "TIME", default_value = "10s",
         value_parser = super::commands::duration)]

@@ -149,6 +149,28 @@ async fn answers_are_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
+async fn while_the_disk_is_at_its_reserve_nothing_is_added_and_the_rest_goes_on() {
+    let api = Api::new().await;
+    let person = api.pinner().await;
+    let added = api.add(&person, &json!({"cid": cid(1)})).await;
+    let path = format!("/pins/{}", added["requestid"].as_str().unwrap());
+    api.state.set_full(true);
+    for path in ["/pins", &path] {
+        let refused = api.post(&person, path, &json!({"cid": cid(2)})).await;
+        refused.failure(503, "DATABASE_FULL");
+        assert_eq!(refused.headers["retry-after"], "60");
+    }
+    plain(&api, "GET", "/health/ready").await.failure(503, "DATABASE_FULL");
+    assert_eq!(api.get(&person, &path).await.json()["pin"]["cid"], cid(1));
+    assert_page(&api.list(&person, "status=queued").await, 1);
+    assert_eq!(api.delete(&person, &path).await.status, 202);
+
+    api.state.set_full(false);
+    api.add(&person, &json!({"cid": cid(2)})).await;
+    assert_eq!(plain(&api, "GET", "/health/ready").await.status, 200);
+}
+
+#[tokio::test]
 async fn health_needs_no_token_and_ends_with_the_service() {
     let api = Api::new().await;
     for path in ["/health/live", "/health/ready", "//health/ready/"] {

@@ -3,7 +3,7 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::error::is_same_root;
+use crate::error::{DISK_FULL, is_same_root};
 
 /// An error of the driver as Diesel's. Deadlocks count as serialization failures: both are tried again.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
@@ -16,6 +16,10 @@ pub(super) fn told(error: tokio_postgres::Error) -> Error {
         };
         return Error::DatabaseError(kind, Box::new(chain(&error)));
     };
+    if *told.code() == SqlState::DISK_FULL {
+        let full = format!("{DISK_FULL}: {}", told.message());
+        return Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(full));
+    }
     let kind = match told.code() {
         code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
             DatabaseErrorKind::SerializationFailure
