@@ -164,6 +164,7 @@ macro_rules! check_storage {
                 the_fewest_running_then_the_longest_not_served,
                 one_slot_goes_round,
                 fresh_roots_go_before_retries,
+                what_found_no_source_goes_behind_new_roots,
                 a_shared_root_counts_for_one,
                 blocked_accounts_are_passed_over,
                 a_block_ends_running_fetches,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{AccountId, Lease, LeaseNews, QueuePosition};
+use pinrail_domain::{AccountId, Lease, LeaseNews, QueuePosition, Verdict};
 use pinrail_spec::Status;
 use pinrail_storage::StorageError;
 
 use crate::Fixture;
 use crate::fixture::SLOTS;
-use crate::samples::{cid, pinned, retry};
+use crate::samples::{cid, pinned, retry, wait};
 
 async fn add_roots(fixture: &Fixture, account: &AccountId, numbers: std::ops::Range<u64>) {
     for number in numbers {
@@ -125,6 +125,26 @@ pub async fn fresh_roots_go_before_retries(fixture: &Fixture) {
     assert_eq!(numbers(&fixture.lease(&node, SLOTS).await), [3, 4, 1, 0]);
     fixture.advance_secs(6);
     assert_eq!(numbers(&fixture.lease(&node, SLOTS).await), [2]);
+}
+
+/// A root that found no source stays behind its account's new ones, also when its next attempt is not begun.
+pub async fn what_found_no_source_goes_behind_new_roots(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let node = fixture.node(1).await;
+    add_roots(fixture, &ada, 0..3).await;
+    let leases = fixture.lease(&node, SLOTS).await;
+    assert_eq!(numbers(&leases), [0, 1, 2]);
+    fixture.settle(&leases[0], wait(fixture.now())).await;
+    fixture.settle(&leases[1], retry(fixture.now())).await;
+    let pause = || Verdict::Pause { due: fixture.now(), storage_full: false };
+    fixture.settle(&leases[2], pause()).await;
+    fixture.advance_secs(1);
+    for lease in fixture.lease(&node, SLOTS).await {
+        fixture.settle(&lease, pause()).await;
+    }
+    fixture.advance_secs(1);
+    add_roots(fixture, &ada, 3..5).await;
+    assert_eq!(numbers(&fixture.lease(&node, SLOTS).await), [2, 3, 4, 0, 1], "of which the first was never tried");
 }
 
 /// A shared root stands in the queue of each account that wants it, and counts for the one it was taken for.
