@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::space::SmallDisk;
-use crate::support::{TestNode, block, content, flat, options, put_blocks};
+use crate::support::{TestNode, block, content, flat, open_store, options, put_blocks};
 
 const MIB: u64 = 1 << 20;
 
@@ -168,6 +168,32 @@ async fn collection_gives_the_disk_back_while_the_node_serves() {
         let kept_back = 6 * MIB + (count * size / 16) as u64;
         assert!(after <= without + kept_back, "{without} to {with_gone} to {after}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tiny_blocks_take_up_no_more_than_accounts_count_for_them() {
+    /// What accounts count for each block beside its bytes: `BLOCK_OVERHEAD` of pinrail-domain.
+    const COUNTED: u64 = 1024;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open_store(&folder);
+    let (few, many) = (flat(2_000, 64, 300), flat(40_000, 64, 301));
+    put_blocks(&store, few[2_000].0, &few).await;
+    let before = whole_disk_use(folder.path());
+    put_blocks(&store, many[40_000].0, &many).await;
+    let content = many.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+    let taken = whole_disk_use(folder.path()) - before;
+    let each = taken.saturating_sub(content) / many.len() as u64;
+    assert!(each <= COUNTED, "{each} bytes for each block beside its content");
+}
+
+/// Bytes of disk under all files.
+fn whole_disk_use(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("it lists").map(|entry| entry.expect("it lists"));
+    let of_entry = |entry: std::fs::DirEntry| {
+        let metadata = entry.metadata().expect("it is there");
+        if metadata.is_dir() { whole_disk_use(&entry.path()) } else { metadata.blocks() * 512 }
+    };
+    entries.map(of_entry).sum()
 }
 
 /// Bytes of disk under the segments.
