@@ -19,7 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// is known here: what it refuses is answered in the same way.
 pub async fn watch(database: Database, reserve: u64, state: State) {
     let Database::Sqlite(file) = database else { return };
-    let folder = file.parent().filter(|folder| *folder != Path::new("")).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let folder =
+        file.parent().filter(|folder| *folder != Path::new("")).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let mut was_full = false;
     loop {
         let looked_at = folder.clone();

@@ -19,7 +19,8 @@ pub struct NewPinRequest {
 
 /// The bytes that a request for `pin` counts for in its account: those of its name, and of its origins and meta as JSON.
 pub fn carried_bytes(pin: &Pin) -> u64 {
-    let json = |empty: bool, text: serde_json::Result<String>| text.map_or(0, |text| if empty { 0 } else { text.len() });
+    let json =
+        |empty: bool, text: serde_json::Result<String>| text.map_or(0, |text| if empty { 0 } else { text.len() });
     let origins = pin.origins.iter().map(Multiaddr::as_str).collect::<Vec<_>>();
     let bytes = pin.name.as_ref().map_or(0, String::len)
         + json(origins.is_empty(), serde_json::to_string(&origins))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use pinrail_domain::{Backend, KeyState, Role};
+use pinrail_domain::{Backend, DagSize, KeyState, Role};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 /// Every setting of the section. A test holds them against docs/operating.md, and so does one of the worker's.
-pub const SETTINGS: [(&str, Kind); 18] = [
+pub const SETTINGS: [(&str, Kind); 19] = [
     ("health", Kind::Socket),
     ("metrics", Kind::Socket),
     ("listen", Kind::Listen),

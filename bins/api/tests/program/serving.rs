@@ -151,7 +151,7 @@ fn readiness_does_not_wait_for_ever_for_a_database_that_is_held() {
 fn it_waits_for_its_schema_and_stops_when_told() {
     let api = Api::new();
     std::fs::create_dir_all(api.path("")).expect("it is there");
-    let mut serving = Serving::begin(&api, &[]);
+    let mut serving = Serving::begin(&api);
     api.prints(&["migrate"]);
     serving.endpoint = format!("http://{}", serving.wait_for("pinrail-api is up")["listen"].as_str().expect("text"));
     assert_eq!(serving.get("/health/ready", ""), (200, json!({ "status": "ready" })));
@@ -231,7 +231,7 @@ fn its_log_holds_no_token() {
 #[test]
 fn at_the_reserve_of_the_disk_pins_are_refused_and_deletes_go_on() {
     let (api, token) = prepared();
-    let mut serving = Serving::start_with(&api, &["--reserve", "1000000TiB"]);
+    let (mut serving, _) = Serving::start_with(&api, &["--reserve", "1000000TiB"]);
     serving.wait_for("the disk of the database is at its reserve, new pins are answered 503");
     let (status, body) = serving.post(&json!({ "cid": CID }), &token);
     assert_eq!((status, &body["error"]["reason"]), (503, &json!("DATABASE_FULL")));

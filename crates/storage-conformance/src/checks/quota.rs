@@ -152,7 +152,8 @@ pub async fn what_requests_carry_counts(fixture: &Fixture) {
     fixture.node(1).await;
     let plain = fixture.add(&ada, 1).await;
     assert_eq!(fixture.usage(&ada).await.bytes, 0);
-    let carried = Pin { origins: vec![address(1), address(2)], name: Some("na\"me".to_owned()), ..with_meta(1, &[("k", "v")]) };
+    let carried =
+        Pin { origins: vec![address(1), address(2)], name: Some("na\"me".to_owned()), ..with_meta(1, &[("k", "v")]) };
     let bytes = carried_bytes(&carried);
     let first = fixture.add_pin(&ada, carried.clone()).await;
     fixture.add_pin(&ada, carried.clone()).await;
@@ -174,7 +175,11 @@ pub async fn holds_count_in_bytes(fixture: &Fixture) {
     let node = fixture.node(1).await;
     let old = fixture.add_pinned(&ada, &node, 1, 10).await;
     let refused = fixture.try_replace(&ada, &old.id, pin(2)).await;
-    assert_eq!(refused, Err(exceeded("bytes", counted(&[10]), counted(&[10]))), "the old root stays until the new one is there");
+    assert_eq!(
+        refused,
+        Err(exceeded("bytes", counted(&[10]), counted(&[10]))),
+        "the old root stays until the new one is there"
+    );
     fixture.set_limits(&ada, Limits { bytes: Some(counted(&[10, 10])), ..Limits::UNLIMITED }).await;
     let new = fixture.replace(&ada, &old.id, pin(2)).await;
     assert_eq!(fixture.usage(&ada).await, usage(1, 1, &[10]));

@@ -9,7 +9,8 @@ use pinrail_storage::StorageError;
 use crate::Fixture;
 use crate::fixture::SLOTS;
 use crate::samples::{
-    address, by_name, cid, counted, everything, failed, meta, named, parsed, pin, pin_of, pinned, retry, with_meta, with_origins,
+    address, by_name, cid, counted, everything, failed, meta, named, parsed, pin, pin_of, pinned, retry, with_meta,
+    with_origins,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -183,7 +184,11 @@ pub async fn a_held_root_is_fetched_no_more(fixture: &Fixture) {
     assert_eq!(fixture.news(&fetch).await, LeaseNews::Lost);
     assert_eq!(fixture.try_settle(&fetch, pinned(10)).await, Err(StorageError::LeaseLost));
     let usage = fixture.usage(&ada).await;
-    assert_eq!((usage.requests, usage.queued_roots, usage.bytes), (1, 1, counted(&[5])), "what is held counts in bytes alone");
+    assert_eq!(
+        (usage.requests, usage.queued_roots, usage.bytes),
+        (1, 1, counted(&[5])),
+        "what is held counts in bytes alone"
+    );
 
     let lease = fixture.lease_one(&node).await;
     assert_eq!((lease.key.root == cid(2).root(), previous(&lease.task)), (true, None), "only what is whole is told");
@@ -255,7 +260,10 @@ pub async fn the_same_cid_is_replaced_without_unpin(fixture: &Fixture) {
     assert_eq!((afresh.status, afresh.root.attempts), (Status::Queued, 0));
     fixture.pin_one(&node, 10).await;
     fixture.assert_nothing_due(&node).await;
-    assert_eq!((fixture.list(&ada, &everything()).await.count, fixture.usage(&ada).await.bytes), (2, counted(&[10, 10]) + 8));
+    assert_eq!(
+        (fixture.list(&ada, &everything()).await.count, fixture.usage(&ada).await.bytes),
+        (2, counted(&[10, 10]) + 8)
+    );
 }
 
 /// From A to B and back to A before B is there: A never goes, B does.

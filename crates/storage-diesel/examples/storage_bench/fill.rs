@@ -53,7 +53,8 @@ pub async fn crowd(database: &Database, accounts: u64, fill: Fill) -> Result<()>
 }
 
 /// What the requests of an account carry, all of it in ASCII.
-const CARRIED: &str = " + COALESCE((SELECT CAST(SUM(LENGTH(name) + LENGTH(origins) + COALESCE(LENGTH(meta), 0)) AS BIGINT)
+const CARRIED: &str =
+    " + COALESCE((SELECT CAST(SUM(LENGTH(name) + LENGTH(origins) + COALESCE(LENGTH(meta), 0)) AS BIGINT)
     FROM pin_requests WHERE account = accounts.key), 0)";
 
 /// A fill under way: consecutive accounts from `account` on get `each` pins.

@@ -63,10 +63,7 @@ impl From<StorageError> for Refusal {
             StorageError::Missing(_) => Self::Missing,
             StorageError::Quota(exceeded) => Self::Quota(exceeded),
             StorageError::NoNode => Self::NoNode,
-            StorageError::Busy(_)
-            | StorageError::Full(_)
-            | StorageError::Unavailable(_)
-            | StorageError::Corrupt(_) => {
+            StorageError::Busy(_) | StorageError::Full(_) | StorageError::Unavailable(_) | StorageError::Corrupt(_) => {
                 panic!("nothing was done to the storage: {error}")
             }
         }
