@@ -99,14 +99,17 @@ impl Session {
         self.ask_strangers || peer.is_newcomer() || self.exchange.shared.known.contains(&peer.id)
     }
 
-    /// While nobody has proven to have anything, ask the new origin for all that the others were asked for.
+    /// While nobody has proven to have anything, ask the new origin for all that the others were asked for. Those that let
+    /// others down before keep it from nothing.
     pub(super) fn ask_first(&mut self, peer: &Arc<Peer>) {
         if self.received > 0 {
             return;
         }
-        for want in self.wants.values_mut().filter(|want| want.asked.len() < FIRST_ASKED) {
+        for want in self.wants.values_mut().filter(|want| want.asked.len() < MOST_ASKED) {
+            let reliable = |peer| self.sources.get(peer).is_some_and(|source| !source.peer.has_let_down());
+            let enough = want.asked.iter().filter(|(peer, _)| reliable(peer)).count() >= FIRST_ASKED;
             let source = self.sources.get_mut(&peer.id).expect("it was just added");
-            if !want.asked.is_empty() && peer.want_block(want.keys[0].to_cid()) {
+            if !enough && !want.asked.is_empty() && peer.want_block(want.keys[0].to_cid()) {
                 want.asked.push((peer.id, Instant::now()));
                 source.in_flight += 1;
             }
@@ -274,11 +277,12 @@ impl Session {
         if self.received == 0 { FIRST_ASKED } else { 1 }
     }
 
-    /// Ask others too for what was only asked of peers that sent nothing so far, and some more each time.
+    /// Ask others too for what was only asked of peers that sent nothing so far, and some more each time: others that said
+    /// that they have it, and origins.
     fn ask_beside_doubtful(&mut self, now: Instant) {
         for (multihash, want) in &mut self.wants {
             let other = |source: &Source| {
-                source.proof > Proof::Nothing
+                (source.proof > Proof::Nothing || self.sources.is_origin(&source.peer.id))
                     && !want.refused.contains(&source.peer.id)
                     && !want.is_asked(&source.peer.id)
             };
