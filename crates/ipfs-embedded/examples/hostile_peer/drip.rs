@@ -14,6 +14,7 @@ use crate::{ATTACKING, Crowd};
 const CLAIMED: usize = 4 << 20;
 /// Bytes of it that are sent at once: nearly all that a new stream may carry before it is read.
 const AT_ONCE: usize = 250 << 10;
+const OPENING: Duration = Duration::from_secs(5);
 const DRIP: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
@@ -36,9 +37,13 @@ impl Options {
 
 async fn open_all(peer: Arc<Script>, count: usize) {
     let mut dripping = tokio::task::JoinSet::new();
-    for _ in 0..count {
-        dripping.spawn(drip(peer.open().await));
-    }
+    let open = async {
+        for _ in 0..count {
+            dripping.spawn(drip(peer.open().await));
+        }
+    };
+    // The node may refuse some of them, without a word.
+    let _all_open = tokio::time::timeout(OPENING, open).await;
     println!("{ATTACKING}");
     dripping.join_all().await;
 }

@@ -9,18 +9,19 @@ use crate::abuse::background::Background;
 use crate::abuse::sockets::ATTACKER;
 use crate::abuse::{Attack, Setup, http, victim};
 use crate::progress::Step;
+use crate::stopwatch::Stopwatch;
 
 pub const ATTACK: Attack = Attack {
     name: "lists",
     about: "64 heavy lists of one account: another account's lists, POSTs and readiness are answered",
-    in_suite: false,
+    in_suite: true,
     body: attack,
 };
 
 const PINS: usize = 4_000;
 const CONNECTIONS: usize = 64;
-/// Lists that have to be under way before the victim comes.
-const WARM: u64 = 8;
+/// The victim goes on until so many lists are through.
+const ANSWERED: u64 = 100;
 
 fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let (target, stored) = start_filled(setup, PINS, 10, step)?;
@@ -29,9 +30,9 @@ fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let token = target.attacker.token.clone();
     let lists = Background::start(CONNECTIONS, move |_| http::get(ATTACKER, port, &path, &token));
     step.detail("the lists are under way");
+    let watch = Stopwatch::start();
     let mut seen = victim::ensure_answered(&target)?;
-    if lists.laps() < WARM {
-        // So heavy that the first ones are not even through.
+    while lists.laps() < ANSWERED && !watch.passed(victim::STANDSTILL) {
         seen = victim::ensure_answered(&target)?;
     }
     lists.tell_to_stop();

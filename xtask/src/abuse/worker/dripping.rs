@@ -12,7 +12,7 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "dripping",
     about: "250 dripping streams on each of 10 connections: the worker's memory stays, a good pin is pinned",
-    in_suite: false,
+    in_suite: true,
     body: attack,
 };
 

@@ -14,13 +14,13 @@ use crate::stopwatch::Stopwatch;
 pub const ATTACK: Attack = Attack {
     name: "promises",
     about: "peers that say HAVE and never deliver, also for the victim's root: it is pinned from its good origin",
-    in_suite: false,
+    in_suite: true,
     body: attack,
 };
 
 const PEERS: &str = "8";
 const ROOTS: usize = 100;
-const FILES: u32 = 10;
+const FILES: u32 = 20;
 
 fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let target = Target::start(setup)?;
