@@ -10,8 +10,6 @@ pub struct Attack {
     pub name: &'static str,
     /// The attack, and what has to hold meanwhile.
     pub about: &'static str,
-    /// Whether it is run by `cargo xtask test`.
-    pub in_suite: bool,
     /// Runs it; what was seen, for people.
     pub body: fn(&Setup, &Step) -> Result<String>,
 }

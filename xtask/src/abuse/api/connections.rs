@@ -14,7 +14,6 @@ use crate::progress::Step;
 pub const ATTACK: Attack = Attack {
     name: "connections",
     about: "idle HTTP/1.1 and HTTP/2 connections and slow prefaces of one address: another address is answered",
-    in_suite: true,
     body: attack,
 };
 

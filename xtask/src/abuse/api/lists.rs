@@ -14,7 +14,6 @@ use crate::stopwatch::Stopwatch;
 pub const ATTACK: Attack = Attack {
     name: "lists",
     about: "64 heavy lists of one account: another account's lists, POSTs and readiness are answered",
-    in_suite: true,
     body: attack,
 };
 

@@ -14,7 +14,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "pages",
     about: "40 closed HTTP/2 streams on each of 4 connections ask for fat pages: memory stays, others are answered",
-    in_suite: true,
     body: attack,
 };
 

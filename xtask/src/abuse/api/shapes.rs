@@ -17,7 +17,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "shapes",
     about: "a thousand shapes of lists with one read-only token: the memory of pinrail-api stays",
-    in_suite: true,
     body: attack,
 };
 

@@ -12,7 +12,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "tokens",
     about: "a flood of forged tokens: none is accepted, others are answered, memory stays",
-    in_suite: true,
     body: attack,
 };
 

@@ -12,7 +12,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "crowd",
     about: "600 idle peers of one address: a new good peer is served, a good pin is pinned, memory stays",
-    in_suite: true,
     body: attack,
 };
 

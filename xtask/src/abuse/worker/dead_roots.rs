@@ -12,7 +12,6 @@ use crate::progress::Step;
 pub const ATTACK: Attack = Attack {
     name: "dead-roots",
     about: "ten accounts with 150 roots each that nobody has: 20 small files of another account are pinned",
-    in_suite: true,
     body: attack,
 };
 

@@ -12,7 +12,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "dripping",
     about: "250 dripping streams on each of 10 connections: the worker's memory stays, a good pin is pinned",
-    in_suite: true,
     body: attack,
 };
 

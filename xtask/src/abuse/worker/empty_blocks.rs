@@ -12,7 +12,6 @@ use crate::resident::Baseline;
 pub const ATTACK: Attack = Attack {
     name: "empty-blocks",
     about: "messages with two million empty blocks: the worker's memory stays, a good pin is pinned",
-    in_suite: true,
     body: attack,
 };
 

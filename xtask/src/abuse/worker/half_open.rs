@@ -10,7 +10,6 @@ use crate::progress::Step;
 pub const ATTACK: Attack = Attack {
     name: "half-open",
     about: "300 half-open sockets of one address: a new good peer connects from another one and is served",
-    in_suite: true,
     body: attack,
 };
 

@@ -13,7 +13,6 @@ use crate::stopwatch::Stopwatch;
 pub const ATTACK: Attack = Attack {
     name: "junk-origins",
     about: "20 junk addresses of the same peer by another account: the root is fetched from the victim's good origin",
-    in_suite: false,
     body: attack,
 };
 

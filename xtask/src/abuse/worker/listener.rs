@@ -13,7 +13,6 @@ use crate::progress::Step;
 pub const ATTACK: Attack = Attack {
     name: "listener",
     about: "a stranger that connects and listens: it is not told every pending CID",
-    in_suite: true,
     body: attack,
 };
 

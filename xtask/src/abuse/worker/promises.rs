@@ -14,7 +14,6 @@ use crate::stopwatch::Stopwatch;
 pub const ATTACK: Attack = Attack {
     name: "promises",
     about: "peers that say HAVE and never deliver, also for the victim's root: it is pinned from its good origin",
-    in_suite: true,
     body: attack,
 };
 

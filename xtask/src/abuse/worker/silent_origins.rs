@@ -12,7 +12,6 @@ use crate::progress::Step;
 pub const ATTACK: Attack = Attack {
     name: "silent-origins",
     about: "60 pins of one account with origins that accept and say nothing: another account's pin is pinned",
-    in_suite: false,
     body: attack,
 };
 

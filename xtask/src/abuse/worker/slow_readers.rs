@@ -13,7 +13,6 @@ use crate::stopwatch::Stopwatch;
 pub const ATTACK: Attack = Attack {
     name: "slow-readers",
     about: "140 connections that read a byte in 7 s: a good peer fetches what they want, memory stays",
-    in_suite: true,
     body: attack,
 };
 

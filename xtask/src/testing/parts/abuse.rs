@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::abuse::{Setup, suite};
+use crate::abuse::{ALL, Setup};
 use crate::chaos::Kind;
 use crate::progress::Step;
 use crate::testing::part::{Context, Part, Tally};
@@ -16,7 +16,7 @@ pub const ABUSE: Part = Part {
 fn abuse(context: &Context, step: &Step) -> Result<Tally> {
     let setup = Setup::new(&context.environment, context.programs(step)?, Kind::Sqlite, step)?;
     let mut tally = Tally::default();
-    for attack in suite() {
+    for attack in ALL {
         step.detail(attack.name);
         tally.check(attack.name, attack.run(&setup, step).map(drop));
     }
