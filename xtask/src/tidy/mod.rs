@@ -5,6 +5,7 @@ mod confinement;
 mod graph;
 mod outbound;
 mod reasons;
+mod security;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -31,6 +32,7 @@ pub fn inspect(environment: &Environment) -> Result<Vec<Finding>> {
         finding("no connection past the gate", outbound::bypasses(root(), &graph)?),
         finding("a sentence opens every file", sources::unopened(root())?),
         finding("the architecture names every crate", sources::unnamed(root(), &graph)?),
+        finding("every defence has its test", security::unshown(root())?),
         finding("every reason is explained", reasons::unexplained(root())?),
     ])
 }
