@@ -1,11 +1,13 @@
 //! `cargo xtask abuse`: attackers and a victim at the same Pinrail, which has to go on for the victim and stay small.
 //!
-//! Attackers come from 127.66.0.0/16, a victim from 127.0.0.1: limits of an address or of an address block see two.
+//! Attackers come from 127.66.0.0/15, a victim from 127.0.0.1: limits of an address or of an address block tell them
+//! apart.
 
 mod api;
 mod attack;
 mod background;
 mod disk;
+mod everybody;
 mod http;
 mod peers;
 mod sockets;
@@ -27,7 +29,7 @@ use crate::stopwatch::Stopwatch;
 pub use attack::Attack;
 pub use target::Setup;
 
-/// Every attack: those on the API, then those on the worker.
+/// Every attack: those on the API, those on the worker, and all kinds at once.
 pub const ALL: &[&Attack] = &[
     &api::lists::ATTACK,
     &api::pages::ATTACK,
@@ -45,6 +47,7 @@ pub const ALL: &[&Attack] = &[
     &worker::tiny_blocks::ATTACK,
     &worker::dead_roots::ATTACK,
     &worker::listener::ATTACK,
+    &everybody::ATTACK,
 ];
 
 #[derive(Args)]
