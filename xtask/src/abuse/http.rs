@@ -60,6 +60,12 @@ pub fn request(stream: u32, path: &str, token: &str) -> Vec<u8> {
     frame(0x1, 0x5, stream, &block)
 }
 
+/// The end of a stream that nobody wants any more.
+pub fn reset(stream: u32) -> Vec<u8> {
+    // With the reason CANCEL.
+    frame(0x3, 0, stream, &[0, 0, 0, 8])
+}
+
 /// A number with a prefix of seven bits, as HPACK writes lengths.
 fn length(length: usize) -> Vec<u8> {
     if length < 127 {

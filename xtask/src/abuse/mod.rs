@@ -33,6 +33,7 @@ pub use target::Setup;
 pub const ALL: &[&Attack] = &[
     &api::lists::ATTACK,
     &api::pages::ATTACK,
+    &api::resets::ATTACK,
     &api::shapes::ATTACK,
     &api::connections::ATTACK,
     &api::tokens::ATTACK,
@@ -43,6 +44,7 @@ pub const ALL: &[&Attack] = &[
     &worker::empty_blocks::ATTACK,
     &worker::half_open::ATTACK,
     &worker::crowd::ATTACK,
+    &worker::questions::ATTACK,
     &worker::promises::ATTACK,
     &worker::tiny_blocks::ATTACK,
     &worker::dead_roots::ATTACK,

@@ -3,6 +3,7 @@
 //! The peers of one run come from one address. One that is closed comes back under another identity.
 
 mod answer;
+mod ask_without_end;
 mod dag;
 #[path = "../../tests/node/dials_from.rs"]
 mod dials_from;
@@ -54,6 +55,8 @@ enum Mode {
     Silent(silent::Options),
     /// Claim to have what is asked for, or not to have it, and send nothing.
     Answer(answer::Options),
+    /// Want thousands of blocks that nobody has, message after message.
+    AskWithoutEnd(Crowd),
     /// Connect, and do nothing more.
     Hold(Crowd),
     /// Open many streams and let a large message drip on each.
@@ -88,6 +91,7 @@ async fn main() {
             Mode::Provide(dag) => dag.provide().await,
             Mode::Silent(options) => options.run().await,
             Mode::Answer(options) => options.run().await,
+            Mode::AskWithoutEnd(crowd) => ask_without_end::run(crowd).await,
             Mode::Hold(crowd) => hold::run(crowd).await,
             Mode::Drip(options) => options.run().await,
             Mode::EmptyBlocks(crowd) => empty_blocks::run(crowd).await,

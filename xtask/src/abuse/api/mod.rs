@@ -3,6 +3,7 @@
 pub mod connections;
 pub mod lists;
 pub mod pages;
+pub mod resets;
 pub mod shapes;
 pub mod tokens;
 

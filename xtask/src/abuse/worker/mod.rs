@@ -8,6 +8,7 @@ pub mod half_open;
 pub mod junk_origins;
 pub mod listener;
 pub mod promises;
+pub mod questions;
 pub mod silent_origins;
 pub mod slow_readers;
 pub mod tiny_blocks;

@@ -1,0 +1,37 @@
+//! Strangers that want thousands of blocks which nobody has, message after message: another account's pins are fetched,
+//! what is kept of the wants is bounded.
+
+use anyhow::Result;
+
+use crate::abuse::peers::Peers;
+use crate::abuse::target::Target;
+use crate::abuse::{Attack, Setup, victim};
+use crate::progress::Step;
+use crate::resident::Baseline;
+
+pub const ATTACK: Attack = Attack {
+    name: "questions",
+    about: "20 peers that want thousands of blocks without end: a good pin is pinned and served, memory stays",
+    body: attack,
+};
+
+const PEERS: usize = 20;
+const FILES: u32 = 5;
+const MOST_MEBIBYTES: u32 = 150;
+
+fn attack(setup: &Setup, step: &Step) -> Result<String> {
+    let target = Target::start(setup)?;
+    let pinned = victim::ensure_pinned(&target, "before")?;
+    let before = Baseline::take(&target.worker)?;
+    let mut peers = Peers::attack(&target, "questions", &["ask-without-end", "--peers", &PEERS.to_string()])?;
+    peers.wait_for(PEERS)?;
+    step.detail("all of them ask");
+    let seen = victim::ensure_all_pinned(&target, "beside", FILES)?;
+    victim::ensure_served(&target, &pinned)?;
+    peers.check()?;
+    let grown = before.ensure_grown_at_most(&target.worker, MOST_MEBIBYTES)?;
+    let closed = peers.count("closed");
+    drop(peers);
+    target.stop()?;
+    Ok(format!("{seen}, {grown}, {closed} closed"))
+}
