@@ -18,7 +18,7 @@ use crate::address_block::AddressBlock;
 use crate::bans::Bans;
 use crate::counters::{Counter, Counters};
 use crate::known_peers::KnownPeers;
-use crate::node::NodeLimits;
+use crate::limits::NodeLimits;
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

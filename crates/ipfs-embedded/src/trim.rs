@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bitswap::{Exchange, Peer};
-use crate::node::NodeLimits;
+use crate::limits::NodeLimits;
 
 /// How often the places are looked at.
 const TICK: Duration = Duration::from_secs(1);

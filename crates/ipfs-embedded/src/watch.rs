@@ -23,8 +23,8 @@ use crate::store::NodeKey;
 
 /// Roots that one peer is asked for at once; other nodes keep 1,024 wants for each peer, blocks among them.
 const ASKED_AT_ONCE: usize = 200;
-/// The newest roots, which a stranger is asked for: as many as above when it just dialled us, then few.
-const NEWEST_OF_NEWCOMER: usize = ASKED_AT_ONCE;
+/// The newest roots, which a stranger is asked for: some more when it just dialled us.
+const NEWEST_OF_NEWCOMER: usize = 32;
 const NEWEST_OF_STRANGER: usize = 16;
 /// A peer that does not answer is asked for other roots after this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::peer::{Outlet, Peer};
+use super::outlet::Outlet;
+use super::peer::Peer;
 use super::wire::{WantEntry, encode_wantlist};
 
 /// Entries of one message, well below what other nodes read of a wantlist.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cid::Cid;
-use futures::{AsyncWriteExt, future};
+use futures::future;
 use libp2p::PeerId;
 use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -22,8 +22,6 @@ use crate::receive::Account;
 const MAX_OUTSTANDING: usize = 768;
 /// A connection that carried no message for this long is not kept.
 const IDLE_LIMIT: Duration = Duration::from_mins(5);
-/// Helia closes streams that were idle for five seconds, so an older one is not trusted.
-const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// Strikes count together when they come within this time: a peer of many days must not be dropped for a few in all,
 /// and what comes more seldom costs little.
 const STRIKES_WINDOW: Duration = Duration::from_mins(1);
@@ -222,62 +220,12 @@ impl Peer {
         }
     }
 
-    async fn open_stream(&self) -> io::Result<(Stream, Version)> {
+    /// A new stream, and what the peer speaks on it.
+    pub(super) async fn open_stream(&self) -> io::Result<(Stream, Version)> {
         let (reply, stream) = oneshot::channel();
         let opener = lock(&self.openers).last().map(|(_, opener)| opener.clone());
         opener.ok_or(io::ErrorKind::NotConnected)?.send(reply).map_err(|_| io::ErrorKind::NotConnected)?;
         stream.await.map_err(|_| io::ErrorKind::Unsupported.into())
-    }
-}
-
-/// The stream for one kind of message to a peer, opened when needed.
-pub(super) struct Outlet {
-    peer: Arc<Peer>,
-    stream: Option<(Stream, Version)>,
-    used: Instant,
-}
-
-impl Outlet {
-    pub(super) fn new(peer: Arc<Peer>) -> Self {
-        Self { peer, stream: None, used: Instant::now() }
-    }
-
-    /// A stream that the peer still reads, and what it speaks.
-    pub(super) async fn ready(&mut self) -> io::Result<Version> {
-        if self.used.elapsed() > STREAM_IDLE_LIMIT
-            && let Some((mut old, _)) = self.stream.take()
-        {
-            // Closing may wait for a peer that does not read; nothing depends on it.
-            tokio::spawn(async move { tokio::time::timeout(STREAM_IDLE_LIMIT, old.close()).await });
-        }
-        if self.stream.is_none() {
-            self.stream = Some(self.peer.open_stream().await?);
-        }
-        self.used = Instant::now();
-        Ok(self.stream.as_ref().map_or(Version::V1_0, |(_, version)| *version))
-    }
-
-    /// Give up a stream on which a message was not written to its end.
-    pub(super) fn abandon(&mut self) {
-        self.stream = None;
-    }
-
-    /// Write one message in pieces. A stream that has not taken it after `limit` is given up.
-    pub(super) async fn write(&mut self, pieces: &[impl AsRef<[u8]>], limit: Duration) -> io::Result<()> {
-        let (stream, _) = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let write = async {
-            for piece in pieces {
-                stream.write_all(piece.as_ref()).await?;
-            }
-            stream.flush().await
-        };
-        let written = tokio::time::timeout(limit, write).await.map_err(io::Error::from).flatten();
-        self.used = Instant::now();
-        self.peer.note_active();
-        if written.is_err() {
-            self.stream = None;
-        }
-        written
     }
 }
 

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::handler::Version;
-use super::peer::{Outlet, Peer};
+use super::outlet::Outlet;
+use super::peer::Peer;
 use super::serve_budget::{Reader, Room};
 use super::serve_queue::{MAX_WANTS, Want};
 use super::wire::{self, WantEntry, WantKind};
@@ -74,24 +75,29 @@ async fn serve_once(exchange: &Arc<Exchange>, peer: &Arc<Peer>, outlet: &mut Out
         (false, false) => Reader::Stranger,
     };
     let room = exchange.shared.serve_budget.room(reader, &peer.serve.share, bytes).await?;
-    let version = outlet.ready().await?;
-    let blocks = read_blocks(exchange, answers.blocks.clone()).await?;
-    let pieces = assemble(&blocks, &answers.presences, version);
     let begun = Instant::now();
-    let written = tokio::select! {
-        written = outlet.write(&pieces, time_for(bytes, GRACE, LEAST_BYTES_PER_SECOND)) => Some(written),
+    let sent = tokio::select! {
+        sent = send(exchange, outlet, &answers, bytes) => Some(sent),
         () = give_way(&room, bytes), if reader != Reader::Slow => None,
     };
-    let Some(written) = written else {
+    let Some(sent) = sent else {
         outlet.abandon();
         peer.serve.note_pace(true);
         peer.serve.put_back(answers.wants);
         return Ok(true);
     };
-    written?;
-    exchange.shared.counters.blocks_out.add_usize(blocks.len());
+    sent?;
     peer.serve.note_pace(begun.elapsed() > SLOW);
     Ok(true)
+}
+
+async fn send(exchange: &Arc<Exchange>, outlet: &mut Outlet, answers: &Answers, bytes: usize) -> io::Result<()> {
+    let version = outlet.ready().await?;
+    let blocks = read_blocks(exchange, answers.blocks.clone()).await?;
+    let pieces = assemble(&blocks, &answers.presences, version);
+    outlet.write(&pieces, time_for(bytes, GRACE, LEAST_BYTES_PER_SECOND)).await?;
+    exchange.shared.counters.blocks_out.add_usize(blocks.len());
+    Ok(())
 }
 
 /// How long a message of `bytes` may take.

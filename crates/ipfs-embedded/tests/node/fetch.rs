@@ -171,8 +171,8 @@ async fn a_watched_root_is_sighted_at_whoever_connects() {
         service.node.watch_for((&raw(content(10, 1_000 + index)).0).into());
     }
     service.node.watch_for((&root).into());
-    // It is one of the 200 newest, which whoever connects is asked for.
-    for index in 0..150_u64 {
+    // It is one of the 32 newest, which whoever connects is asked for.
+    for index in 0..30_u64 {
         service.node.watch_for((&raw(content(10, 2_000 + index)).0).into());
     }
     client.node.connect(service.node.addresses()[0].clone());

@@ -96,7 +96,7 @@ impl Session {
 
     /// Whether a peer that was not named may learn what is wanted: strangers learn of new roots only.
     fn may_ask(&self, peer: &Peer) -> bool {
-        self.ask_strangers || peer.is_newcomer() || self.exchange.shared.known.contains(&peer.id)
+        self.ask_strangers || self.exchange.shared.known.contains(&peer.id)
     }
 
     /// While nobody has proven to have anything, ask the new origin for all that the others were asked for. Those that let
