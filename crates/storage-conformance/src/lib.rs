@@ -173,6 +173,10 @@ macro_rules! check_storage {
                 unblocking_makes_roots_due,
                 places_are_counted_by_account,
             ];
+            statistics: [
+                requests_and_roots_are_counted,
+                the_longest_due_root_is_told,
+            ];
             concurrency: [
                 eight_tasks_on_one_root,
             ];

@@ -64,6 +64,8 @@ mod requests;
 mod service;
 #[path = "queries/settle.rs"]
 mod settle;
+#[path = "queries/statistics.rs"]
+mod statistics;
 #[path = "queries/tally.rs"]
 mod tally;
 #[path = "queries/tokens.rs"]

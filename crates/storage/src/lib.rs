@@ -11,6 +11,7 @@ mod error;
 mod nodes;
 mod pin_requests;
 mod root_queue;
+mod statistics;
 mod tokens;
 
 pub use accounts::{Accounts, NewAccount};
@@ -19,6 +20,7 @@ pub use error::StorageError;
 pub use nodes::{NodeRegistration, Nodes};
 pub use pin_requests::{PAGE_BYTES, PinRequests};
 pub use root_queue::{ProgressReport, RootQueue, Settlement};
+pub use statistics::{COUNTED_ROOTS, LongestDue, Statistics};
 pub use tokens::{AccessTokens, SigningKeys};
 
 use async_trait::async_trait;
@@ -57,6 +59,10 @@ pub trait Storage: Accounts + AccessTokens + AuditLog + SigningKeys + Nodes + Pi
     fn list_use(&self) -> ListUse {
         ListUse::default()
     }
+
+    /// How the database and its queue stand at `now`, for an operator. A read of bounded counts and of counters: it
+    /// walks over no requests and no more than [`COUNTED_ROOTS`] roots of a kind.
+    async fn statistics(&self, now: Timestamp) -> Result<Statistics, StorageError>;
 
     /// Whether the database answers and accepts writes: a trivial read and a trivial durable write.
     async fn ready(&self) -> Result<(), StorageError>;

@@ -13,5 +13,6 @@ pub mod paging;
 pub mod quota;
 pub mod removing;
 pub mod replacing;
+pub mod statistics;
 pub mod tokens;
 pub mod waiting;

@@ -16,6 +16,7 @@ mod nodes;
 mod pin_requests;
 mod roots;
 mod settle;
+mod statistics;
 mod tables;
 mod tokens;
 
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use pinrail_domain::ServiceId;
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{Statistics, Storage, StorageError};
 use tokio::sync::Notify;
 
 pub use clock::TestClock;
@@ -116,6 +117,10 @@ impl Storage for MemoryStorage {
 
     async fn service_id(&self) -> Result<ServiceId, StorageError> {
         Ok(self.service)
+    }
+
+    async fn statistics(&self, now: Timestamp) -> Result<Statistics, StorageError> {
+        Ok(self.step(|tables| tables.statistics(now)))
     }
 
     async fn ready(&self) -> Result<(), StorageError> {

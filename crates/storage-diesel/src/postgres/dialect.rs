@@ -163,6 +163,11 @@ pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<
     diesel::select(sql::<Binary>(uuid).bind::<BigInt, _>(many).sql(")")).load(conn).await
 }
 
+/// The bytes of the database's files.
+pub(super) async fn database_bytes(conn: &mut Conn) -> QueryResult<i64> {
+    diesel::select(sql::<BigInt>("pg_database_size(current_database())")).get_result(conn).await
+}
+
 /// Whether an account waits for roots, as the index of those that do is told it.
 pub(super) fn waits() -> diesel::expression::SqlLiteral<Bool> {
     sql("accounts.waiting")

@@ -7,14 +7,14 @@ use diesel_async::RunQueryDsl;
 use futures::future::BoxFuture;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, ServiceId, Standing, TokenId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{ListUse, Storage, StorageError};
+use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
 
 use super::adder::Adder;
 use super::listener::Listener;
 use super::look_ups::LookUps;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
-use super::{Conn, check, clock, dialect, service};
+use super::{Conn, check, clock, dialect, service, statistics};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
@@ -155,6 +155,10 @@ impl Storage for PostgresStorage {
 
     fn list_use(&self) -> ListUse {
         self.lists.in_use()
+    }
+
+    async fn statistics(&self, now: Timestamp) -> Result<Statistics, StorageError> {
+        self.read(move |conn| Box::pin(statistics::statistics(conn, now))).await
     }
 
     async fn ready(&self) -> Result<(), StorageError> {

@@ -186,6 +186,12 @@ pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<
     Ok(all.chunks(10).map(<[u8]>::to_vec).collect())
 }
 
+/// The bytes of the database's file.
+pub(super) async fn database_bytes(conn: &mut Conn) -> QueryResult<i64> {
+    let bytes = "(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";
+    diesel::select(sql::<BigInt>(bytes)).get_result(conn).await
+}
+
 /// Whether an account waits for roots, as the index of those that do is told it.
 pub(super) fn waits() -> diesel::expression::SqlLiteral<Bool> {
     sql("accounts.used_queued_roots > 0")

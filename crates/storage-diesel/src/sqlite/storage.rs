@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, ServiceId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{ListUse, Storage, StorageError};
+use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
 
 use super::connection::{open_watcher, open_writer, wrap};
 use super::open::{check_schema, failed, told};
 use super::reader::{Length, Reader, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
-use super::{Conn, OpenError, SqliteOptions, check, clock, service};
+use super::{Conn, OpenError, SqliteOptions, check, clock, service, statistics};
 use crate::Difference;
 use crate::error::Step;
 use crate::lists::Lists;
@@ -186,6 +186,10 @@ impl Storage for SqliteStorage {
 
     fn list_use(&self) -> ListUse {
         self.lists.in_use()
+    }
+
+    async fn statistics(&self, now: Timestamp) -> Result<Statistics, StorageError> {
+        self.readers.read(Length::Long, move |conn| Box::pin(statistics::statistics(conn, now))).await
     }
 
     async fn ready(&self) -> Result<(), StorageError> {
