@@ -19,7 +19,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::database_metrics::DatabaseMetrics;
 use crate::error::ApiError;
+use crate::room_metrics::RoomMetrics;
 use crate::state::State;
 
 /// The upper ends of the buckets that times are counted in, in seconds.
@@ -43,6 +45,8 @@ pub fn metrics_router(state: State) -> Router {
 }
 
 async fn expose(Shared(state): Shared<State>) -> Response {
+    state.metrics().of_room.show(&state.usage());
+    state.metrics().of_database.refresh(state.storage()).await;
     match state.metrics().encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => {
@@ -61,6 +65,8 @@ pub(crate) struct Metrics {
     database: Times<Routed>,
     refusals: Family<Refused, Counter>,
     pub(crate) in_flight: Gauge,
+    of_room: RoomMetrics,
+    of_database: DatabaseMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +96,9 @@ impl Metrics {
         registry.register("request_database_seconds", "Time that requests spent in the database", database.clone());
         registry.register("refusals", "Requests that were not carried out", refusals.clone());
         registry.register("requests_in_flight", "Requests that are being answered", in_flight.clone());
+        let (of_room, of_database) = (RoomMetrics::default(), DatabaseMetrics::default());
+        of_room.register(&mut registry);
+        of_database.register(&mut registry);
         for (method, route, status) in OPERATIONS {
             drop(requests.get_or_create(&Answered { method, route: route.to_owned(), status }));
             drop(database.get_or_create(&Routed { method, route: route.to_owned() }));
@@ -97,7 +106,7 @@ impl Metrics {
         for reason in Reason::ALL {
             drop(refusals.get_or_create(&Refused { reason: reason.as_str() }));
         }
-        Self { registry, requests, database, refusals, in_flight }
+        Self { registry, requests, database, refusals, in_flight, of_room, of_database }
     }
 
     /// Count an answer: how long it took, and how much of that in the database.

@@ -75,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::PinningAccessRequired,
@@ -90,6 +90,7 @@ impl Reason {
         Self::QuotaExceeded,
         Self::RequestTimeout,
         Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
         Self::TooManyRequests,
         Self::InternalError,
         Self::NoIpfsNode,

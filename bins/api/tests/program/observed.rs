@@ -78,6 +78,10 @@ fn the_document_lists_what_is_exposed_and_the_counts_are_right() {
     assert_eq!(answered(r#"method="GET",route="/pins/{requestid}",status="401""#), "1");
     assert_eq!(sample(&text, r#"pinrail_api_refusals_total{reason="UNAUTHORIZED"}"#), "2");
     assert_eq!(sample(&text, "pinrail_api_requests_in_flight"), "0");
+    assert_eq!(sample(&text, "pinrail_api_places_waiting"), "0");
+    assert_eq!(sample(&text, "pinrail_api_database_up"), "1");
+    assert!(number(sample(&text, "pinrail_api_database_bytes")) > 0.0);
+    assert!(number(sample(&text, "pinrail_api_lists_limit")) > 0.0);
     assert!(number(sample(&text, r#"pinrail_api_request_database_seconds_sum{method="POST",route="/pins"}"#)) > 0.0);
     assert_eq!(serving.get("/metrics", "").0, 404, "clients are not told");
 }
