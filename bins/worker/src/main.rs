@@ -7,6 +7,7 @@ mod folder;
 mod health;
 mod log;
 mod metrics;
+mod node_metrics;
 mod provide;
 mod run;
 mod scratch;

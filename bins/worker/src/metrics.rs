@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use crate::node_metrics::NodeMetrics;
 use crate::run::WorkMetrics;
 
 /// The kind of text that is exposed.
@@ -33,7 +34,6 @@ pub struct Metrics {
 /// What is looked at when it is asked for.
 #[derive(Debug, Default)]
 struct Gauges {
-    peers: Gauge,
     store_used: Gauge,
     store_free: Gauge,
     store_reserve: Gauge,
@@ -47,6 +47,7 @@ impl Metrics {
         work.register(&mut registry);
         let gauges = Gauges::default();
         gauges.register(&mut registry);
+        registry.register_collector(Box::new(NodeMetrics(Arc::clone(&node))));
         Arc::new(Self { registry, node, gauges })
     }
 
@@ -60,7 +61,6 @@ impl Metrics {
 
 impl Gauges {
     fn register(&self, registry: &mut Registry) {
-        registry.register("peers", "Connected peers", self.peers.clone());
         registry.register("store_used_bytes", "Bytes of blocks that are kept", self.store_used.clone());
         registry.register("store_free_bytes", "Free bytes on the disk of the block store", self.store_free.clone());
         registry.register("store_reserve_bytes", "Free bytes at which fetches pause", self.store_reserve.clone());
@@ -69,7 +69,6 @@ impl Gauges {
 
     /// Bring them up to date; what cannot be read stays as it was.
     async fn look_at(&self, node: &Arc<Node>) {
-        self.peers.set(i64::try_from(node.connected_peers()).unwrap_or(i64::MAX));
         let store = node.store().clone();
         if let Ok(Ok(space)) = tokio::task::spawn_blocking(move || store.space()).await {
             self.store_used.set(space.used.cast_signed());

@@ -1,0 +1,90 @@
+//! What the metrics tell of the node, read from it with each scrape.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pinrail_ipfs_embedded::{Node, NodeStats, RefusedConnections};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Reads a node's numbers.
+pub struct NodeMetrics(pub Arc<Node>);
+
+impl fmt::Debug for NodeMetrics {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_tuple("NodeMetrics").field(&self.0.stats()).finish()
+    }
+}
+
+impl Collector for NodeMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.stats();
+        let mut to = Writer(encoder);
+        to.traffic(&stats)?;
+        to.counters("dials", "Dials by how they ended", "outcome", &dials(&stats))?;
+        to.counters("connections_refused", "Connections that were refused", "reason", &refused(&stats.refused))?;
+        to.memory(&stats)
+    }
+}
+
+fn dials(stats: &NodeStats) -> [(&'static str, u64); 3] {
+    [("reached", stats.dials_reached), ("failed", stats.dials_failed), ("refused", stats.refused_dials)]
+}
+
+fn refused(refused: &RefusedConnections) -> [(&'static str, u64); 7] {
+    [
+        ("pending", refused.pending),
+        ("pending_of_block", refused.pending_of_block),
+        ("incoming", refused.incoming),
+        ("incoming_of_block", refused.incoming_of_block),
+        ("of_peer", refused.of_peer),
+        ("outgoing", refused.outgoing),
+        ("banned", refused.banned),
+    ]
+}
+
+/// Writes numbers as metrics.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn traffic(&mut self, stats: &NodeStats) -> fmt::Result {
+        self.gauge("peers", "Connected peers", stats.connected_peers)?;
+        self.counter("received_bytes", "Bytes received from peers", stats.bytes_in)?;
+        self.counter("sent_bytes", "Bytes sent to peers", stats.bytes_out)?;
+        self.counter("received_blocks", "Blocks received that were wanted", stats.blocks_in)?;
+        self.counter("sent_blocks", "Blocks sent to peers", stats.blocks_out)?;
+        self.counter("strikes", "Things that honest peers do not send", stats.strikes)?;
+        self.counter("bans", "Peers that were banned", stats.bans)
+    }
+
+    fn memory(&mut self, stats: &NodeStats) -> fmt::Result {
+        self.gauge("receiving_bytes", "Received bytes in memory", stats.receive_bytes_held)?;
+        self.gauge("receiving_bytes_limit", "The most of them", stats.receive_bytes_limit)?;
+        self.counter("peers_closed_for_memory", "Peers closed that held most of them", stats.closed_for_memory)?;
+        self.counter("peers_closed_for_room", "Idle peers closed to make room", stats.closed_for_room)?;
+        self.gauge("serving_bytes", "Bytes in memory that are being sent", stats.serve_bytes_held)?;
+        self.gauge("serving_bytes_limit", "The most of them", stats.serve_bytes_limit)?;
+        self.gauge("wants_kept", "Wants of peers that are kept until their blocks come", stats.wants_kept)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
+        let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    /// One counter for each value of a label.
+    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in values {
+            ConstCounter::new(*count).encode(metric.encode_family(&[(label, *value)])?)?;
+        }
+        Ok(())
+    }
+}
