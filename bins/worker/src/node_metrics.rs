@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pinrail_ipfs_embedded::{Node, NodeStats, RefusedConnections};
+use pinrail_ipfs_embedded::{DialCounts, Node, NodeStats, RefusedConnections};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -30,8 +30,15 @@ impl Collector for NodeMetrics {
     }
 }
 
-fn dials(stats: &NodeStats) -> [(&'static str, u64); 3] {
-    [("reached", stats.dials_reached), ("failed", stats.dials_failed), ("refused", stats.refused_dials)]
+fn dials(stats: &NodeStats) -> [(&'static str, u64); 5] {
+    let DialCounts { connected, unreachable, wrong_peer, wrong_time } = stats.dials;
+    [
+        ("connected", connected),
+        ("unreachable", unreachable),
+        ("wrong_peer", wrong_peer),
+        ("wrong_time", wrong_time),
+        ("refused", stats.refused_dials),
+    ]
 }
 
 fn refused(refused: &RefusedConnections) -> [(&'static str, u64); 7] {

@@ -86,7 +86,7 @@ async fn the_life_of_a_root_is_in_the_log_and_counted() {
     assert!(number(sample(&text, "pinrail_worker_store_used_bytes")) > 5_000_000.0);
     assert!(number(sample(&text, "pinrail_worker_store_free_bytes")) > 0.0);
     assert_eq!(sample(&text, "pinrail_worker_peers"), "1");
-    assert_eq!(sample(&text, r#"pinrail_worker_dials_total{outcome="reached"}"#), "1");
+    assert_eq!(sample(&text, r#"pinrail_worker_dials_total{outcome="connected"}"#), "1");
     assert_eq!(sample(&text, "pinrail_worker_received_blocks_total"), "6");
     assert!(number(sample(&text, "pinrail_worker_received_bytes_total")) > 5_000_000.0);
     assert_eq!(sample(&text, "pinrail_worker_slots"), "64");
