@@ -5,6 +5,10 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{DISK_FULL, is_same_root};
 
+/// Where the server finds that a prepared statement would say another type than it did when it was prepared, since a
+/// migration has changed a column. What is prepared on another connection is right.
+const OUTDATED: &str = "RevalidateCachedQuery";
+
 /// An error of the driver as Diesel's. Deadlocks count as serialization failures: both are tried again.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 pub(super) fn told(error: tokio_postgres::Error) -> Error {
@@ -24,7 +28,7 @@ pub(super) fn told(error: tokio_postgres::Error) -> Error {
         code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
             DatabaseErrorKind::SerializationFailure
         }
-        code if is_server_going(code) => DatabaseErrorKind::ClosedConnection,
+        code if is_server_going(code) || told.routine() == Some(OUTDATED) => DatabaseErrorKind::ClosedConnection,
         code if *code == SqlState::UNIQUE_VIOLATION => DatabaseErrorKind::UniqueViolation,
         code if *code == SqlState::FOREIGN_KEY_VIOLATION => DatabaseErrorKind::ForeignKeyViolation,
         code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseErrorKind::ReadOnlyTransaction,

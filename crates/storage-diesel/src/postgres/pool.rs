@@ -159,6 +159,7 @@ impl Pool {
         };
         lent.is_clean = match &outcome {
             Ok(_) => true,
+            Err(Outcome::Undone(Failed::Database(error))) if is_gone(error) => false,
             Err(Outcome::Undone(_)) => conn.undo("ROLLBACK").await.is_ok(),
             Err(Outcome::NoConnection(_) | Outcome::Unknown(_)) => false,
         };

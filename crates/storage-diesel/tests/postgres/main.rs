@@ -2,6 +2,7 @@
 
 #[path = "../clock/mod.rs"]
 mod clock;
+mod collation;
 mod conformance;
 mod counters;
 mod crowd;

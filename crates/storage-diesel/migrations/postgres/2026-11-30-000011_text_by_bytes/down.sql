@@ -1,0 +1,6 @@
+ALTER TABLE pin_requests
+    ALTER COLUMN status TYPE TEXT COLLATE "default",
+    ALTER COLUMN folded_name TYPE TEXT COLLATE "default";
+ALTER TABLE pin_meta ALTER COLUMN key TYPE TEXT COLLATE "default", ALTER COLUMN value TYPE TEXT COLLATE "default";
+ALTER TABLE pin_counts ALTER COLUMN status TYPE TEXT COLLATE "default";
+ALTER TABLE accounts ALTER COLUMN name TYPE TEXT COLLATE "default";
