@@ -83,6 +83,9 @@ pub trait Recount: Storage {
 
     /// What an operator should know of the database though nothing is wrong, a line each.
     async fn notes(&self) -> Result<Vec<String>, StorageError>;
+
+    /// What has to be mended by a command, a line each that names it; `system_time` is the machine's.
+    async fn problems(&self, system_time: Timestamp) -> Result<Vec<String>, StorageError>;
 }
 
 #[async_trait]
@@ -94,6 +97,10 @@ impl Recount for SqliteStorage {
     async fn notes(&self) -> Result<Vec<String>, StorageError> {
         Ok(Vec::new())
     }
+
+    async fn problems(&self, system_time: Timestamp) -> Result<Vec<String>, StorageError> {
+        Self::problems(self, system_time).await
+    }
 }
 
 #[async_trait]
@@ -104,6 +111,10 @@ impl Recount for PostgresStorage {
 
     async fn notes(&self) -> Result<Vec<String>, StorageError> {
         Self::notes(self).await
+    }
+
+    async fn problems(&self, _system_time: Timestamp) -> Result<Vec<String>, StorageError> {
+        Self::problems(self).await
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod fixed;
 mod lists;
 mod postgres;
+mod repair;
 mod rows;
 #[rustfmt::skip]
 mod schema;
@@ -23,6 +24,7 @@ mod written;
 pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
 pub use difference::Difference;
 pub use postgres::{PostgresError, PostgresOptions, PostgresStorage, Problem};
+pub use repair::{Repaired, repair_clock};
 pub use schema_status::SchemaStatus;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage, migrate, revert, schema_status};
 pub use time_source::TimeSource;

@@ -51,6 +51,8 @@ mod change;
 mod check;
 #[path = "queries/counts.rs"]
 mod counts;
+#[path = "queries/future.rs"]
+mod future;
 #[path = "queries/holds.rs"]
 mod holds;
 #[path = "queries/known.rs"]

@@ -357,6 +357,11 @@ pub(crate) struct RequestRow {
     pub(crate) status: State,
 }
 
+/// What an owner wants to find a request again with, from its column.
+pub(crate) fn meta_of(column: Option<&str>) -> Step<BTreeMap<String, String>> {
+    Ok(column.map(|text| json("meta", text)).transpose()?.unwrap_or_default())
+}
+
 impl RequestRow {
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
@@ -370,7 +375,7 @@ impl RequestRow {
 
     /// What its owner wants to find again with it.
     pub(crate) fn meta(&self) -> Step<BTreeMap<String, String>> {
-        Ok(self.meta.as_deref().map(|text| json("meta", text)).transpose()?.unwrap_or_default())
+        meta_of(self.meta.as_deref())
     }
 
     /// What was asked for.

@@ -11,6 +11,7 @@ mod interrupt;
 mod list_tests;
 mod look_ups;
 mod open;
+mod pace;
 mod reader;
 mod revision;
 mod session;
@@ -44,6 +45,8 @@ mod change;
 mod check;
 #[path = "queries/counts.rs"]
 mod counts;
+#[path = "queries/future.rs"]
+mod future;
 #[path = "queries/holds.rs"]
 mod holds;
 #[path = "queries/known.rs"]

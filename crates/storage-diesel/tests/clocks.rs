@@ -8,10 +8,10 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use pinrail_domain::{AccountId, Backend, Limits, NewPinRequest, NodeId, PinRequest, RequestId, Role, TokenId};
-use pinrail_spec::{Cid, Multiaddr, Pin, Timestamp};
+use pinrail_spec::{Cid, Multiaddr, Pin, PinFilter, Status, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, NodeRegistration, Nodes, PinRequests, RootQueue, Storage};
 use pinrail_storage_conformance::TestClock;
-use pinrail_storage_diesel::{SqliteStorage, TimeSource};
+use pinrail_storage_diesel::{Database as Named, SqliteStorage, TimeSource, repair_clock};
 
 use database::Database;
 
@@ -19,6 +19,7 @@ const PEER: &str = "/ip4/203.0.113.1/tcp/4401/p2p/12D3KooWEXZkYnsNqLsvuBKa7ZKjKp
 const START: Timestamp = Timestamp::from_millis(1_795_410_000_000);
 const A_SECOND: Duration = Duration::from_secs(1);
 const AN_HOUR: Duration = Duration::from_hours(1);
+const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
 const A_LEASE: Duration = Duration::from_mins(1);
 
 /// A database with an account and a node, as two processes use it.
@@ -35,8 +36,8 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let database = Database::new();
-        let (api_clock, api) = open(&database).await;
-        let (worker_clock, worker) = open(&database).await;
+        let (api_clock, api) = open(&database, START).await;
+        let (worker_clock, worker) = open(&database, START).await;
         let (account, node) = (AccountId::new(START, [1; 10]), NodeId::new(START, [2; 10]));
         let limits = Limits::UNLIMITED;
         let new = NewAccount { id: account, name: "ada".to_owned(), email: None, role: Role::Pinner, limits };
@@ -52,7 +53,8 @@ impl Scene {
     async fn add(&self, number: u8) -> PinRequest {
         let cid = Cid::parse(&format!("f01551220{number:064x}")).expect("a CID in base16");
         let (id, token) = (RequestId::new(START, [number; 10]), TokenId::new(START, [1; 10]));
-        let pin = Pin { cid, name: None, origins: Vec::new(), meta: [].into() };
+        let pin =
+            Pin { cid, name: None, origins: Vec::new(), meta: [("number".to_owned(), number.to_string())].into() };
         let request = NewPinRequest { id, account: self.account, token, pin };
         self.api.add_pin_request(&request, self.api_clock.now()).await.expect("it is added")
     }
@@ -65,8 +67,9 @@ impl Scene {
     }
 }
 
-async fn open(database: &Database) -> (Arc<TestClock>, SqliteStorage) {
-    let clock = Arc::new(TestClock::at(START));
+/// Open it on a machine whose clock stands at `now`.
+async fn open(database: &Database, now: Timestamp) -> (Arc<TestClock>, SqliteStorage) {
+    let clock = Arc::new(TestClock::at(now));
     let shown = Arc::clone(&clock);
     let storage = database.open_with(TimeSource::Database, Arc::new(move || shown.now())).await;
     (clock, storage)
@@ -173,4 +176,120 @@ async fn a_clock_that_is_behind_takes_no_silent_node_for_a_live_one() {
     scene.api.set_blocked(&scene.account, None, scene.api_clock.now()).await.expect("it is unblocked");
     scene.worker.beat(&scene.node, now).await.expect("it is registered");
     assert_eq!(scene.lease().await, [now], "its time limit counts from then by the database's clock");
+}
+
+impl Scene {
+    /// Both machines' clocks are ahead by ten years while a pin is added and leased, and are put right.
+    async fn ahead_once(&self) -> Timestamp {
+        for clock in [&self.api_clock, &self.worker_clock] {
+            clock.advance(TEN_YEARS);
+        }
+        self.add(1).await;
+        assert!(!self.lease().await.is_empty());
+        self.beat().await;
+        for clock in [&self.api_clock, &self.worker_clock] {
+            clock.put_back(TEN_YEARS);
+        }
+        assert_eq!(self.worker.now().await, self.api.now().await);
+        self.worker.now().await.expect("the clock is read")
+    }
+
+    async fn beat(&self) {
+        let now = self.worker.now().await.expect("the clock is read");
+        self.worker.beat(&self.node, now).await.expect("it is registered");
+    }
+
+    /// Time passes for both.
+    fn pass(&self, time: Duration) {
+        self.api_clock.advance(time);
+        self.worker_clock.advance(time);
+    }
+
+    async fn list(&self, filter: PinFilter) -> Vec<PinRequest> {
+        let now = self.api_clock.now();
+        self.api.list_pin_requests(&self.account, &filter, now).await.expect("requests are listed").requests
+    }
+}
+
+fn everything() -> PinFilter {
+    PinFilter {
+        roots: Vec::new(),
+        name: None,
+        statuses: Status::ALL.to_vec(),
+        before: None,
+        after: None,
+        meta: [].into(),
+        limit: 1_000,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_goes_on_where_a_clock_was_ten_years_ahead() {
+    let scene = Scene::new().await;
+    let reached = scene.ahead_once().await;
+    assert_eq!(reached, START + TEN_YEARS);
+    scene.pass(A_SECOND);
+    let added = scene.add(2).await;
+    assert_eq!(added.created, reached + A_SECOND);
+    assert_eq!(scene.lease().await, [reached + A_SECOND]);
+    for _ in 0..7 {
+        scene.pass(10 * A_SECOND);
+        scene.beat().await;
+    }
+    assert_eq!(scene.worker.now().await, Ok(reached + 71 * A_SECOND));
+    assert_eq!(scene.lease().await.len(), 2, "both leases have run out");
+    // Another process goes on from what was stored, and so does the api by what the worker has stored.
+    let (_, other) = open(&scene.database, START).await;
+    assert_eq!(other.now().await, Ok(reached + 71 * A_SECOND));
+    assert_eq!(scene.api.now().await, Ok(reached + 71 * A_SECOND));
+    // A clock that jumps is no time that passed.
+    scene.worker_clock.advance(AN_HOUR);
+    assert_eq!(scene.worker.now().await, Ok(reached + 81 * A_SECOND));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_clock_left_in_the_future_is_named_and_brought_back() {
+    let scene = Scene::new().await;
+    let before = scene.add(9).await;
+    assert_eq!(scene.api.problems(START).await, Ok(Vec::new()));
+    scene.ahead_once().await;
+    for number in 2..6 {
+        scene.pass(A_SECOND);
+        scene.add(number).await;
+    }
+    let order = |requests: Vec<PinRequest>| requests.into_iter().map(|request| request.id).collect::<Vec<_>>();
+    let ids = order(scene.list(everything()).await);
+    let now = scene.api_clock.now();
+    let problems = scene.api.problems(now).await.expect("it is looked at");
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.contains("the database has reached 2036") && problem.contains("repair-clock"), "{problem}");
+
+    let Scene { database, account, node, api, worker, .. } = scene;
+    let named = Named::Sqlite(database.path());
+    repair_clock(&named, "ada", now).await.expect_err("programs are connected");
+    drop((api, worker));
+    let repaired = repair_clock(&named, "ada", now).await.expect("nobody else uses it");
+    assert_eq!((repaired.now, repaired.accounts, repaired.requests), (now, 1, 5));
+    let again = repair_clock(&named, "ada", now).await.expect("nobody else uses it");
+    assert_eq!((again.accounts, again.requests, again.roots), (0, 0, 0));
+
+    let ((api_clock, api), (worker_clock, worker)) = (open(&database, now).await, open(&database, now).await);
+    let scene = Scene { database, api_clock, api, worker_clock, worker, account, node };
+    scene.pass(A_SECOND);
+    assert_eq!(scene.api.problems(now).await, Ok(Vec::new()));
+    assert_eq!(scene.api.check_counters().await, Ok(Vec::new()));
+    let listed = scene.list(everything()).await;
+    let times = listed.iter().map(|request| request.created).collect::<Vec<_>>();
+    assert!(times.is_sorted_by(|newer, older| newer > older), "{times:?}");
+    assert_eq!((times[0], times[5]), (now, before.created));
+    assert_eq!(order(listed), ids, "in the order in which they were added");
+    let added = scene.add(6).await;
+    assert_eq!(added.created, now + A_SECOND);
+    let older = PinFilter { before: Some(added.created), after: Some(before.created), limit: 1, ..everything() };
+    let page = scene.api.list_pin_requests(&scene.account, &older, now).await.expect("requests are listed");
+    assert_eq!(page.count, 5, "buckets begin where their requests do");
+    let by_meta = PinFilter { meta: [("number".to_owned(), "4".to_owned())].into(), ..everything() };
+    assert_eq!(scene.list(by_meta).await.len(), 1, "what is looked up by meta came along");
+    scene.beat().await;
+    assert_eq!(scene.lease().await.len(), 7, "every lease ended, every root is due");
 }

@@ -156,6 +156,20 @@ pub(super) async fn accounts_by_name(conn: &mut Conn, after: Option<&str>, limit
     rows.load(conn).await
 }
 
+/// Whether the rules by which the server sorts text have changed since the database was made, as an upgrade of the
+/// operating system changes them. Columns that indices sort have rules of their own that never change, but what the index
+/// for parts of names takes for a letter is up to the system.
+const OUTDATED: &str = "(SELECT format('the rules for sorting text came to version %s from %s, by an upgrade of the \
+    server''s system: run REINDEX DATABASE CONCURRENTLY %I and then ALTER DATABASE %I REFRESH COLLATION VERSION, as \
+    the owner of the database', pg_database_collation_actual_version(oid), datcollversion, datname, datname) \
+    FROM pg_database WHERE datname = current_database() \
+    AND datcollversion <> pg_database_collation_actual_version(oid))";
+
+/// What to do about rules for sorting text that have changed, if they have.
+pub(super) async fn outdated_collation(conn: &mut Conn) -> QueryResult<Option<String>> {
+    diesel::select(sql::<Nullable<Text>>(OUTDATED)).get_result(conn).await
+}
+
 /// Ten random bytes for each of so many leases' tokens: those of a UUID that stand in none of its fixed bits.
 pub(super) async fn random_bytes(conn: &mut Conn, many: i64) -> QueryResult<Vec<Vec<u8>>> {
     let uuid = "substr(uuid_send(gen_random_uuid()), 1, 6) || substr(uuid_send(gen_random_uuid()), 10, 4) \

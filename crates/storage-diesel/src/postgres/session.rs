@@ -76,6 +76,14 @@ impl Session {
         Ok(session)
     }
 
+    /// Begin to change a database that no other program is connected to.
+    pub(crate) async fn alone(url: &str) -> Result<Self, TransferError> {
+        let mut session = Self::connect(url).await?;
+        let begin = Opening { command: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", only_reads: false };
+        session.begin_alone(begin).await?;
+        Ok(session)
+    }
+
     /// Keep what was loaded.
     pub(crate) async fn commit(mut self) -> Result<(), TransferError> {
         self.run("COMMIT").await
@@ -125,6 +133,11 @@ impl Session {
 /// The database's time.
 pub(super) async fn now(conn: &mut Conn, _system_time: Timestamp) -> Step<Timestamp> {
     Ok(moment(diesel::select(sql::<BigInt>(CLOCK)).get_result(conn).await?))
+}
+
+/// The time that it is: the server's.
+pub(super) async fn true_now(conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
+    now(conn, system_time).await
 }
 
 /// Let the next keys follow the greatest there are, and let the planner know what came.

@@ -14,11 +14,12 @@ use super::listener::Listener;
 use super::look_ups::LookUps;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
-use super::{Conn, check, clock, dialect, service, statistics};
+use super::{Conn, check, clock, dialect, future, service, session, statistics};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
 use crate::lists::{LONGEST, Lists, too_long};
+use crate::repair::problem_of;
 
 /// What is noted where there is no index for parts of names.
 const NO_INDEX: &str = "parts of names are looked for without an index, which is slow in large accounts: have a \
@@ -63,6 +64,23 @@ impl PostgresStorage {
     pub async fn notes(&self) -> Result<Vec<String>, StorageError> {
         let is_there = self.look_up(|conn| Box::pin(dialect::finds_parts_of_names(conn))).await?;
         Ok(if is_there { Vec::new() } else { vec![NO_INDEX.to_owned()] })
+    }
+
+    /// What has to be mended by a command, a line each that names it.
+    pub async fn problems(&self) -> Result<Vec<String>, StorageError> {
+        let (now, found, outdated) = self
+            .pool
+            .run(Access::Everything, |conn| {
+                Box::pin(async move {
+                    let now = session::now(conn, moment(0)).await?;
+                    Ok((now, future::find(conn, now).await?, dialect::outdated_collation(conn).await?))
+                })
+            })
+            .await?;
+        let mut problems: Vec<String> =
+            problem_of(&found, &format!("the server's clock shows {now}")).into_iter().collect();
+        problems.extend(outdated);
+        Ok(problems)
     }
 
     /// Accept a pin request, in one transaction with others that come at the same time.

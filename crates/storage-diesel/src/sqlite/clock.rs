@@ -20,17 +20,21 @@ impl Clock {
     /// Look at it.
     pub(super) async fn read(conn: &mut Conn) -> Step<Self> {
         Ok(Self(match conn.time() {
-            TimeSource::Database => Some(clock(conn).await?),
+            TimeSource::Database => {
+                let stored = clock(conn).await?;
+                Some(conn.time_at(stored))
+            }
             TimeSource::Caller => None,
         }))
     }
 
     /// What a query of the connection read of it as [`shown`].
     pub(super) fn reading(conn: &Conn, shown: i64) -> Self {
-        Self((conn.time() == TimeSource::Database).then(|| moment(shown)))
+        Self((conn.time() == TimeSource::Database).then(|| conn.time_at(moment(shown))))
     }
 
-    /// The moment that a step goes by: never below the greatest that was ever written.
+    /// The moment that a step goes by: never below the greatest that was ever written, and later if the machine's clock
+    /// was put back since.
     pub(super) fn moment(&self, given: Timestamp) -> Timestamp {
         self.0.map_or(given, |greatest| greatest.max(given))
     }
@@ -39,6 +43,12 @@ impl Clock {
 /// What it shows, as a part of a query.
 pub(super) fn shown() -> SqlLiteral<BigInt> {
     sql("(SELECT clock FROM service)")
+}
+
+/// The least that the database's time is.
+pub(super) async fn now(conn: &mut Conn) -> Step<Timestamp> {
+    let stored = clock(conn).await?;
+    Ok(conn.time_at(stored))
 }
 
 /// The greatest time that was ever written.

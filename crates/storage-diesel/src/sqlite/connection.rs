@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
+use std::sync::Arc;
 
 use diesel::connection::{AnsiTransactionManager, LoadConnection, SimpleConnection, TransactionManager};
 use diesel::deserialize::FromSqlRow;
@@ -17,7 +18,9 @@ use diesel::result::Error;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use futures::future::{FutureExt, Ready, ready};
+use pinrail_spec::Timestamp;
 
+use super::pace::Pace;
 use crate::TimeSource;
 
 /// A connection that runs each query where it is called: SQLite has a thread of its own here, or is asked what takes
@@ -34,6 +37,8 @@ pub(crate) struct Connection {
     time: TimeSource,
     /// Whether statements that Diesel does not know by their type are kept prepared.
     keeps_prepared: bool,
+    /// What keeps its time going where steps go by the database's.
+    pace: Option<Arc<Pace>>,
 }
 
 type Cursor<'conn, 'query> = <SqliteConnection as LoadConnection>::Cursor<'conn, 'query>;
@@ -75,6 +80,22 @@ impl Connection {
     /// something that a client chooses are not, or their number would have no bound.
     pub(super) const fn keep_prepared(&mut self, keeps: bool) {
         self.keeps_prepared = keeps;
+    }
+
+    /// The same connection, whose time goes on when the machine's clock was put back.
+    pub(super) fn paced(self, pace: &Arc<Pace>) -> Self {
+        let pace = (self.time == TimeSource::Database).then(|| Arc::clone(pace));
+        Self { pace, ..self }
+    }
+
+    /// The least that the database's time is, of which `stored` is the greatest that was written.
+    pub(super) fn time_at(&self, stored: Timestamp) -> Timestamp {
+        self.pace.as_ref().map_or(stored, |pace| pace.time(stored))
+    }
+
+    /// The time that it had at the last look, if it is ahead of the machine's.
+    pub(super) fn reached(&self) -> Option<Timestamp> {
+        self.pace.as_ref().and_then(|pace| pace.reached())
     }
 
     /// Whose time its steps go by.
@@ -265,7 +286,7 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 
 /// A connection for the queries.
 pub(super) fn wrap(connection: SqliteConnection, time: TimeSource) -> Connection {
-    Connection { inner: connection, texts: HashMap::new(), time, keeps_prepared: true }
+    Connection { inner: connection, texts: HashMap::new(), time, keeps_prepared: true, pace: None }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.
@@ -275,7 +296,7 @@ pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use diesel::connection::InstrumentationEvent;
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::Conn;
 use super::connection::{at_once, open_reader, wrap};
 use super::interrupt::Interrupt;
+use super::pace::Pace;
 use crate::TimeSource;
 use crate::error::{Failed, Step};
 use crate::lists::{LONGEST, ListPermit, too_long};
@@ -41,11 +42,11 @@ pub(super) enum Length {
 
 impl Reader {
     /// Open the database at `path` to read it.
-    pub(super) fn open(path: &Path, time: TimeSource) -> ConnectionResult<Self> {
+    pub(super) fn open(path: &Path, time: TimeSource, pace: &Arc<Pace>) -> ConnectionResult<Self> {
         let mut connection = open_reader(path)?;
         let interrupt = Arc::<Interrupt>::default();
         interrupt.register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Self { conn: wrap(connection, time), interrupt })
+        Ok(Self { conn: wrap(connection, time).paced(pace), interrupt })
     }
 }
 

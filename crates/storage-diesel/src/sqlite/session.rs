@@ -51,6 +51,14 @@ impl Session {
         Ok(session)
     }
 
+    /// Begin to change a database that nobody else has open.
+    pub(crate) fn alone(path: &Path) -> Result<Self, TransferError> {
+        let refused = |error: &dyn std::fmt::Display| told(path, &error.to_string());
+        let mut conn = wrap(open_alone(path).map_err(|error| refused(&error))?, TimeSource::Database);
+        conn.begin_immediate().map_err(|error| refused(&error))?;
+        Ok(Self { conn, database: path.display().to_string() })
+    }
+
     /// Keep what was loaded.
     #[expect(clippy::unused_async, reason = "it is awaited where the other database's is")]
     pub(crate) async fn commit(mut self) -> Result<(), TransferError> {
@@ -65,6 +73,12 @@ fn journal(connection: &mut SqliteConnection, mode: &str) -> diesel::QueryResult
 /// The database's time.
 pub(super) async fn now(conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
     Ok(clock::clock(conn).await?.max(system_time))
+}
+
+/// The time that it is: what is stored is in doubt.
+#[expect(clippy::unused_async, reason = "it is awaited where the other database's is")]
+pub(super) async fn true_now(_conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
+    Ok(system_time)
 }
 
 /// Nothing: the next key follows the greatest there is.

@@ -13,16 +13,21 @@ use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
 
 use super::connection::{open_watcher, open_writer, wrap};
 use super::open::{check_schema, failed, told};
+use super::pace::Pace;
 use super::reader::{Length, Reader, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
-use super::{Conn, OpenError, SqliteOptions, check, clock, service, statistics};
+use super::{Conn, OpenError, SqliteOptions, check, clock, future, service, statistics};
 use crate::Difference;
 use crate::error::Step;
 use crate::lists::Lists;
+use crate::repair::problem_of;
 
 /// Connections that read what is no list, so that it never waits for one.
 const LOOK_UPS: usize = 2;
+
+/// How far a database's time may be ahead of the machine's clock that checks it.
+const AHEAD: Duration = Duration::from_mins(1);
 
 /// How often an absent schema is looked for.
 const LOOK_FOR_SCHEMA: Duration = Duration::from_millis(200);
@@ -50,16 +55,17 @@ impl SqliteStorage {
     ) -> Result<Self, OpenError> {
         wait_for_schema(path, options.wait_for_schema).await?;
         let connect_error = |error: diesel::ConnectionError| told(path, &error.to_string());
-        let wrap = |connection| wrap(connection, options.time);
+        let pace = Arc::new(Pace::new(Arc::clone(&clock)));
+        let wrap = |connection| wrap(connection, options.time).paced(&pace);
         let conn = wrap(open_writer(path).map_err(connect_error)?);
         let open_readers = |many: usize| {
-            let opened = (0..many).map(|_| Reader::open(path, options.time)).collect::<Result<Vec<_>, _>>();
+            let opened = (0..many).map(|_| Reader::open(path, options.time, &pace)).collect::<Result<Vec<_>, _>>();
             opened.map(Readers::new).map_err(connect_error)
         };
         let for_lists = options.readers.max(1);
         let watcher = open_watcher(path).map(wrap).map_err(connect_error)?;
         let writer = Writer::start(conn, path, options.commit_interval, Arc::clone(&clock));
-        Ok(Self {
+        let storage = Self {
             writer: writer.map_err(|error| failed(path, error))?,
             readers: open_readers(LOOK_UPS)?,
             list_readers: open_readers(for_lists)?,
@@ -68,7 +74,10 @@ impl SqliteStorage {
             clock,
             actor: options.actor.into(),
             told: AtomicU64::new(0),
-        })
+        };
+        // Where the machine's clock is behind, this says so.
+        storage.now().await.map_err(|error| failed(path, error))?;
+        Ok(storage)
     }
 
     /// Who its steps are noted to be of in the audit log.
@@ -79,6 +88,21 @@ impl SqliteStorage {
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
     pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
         self.list_readers.read(Length::Long, |conn| Box::pin(check::check_counters(conn))).await
+    }
+
+    /// What has to be mended by a command; `system_time` is the machine's.
+    pub async fn problems(&self, system_time: Timestamp) -> Result<Vec<String>, StorageError> {
+        let (stored, mut found) = self
+            .list_readers
+            .read(Length::Long, move |conn| {
+                Box::pin(async move { Ok((clock::clock(conn).await?, future::find(conn, system_time).await?)) })
+            })
+            .await?;
+        if stored.since(system_time) > AHEAD {
+            found.insert(0, format!("the database has reached {stored}"));
+        }
+        let now = format!("this machine's clock shows {system_time}");
+        Ok(problem_of(&found, &now).into_iter().collect())
     }
 
     /// A step that writes.
@@ -172,7 +196,7 @@ async fn wait_for_schema(path: &Path, wait: Duration) -> Result<(), OpenError> {
 #[async_trait]
 impl Storage for SqliteStorage {
     async fn now(&self) -> Result<Timestamp, StorageError> {
-        let greatest = self.read(|conn| Box::pin(clock::clock(conn))).await?;
+        let greatest = self.read(|conn| Box::pin(clock::now(conn))).await?;
         Ok(greatest.max((self.clock)()))
     }
 

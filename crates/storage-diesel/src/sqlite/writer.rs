@@ -399,7 +399,7 @@ fn run_steps(conn: &mut Conn, group: &mut Group, changes: i64, now: Timestamp) -
     if conn.total_changes()? == changes {
         return Ok(());
     }
-    let latest = group.now().map_or(now, |latest| latest.max(now));
+    let latest = group.now().into_iter().chain(conn.reached()).fold(now, Timestamp::max);
     at_once(clock::advance_clock(conn, latest))
 }
 

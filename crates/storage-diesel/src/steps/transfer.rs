@@ -5,8 +5,9 @@ use pinrail_spec::Timestamp;
 use serde_json::json;
 
 use super::audit::{self, Deed};
-use super::{Conn, check, service, session, tokens, transfer};
+use super::{Conn, check, future, service, session, tokens, transfer};
 use crate::error::{Failed, Step};
+use crate::repair::Repaired;
 use crate::transfer::rows::{EachTable, Row, Service, Stored, each_table};
 use crate::transfer::{Arrival, Arrived, Mover, TransferError};
 
@@ -74,6 +75,15 @@ impl Session {
     ) -> Result<Arrived, TransferError> {
         let arrived = arrive(&mut self.conn, arrival, mover, reached, system_time).await;
         arrived.map_err(|failed| self.failed(failed))
+    }
+
+    /// Bring what lies in the future back to now.
+    pub(crate) async fn bring_back(&mut self, by: &str, system_time: Timestamp) -> Result<Repaired, TransferError> {
+        let bring = async |conn: &mut Conn| -> Step<Repaired> {
+            let now = session::true_now(conn, system_time).await?;
+            future::bring_back(conn, by, now).await
+        };
+        bring(&mut self.conn).await.map_err(|failed| self.failed(failed))
     }
 
     pub(super) fn failed(&self, failed: impl Into<Failed>) -> TransferError {

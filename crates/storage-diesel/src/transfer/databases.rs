@@ -10,10 +10,11 @@ use pinrail_spec::Timestamp;
 use super::moving::{Sink, Source};
 use super::rows::Row;
 use super::{Arrival, Arrived, Mover, Others, TransferError};
+use crate::repair::Repaired;
 use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaStatus, postgres, sqlite};
 
 /// A transaction on a database.
-pub(super) enum Session {
+pub(crate) enum Session {
     Sqlite(sqlite::Session),
     Postgres(Box<postgres::Session>),
 }
@@ -44,6 +45,28 @@ impl Session {
             Database::Sqlite(path) => Self::Sqlite(sqlite::Session::load(path).await?),
             Database::Postgres(url) => Self::Postgres(Box::new(postgres::Session::load(url).await?)),
         })
+    }
+
+    /// Begin to change a database, whose schema is this version's, that nobody else uses.
+    pub(crate) async fn alone(database: &Database) -> Result<Self, TransferError> {
+        if let Database::Sqlite(path) = database
+            && !path.exists()
+        {
+            return Err(TransferError::NoDatabase(path.clone()));
+        }
+        check_schema(database, database.schema_status().await?)?;
+        Ok(match database {
+            Database::Sqlite(path) => Self::Sqlite(sqlite::Session::alone(path)?),
+            Database::Postgres(url) => Self::Postgres(Box::new(postgres::Session::alone(url).await?)),
+        })
+    }
+
+    /// Bring what lies in the future back to now.
+    pub(crate) async fn bring_back(&mut self, by: &str, system_time: Timestamp) -> Result<Repaired, TransferError> {
+        match self {
+            Self::Sqlite(session) => session.bring_back(by, system_time).await,
+            Self::Postgres(session) => session.bring_back(by, system_time).await,
+        }
     }
 
     /// The service's id, and the database's time; `system_time` is the machine's.
@@ -78,7 +101,7 @@ impl Session {
     }
 
     /// Keep what was loaded.
-    pub(super) async fn commit(self) -> Result<(), TransferError> {
+    pub(crate) async fn commit(self) -> Result<(), TransferError> {
         match self {
             Self::Sqlite(session) => session.commit().await,
             Self::Postgres(session) => session.commit().await,

@@ -22,7 +22,7 @@ pub use moving::{Moved, Tell};
 
 use crate::{Database, Difference};
 use archive::Writing;
-use databases::Session;
+pub(crate) use databases::Session;
 use moving::Move;
 use rows::{EachTable, Row, each_table};
 
