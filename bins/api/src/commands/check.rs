@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::print_json;
 use crate::keys::KeyFolder;
 use crate::settings::{self, Common};
+use crate::system::now;
 use crate::{data_folder, database};
 
 /// A worker that runs is heard of three times within this.
@@ -98,6 +99,10 @@ async fn check_database(storage: &dyn Recount, keys: &KeyFolder, found: &mut Fin
                 difference.what, difference.stored, difference.counted
             ));
         }),
+        Err(problem) => found.problem(&problem),
+    }
+    match storage.problems(now()).await {
+        Ok(problems) => problems.iter().for_each(|problem| found.problem(problem)),
         Err(problem) => found.problem(&problem),
     }
     match storage.notes().await {

@@ -49,7 +49,7 @@ pub enum Command {
     /// List and retire the IPFS nodes that hold roots
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Copy the database to another one
+    /// Copy the database to another one, or put right what a clock that was ahead has left in it
     #[command(subcommand)]
     Database(DatabaseCommand),
     /// Write all that the database holds, and the private signing keys, to one file while everything runs
@@ -130,6 +130,12 @@ pub enum DatabaseCommand {
         #[arg(long, value_name = "DATABASE")]
         to: String,
     },
+    /// Bring everything that lies in the future, because a clock was ahead once, back to now
+    ///
+    /// Stop all programs first, and see that the clock is right: that of this machine for SQLite, the server's for
+    /// PostgreSQL. Pins that were made in the future keep their order and get another `created`, just before now.
+    #[command(after_help = "Example:\n  date && pinrail-api database repair-clock && pinrail-api check")]
+    RepairClock,
 }
 
 /// Accounts.

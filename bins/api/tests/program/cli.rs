@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::api::Api;
 
 /// Every command, as the words that lead to it.
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 26] = [
     &["serve"],
     &["migrate"],
     &["check"],
     &["database", "copy"],
+    &["database", "repair-clock"],
     &["backup"],
     &["restore"],
     &["openapi"],
