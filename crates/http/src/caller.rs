@@ -182,10 +182,10 @@ impl Document {
     ) -> Result<Self, ApiError> {
         let mut body = format!("{{\"count\":{count},\"results\":[").into_bytes();
         for (index, pin) in pins.enumerate() {
-            if body.len() >= limit {
-                break;
-            }
             if index > 0 {
+                if body.len() >= limit {
+                    break;
+                }
                 body.push(b',');
             }
             write(&mut body, &pin)?;
@@ -211,4 +211,44 @@ fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     let (scheme, token) = value.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(WANTED)?;
     let token = token.trim();
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() { Ok(token) } else { Err(WANTED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use pinrail_domain::AccountId;
+    use pinrail_spec::{Cid, Status};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::budget::AnswerBytes;
+
+    fn status(name: &str) -> PinStatus {
+        let cid = Cid::parse("bafkqaaa").unwrap();
+        let pin = Pin { cid, name: Some(name.to_owned()), origins: Vec::new(), meta: [].into() };
+        let created = Timestamp::from_millis(0);
+        PinStatus {
+            requestid: "id".to_owned(),
+            status: Status::Pinned,
+            created,
+            pin,
+            delegates: Vec::new(),
+            info: [].into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_with_the_pin_that_fills_it() {
+        let account = AccountId::new(Timestamp::from_millis(0), [0; 10]);
+        let budget = AnswerBytes::new(1 << 20);
+        for (limit, fits) in [(0, 1), (30, 1), (500, 2), (900, 3), (10_000, 4)] {
+            let held = budget.reserve(account, 10_000).await.unwrap();
+            // Each is as long as its name and 100 to 200 bytes.
+            let pins = ["a", "b", "c", "d"].map(|name| status(&name.repeat(250)));
+            let page = Document::page(4, pins.into_iter(), limit, held).unwrap();
+            let json: Value = serde_json::from_slice(&page.body).unwrap();
+            assert_eq!((&json["count"], json["results"].as_array().unwrap().len()), (&Value::from(4), fits), "{limit}");
+            assert_eq!(budget.held(), page.body.len(), "what it does not need is given back");
+        }
+        assert_eq!(budget.held(), 0);
+    }
 }
