@@ -9,9 +9,11 @@ mod database;
 mod difference;
 mod error;
 mod fixed;
-mod lists;
+#[cfg(test)]
+mod list_samples;
 mod postgres;
 mod repair;
+mod room;
 mod rows;
 #[rustfmt::skip]
 mod schema;

@@ -11,6 +11,8 @@ mod dialect;
 mod errors;
 mod found;
 mod lane;
+#[cfg(test)]
+mod list_tests;
 mod listener;
 mod look_ups;
 mod migrations;

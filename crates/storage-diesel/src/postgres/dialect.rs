@@ -3,6 +3,7 @@
 use std::future::{Ready, ready};
 
 use diesel::dsl::sql;
+use diesel::expression::BoxableExpression;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::QueryFragment;
@@ -17,7 +18,7 @@ use super::matching::Condition;
 use super::together::Together;
 use crate::error::Step;
 use crate::rows::{AccountRow, NewRoot, RequestRow, Root, SORTED, State};
-use crate::schema::{accounts, pin_requests, roots};
+use crate::schema::{accounts, pin_meta, pin_requests, roots};
 use crate::transfer::rows::{PinMeta, Queued};
 
 #[diesel::declare_sql_function]
@@ -46,8 +47,13 @@ pub(super) fn folded_name_holds<'a>(folded: String) -> Condition<'a> {
 }
 
 /// Nothing to ask: the server ends a statement by itself when its time is over or its client gives up.
-pub(super) fn goes_on<C>(_row: C) -> diesel::expression::SqlLiteral<Bool> {
-    sql("TRUE")
+pub(super) fn requests_go_on() -> Box<dyn BoxableExpression<pin_requests::table, Pg, SqlType = Bool>> {
+    Box::new(sql("TRUE"))
+}
+
+/// Nothing to ask of a read of their meta either.
+pub(super) fn pairs_go_on() -> Box<dyn BoxableExpression<pin_meta::table, Pg, SqlType = Bool>> {
+    Box::new(sql("TRUE"))
 }
 
 /// An account's row, locked until the transaction ends.

@@ -18,8 +18,8 @@ use super::{Conn, check, clock, dialect, future, service, session, statistics};
 use crate::Difference;
 use crate::columns::moment;
 use crate::error::Step;
-use crate::lists::{LONGEST, Lists, too_long};
 use crate::repair::problem_of;
+use crate::room::{LONGEST_LIST, Room, too_long};
 
 /// What is noted where there is no index for parts of names.
 const NO_INDEX: &str = "parts of names are looked for without an index, which is slow in large accounts: have a \
@@ -32,7 +32,8 @@ pub struct PostgresStorage {
     look_ups: LookUps,
     listener: Listener,
     actor: Arc<str>,
-    lists: Lists,
+    lists: Room,
+    changes: Room,
 }
 
 impl PostgresStorage {
@@ -44,10 +45,12 @@ impl PostgresStorage {
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
         let (adder, look_ups) = (Adder::start(&pool), LookUps::start(&pool));
-        // The others are for look-ups and changes, which never wait for a list.
-        let lists = Lists::new(connections / 2);
+        // The others are for look-ups and additions, which never wait for those.
+        let lists = Room::for_lists(connections / 2);
+        // Those of one account wait for its lock anyway, each with a connection.
+        let changes = Room::new("changes", connections / 4, 1);
         let (listener, actor) = (Listener::start(place), Arc::from(options.actor.as_str()));
-        Ok(Self { pool, adder, look_ups, listener, actor, lists })
+        Ok(Self { pool, adder, look_ups, listener, actor, lists, changes })
     }
 
     /// Who its steps are noted to be of in the audit log.
@@ -125,6 +128,17 @@ impl PostgresStorage {
         Ok(outcome)
     }
 
+    /// A step that changes what an account holds, after which workers may have something to do.
+    pub(super) async fn change<T>(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+    ) -> Result<T, StorageError> {
+        let _permit = self.changes.enter(account).await?;
+        self.write_for_workers(now, step).await
+    }
+
     /// A read in a single statement.
     pub(super) async fn look_up<T>(
         &self,
@@ -150,7 +164,7 @@ impl PostgresStorage {
     ) -> Result<T, StorageError> {
         let _permit = self.lists.enter(account).await?;
         let access = if walks { Access::Search } else { Access::Read };
-        tokio::time::timeout(LONGEST, self.pool.run(access, step)).await.map_err(|_| too_long())?
+        tokio::time::timeout(LONGEST_LIST, self.pool.run(access, step)).await.map_err(|_| too_long())?
     }
 
     /// Wait for a change that may concern workers.

@@ -136,7 +136,7 @@ impl<'a> Matching<'a> {
     /// The requests of one lead that match.
     fn rows(&self, lead: Lead) -> Rows<'_> {
         let rows = pin_requests::table.filter(pin_requests::account.eq(self.account));
-        let mut rows = rows.filter(dialect::goes_on(pin_requests::created)).into_boxed();
+        let mut rows = rows.into_boxed().filter(dialect::requests_go_on());
         rows = match lead {
             Lead::Account => rows,
             Lead::Status(status) => rows.filter(pin_requests::status.eq(status)),
@@ -273,8 +273,8 @@ async fn count_pair(conn: &mut Conn, matching: &Matching<'_>, (key, value): (&st
         .filter(pin_meta::account.eq(matching.account))
         .filter(pin_meta::key.eq(key))
         .filter(pin_meta::value.eq(value))
-        .filter(dialect::goes_on(pin_meta::created))
-        .into_boxed();
+        .into_boxed()
+        .filter(dialect::pairs_go_on());
     if let Some(before) = matching.filter.before {
         rows = rows.filter(pin_meta::created.lt(before.as_millis()));
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
 use diesel::dsl::sql;
+use diesel::expression::BoxableExpression;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
@@ -12,7 +13,7 @@ use diesel::upsert::excluded;
 use pinrail_domain::{NodeId, RootState};
 use pinrail_spec::RootKey;
 
-pub(super) use super::interrupt::goes_on;
+use super::interrupt::goes_on;
 use super::known::{self, Found, Name};
 use super::matching::Condition;
 use super::{Conn, RunQueryDsl, nodes};
@@ -42,6 +43,17 @@ pub(super) fn name_holds(text: &str, _folded: String) -> Condition<'_> {
 /// The requests whose folded names hold a folded text.
 pub(super) fn folded_name_holds<'a>(folded: String) -> Condition<'a> {
     Box::new(position(pin_requests::folded_name, folded).gt(0))
+}
+
+/// Whether a read of requests goes on, asked for some of the rows: asking costs as much as looking for a part of a name.
+/// The number is a prime, so that no rhythm of times misses it.
+pub(super) fn requests_go_on() -> Box<dyn BoxableExpression<pin_requests::table, Sqlite, SqlType = Bool>> {
+    Box::new(sql::<BigInt>("pin_requests.created % 61").ne(0).or(goes_on(pin_requests::created)))
+}
+
+/// The same of a read of their meta.
+pub(super) fn pairs_go_on() -> Box<dyn BoxableExpression<pin_meta::table, Sqlite, SqlType = Bool>> {
+    Box::new(sql::<BigInt>("pin_meta.created % 61").ne(0).or(goes_on(pin_meta::created)))
 }
 
 /// An account's row. The writer holds the lock of the whole database.

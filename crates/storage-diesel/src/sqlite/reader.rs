@@ -15,7 +15,7 @@ use super::interrupt::Interrupt;
 use super::pace::Pace;
 use crate::TimeSource;
 use crate::error::{Failed, Step};
-use crate::lists::{LONGEST, ListPermit, too_long};
+use crate::room::{LONGEST_LIST, Permit, too_long};
 
 /// Connections that read, at least one.
 pub(super) struct Readers {
@@ -73,7 +73,7 @@ impl Readers {
     /// it takes too long; its place is taken until it has ended.
     pub(super) async fn walk<T: Send + 'static>(
         self: &Arc<Self>,
-        permit: ListPermit,
+        permit: Permit,
         work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let mut lent = self.lend().await?;
@@ -82,7 +82,7 @@ impl Readers {
             let _permit = permit;
             lent.read(work)
         });
-        if let Ok(read) = timeout(LONGEST, &mut reading).await {
+        if let Ok(read) = timeout(LONGEST_LIST, &mut reading).await {
             return read.map_err(|_| closed())?;
         }
         drop(end);

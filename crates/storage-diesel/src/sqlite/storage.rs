@@ -20,8 +20,8 @@ use super::writer::{Work, Writer};
 use super::{Conn, OpenError, SqliteOptions, check, clock, future, service, statistics};
 use crate::Difference;
 use crate::error::Step;
-use crate::lists::Lists;
 use crate::repair::problem_of;
+use crate::room::Room;
 
 /// Connections that read what is no list, so that it never waits for one.
 const LOOK_UPS: usize = 2;
@@ -38,7 +38,7 @@ pub struct SqliteStorage {
     /// For everything but lists.
     readers: Arc<Readers>,
     list_readers: Arc<Readers>,
-    lists: Lists,
+    lists: Room,
     revisions: Revisions,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     actor: Arc<str>,
@@ -69,7 +69,7 @@ impl SqliteStorage {
             writer: writer.map_err(|error| failed(path, error))?,
             readers: open_readers(LOOK_UPS)?,
             list_readers: open_readers(for_lists)?,
-            lists: Lists::new(for_lists),
+            lists: Room::for_lists(for_lists),
             revisions: Revisions::watch(watcher),
             clock,
             actor: options.actor.into(),
@@ -123,6 +123,16 @@ impl SqliteStorage {
     ) -> Result<T, StorageError> {
         let work: Work<T> = Box::new(work);
         self.writer.write(Some(now), true, work).await
+    }
+
+    /// A step that changes what an account holds, after which workers may have something to do.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        _account: AccountId,
+        now: Timestamp,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.write_for_workers(now, work).await
     }
 
     /// Add a pin request, with whatever else is being added.

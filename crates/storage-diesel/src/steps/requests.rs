@@ -21,7 +21,7 @@ impl PinRequests for Store {
     ) -> Result<Option<PinRequest>, StorageError> {
         let old = *old;
         let request = request.clone();
-        self.write_for_workers(now, move |conn| {
+        self.change(request.account, now, move |conn| {
             Box::pin(async move { requests::replace_pin_request(conn, &old, &request, now).await })
         })
         .await
@@ -35,7 +35,7 @@ impl PinRequests for Store {
     ) -> Result<bool, StorageError> {
         let account = *account;
         let id = *id;
-        self.write_for_workers(now, move |conn| {
+        self.change(account, now, move |conn| {
             Box::pin(async move { requests::remove_pin_request(conn, &account, &id, now).await })
         })
         .await

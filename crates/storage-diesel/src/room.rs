@@ -1,4 +1,4 @@
-//! The room for lists, with a share for each account: what one account lists never takes all of it.
+//! Room for what accounts ask of a database at the same time, with a share for each: no account ever takes all of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,25 +10,27 @@ use pinrail_storage::{ListUse, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How long a list waits for room.
+/// How long one that asks waits for room.
 const WAIT: Duration = Duration::from_secs(10);
 /// How long a list may be read.
-pub(crate) const LONGEST: Duration = Duration::from_secs(5);
-/// Above so many accounts those that list nothing are forgotten.
+pub(crate) const LONGEST_LIST: Duration = Duration::from_secs(5);
+/// Above so many accounts those that ask for nothing are forgotten.
 const REMEMBERED: usize = 1_024;
 
-/// The lists that are read at the same time.
-pub(crate) struct Lists {
+/// Places for what accounts ask.
+pub(crate) struct Room {
+    /// What is asked, as those who wait too long are told it.
+    what: &'static str,
     size: usize,
     for_each: usize,
     places: Arc<Semaphore>,
-    /// The share of each account that lists something.
+    /// The share of each account that asks for something.
     shares: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
     waiting: AtomicUsize,
 }
 
-/// A place for one list.
-pub(crate) struct ListPermit {
+/// A place, given back when it is dropped.
+pub(crate) struct Permit {
     _place: OwnedSemaphorePermit,
     _share: OwnedSemaphorePermit,
 }
@@ -36,13 +38,19 @@ pub(crate) struct ListPermit {
 /// Counts one that waits, until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
-impl Lists {
+impl Room {
     /// Room for so many lists, half of them for one account.
-    pub(crate) fn new(size: usize) -> Self {
+    pub(crate) fn for_lists(size: usize) -> Self {
+        Self::new("lists", size, size.div_ceil(2))
+    }
+
+    /// Room for so many, `for_each` of them for one account.
+    pub(crate) fn new(what: &'static str, size: usize, for_each: usize) -> Self {
         let size = size.max(1);
         Self {
+            what,
             size,
-            for_each: size.div_ceil(2),
+            for_each: for_each.max(1),
             places: Arc::new(Semaphore::new(size)),
             shares: Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -50,16 +58,16 @@ impl Lists {
     }
 
     /// Wait for a place. An account waits for its share first, so that it does not keep others waiting behind it.
-    pub(crate) async fn enter(&self, account: AccountId) -> Result<ListPermit, StorageError> {
+    pub(crate) async fn enter(&self, account: AccountId) -> Result<Permit, StorageError> {
         let _waiting = Waiting::count(&self.waiting);
         let entered = timeout(WAIT, async {
             let share = self.share(account).acquire_owned().await.ok()?;
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
-            Some(ListPermit { _place: place, _share: share })
+            Some(Permit { _place: place, _share: share })
         });
         entered.await.ok().flatten().ok_or_else(|| {
-            let seconds = WAIT.as_secs();
-            StorageError::Busy(format!("other lists are still being read after {seconds} s, ask for fewer at once"))
+            let (what, seconds) = (self.what, WAIT.as_secs());
+            StorageError::Busy(format!("other {what} were not done within {seconds} s, ask for fewer at once"))
         })
     }
 
@@ -89,7 +97,7 @@ impl Lists {
 
 /// What is said of a list that is not read in time.
 pub(crate) fn too_long() -> StorageError {
-    let seconds = LONGEST.as_secs();
+    let seconds = LONGEST_LIST.as_secs();
     StorageError::Busy(format!(
         "the list was not read within {seconds} s, ask for less: fewer pairs of meta, a whole name"
     ))
@@ -120,17 +128,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_that_lists_all_it_may_leaves_room_for_others() {
-        let lists = Lists::new(4);
-        let held = [lists.enter(account(1)).await, lists.enter(account(1)).await];
+    async fn an_account_that_takes_its_share_leaves_room_for_others() {
+        let room = Room::for_lists(4);
+        let held = [room.enter(account(1)).await, room.enter(account(1)).await];
         assert!(held.iter().all(Result::is_ok));
-        let mut third = Box::pin(lists.enter(account(1)));
+        let mut third = Box::pin(room.enter(account(1)));
         assert!(third.as_mut().now_or_never().is_none(), "its share is taken");
-        assert_eq!(lists.in_use(), ListUse { places: 4, in_use: 2, waiting: 1 });
-        let others = [lists.enter(account(2)).now_or_never(), lists.enter(account(3)).now_or_never()];
+        assert_eq!(room.in_use(), ListUse { places: 4, in_use: 2, waiting: 1 });
+        let others = [room.enter(account(2)).now_or_never(), room.enter(account(3)).now_or_never()];
         assert!(others.iter().all(|other| matches!(other, Some(Ok(_)))), "others do not wait behind it");
         drop((held, others));
         assert!(third.await.is_ok());
-        assert_eq!(lists.in_use(), ListUse { places: 4, in_use: 0, waiting: 0 });
+        assert_eq!(room.in_use(), ListUse { places: 4, in_use: 0, waiting: 0 });
     }
 }
