@@ -74,6 +74,14 @@ impl Repository {
         Ok(self.run(&["add", "--quieter", "--cid-version=1", &file])?.trim().to_owned())
     }
 
+    /// Put a block of this codec, as it is, and give its CID.
+    pub fn put_block(&self, codec: &str, block: &[u8]) -> Result<String> {
+        let file = self.folder.join("block");
+        fs::write(&file, block)?;
+        let file = file.to_string_lossy();
+        Ok(self.run(&["block", "put", &format!("--cid-codec={codec}"), &file])?.trim().to_owned())
+    }
+
     fn finish(&self, arguments: &[&str]) -> Result<Finished> {
         // A command that waits for the network would wait for ever.
         let mut bounded = vec!["--timeout=60s"];

@@ -26,6 +26,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("rm --force removes all", all_pins),
     ("rm --cid removes one", one_cid),
     ("Kubo reads what only Pinrail holds", read_back),
+    ("blocks that are not canonical are pinned as Kubo pins them", odd_blocks),
     ("the MFS root is pinned by name and again on change", mfs_policy),
     ("a node that cannot be dialled dials the delegates", behind_nat),
     ("add while offline warns", offline),
@@ -184,6 +185,27 @@ fn read_back(world: &mut World) -> Result<()> {
     ensure!(!world.kubo.run(&["refs", "local"])?.contains(&cid), "Kubo still has {cid}");
     ensure!(world.kubo.run(&["cat", &cid])? == format!("{text}\n"), "what came back differs");
     Ok(())
+}
+
+/// Blocks that Kubo pins although no encoder should write them.
+fn odd_blocks(world: &mut World) -> Result<()> {
+    let service = world.service("odd")?;
+    let (open, close) = ("[".repeat(500), "]".repeat(500));
+    let nested = format!("{open}{close}");
+    // {Links: [{Hash: the identity CID of nothing, Name: not UTF-8}]}
+    let not_text = b"\x12\x0a\x0a\x04\x01\x55\x00\x00\x12\x02\xff\xfe";
+    for (codec, block) in [
+        ("dag-cbor", &b"\x82\xf7\xf9\x7e\x00"[..]),
+        ("dag-cbor", b"\xbf\x61a\x9f\x01\xff\xff"),
+        ("dag-pb", not_text),
+        ("dag-json", br#"{"/":{"bytes":"AA=="}}"#),
+        ("dag-json", nested.as_bytes()),
+    ] {
+        let cid = world.kubo.put_block(codec, block)?;
+        world.kubo.run(&["pin", "add", &cid])?;
+        world.remote(&service, "add", &[&cid]).with_context(|| format!("{codec}, {block:x?}"))?;
+    }
+    ensure_stat(world, &service, "0/0/5/0")
 }
 
 fn mfs_policy(world: &mut World) -> Result<()> {
