@@ -280,13 +280,13 @@ async fn what_a_clock_left_in_the_future_is_named_and_brought_back() {
     assert_eq!(scene.api.check_counters().await, Ok(Vec::new()));
     let listed = scene.list(everything()).await;
     let times = listed.iter().map(|request| request.created).collect::<Vec<_>>();
-    assert!(times.is_sorted_by(|newer, older| newer > older), "{times:?}");
+    assert!(times.is_sorted_by(|newer, earlier| newer > earlier), "{times:?}");
     assert_eq!((times[0], times[5]), (now, before.created));
     assert_eq!(order(listed), ids, "in the order in which they were added");
     let added = scene.add(6).await;
     assert_eq!(added.created, now + A_SECOND);
-    let older = PinFilter { before: Some(added.created), after: Some(before.created), limit: 1, ..everything() };
-    let page = scene.api.list_pin_requests(&scene.account, &older, now).await.expect("requests are listed");
+    let earlier = PinFilter { before: Some(added.created), after: Some(before.created), limit: 1, ..everything() };
+    let page = scene.api.list_pin_requests(&scene.account, &earlier, now).await.expect("requests are listed");
     assert_eq!(page.count, 5, "buckets begin where their requests do");
     let by_meta = PinFilter { meta: [("number".to_owned(), "4".to_owned())].into(), ..everything() };
     assert_eq!(scene.list(by_meta).await.len(), 1, "what is looked up by meta came along");
