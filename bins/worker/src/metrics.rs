@@ -28,16 +28,16 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Metrics {
     registry: Registry,
     node: Arc<Node>,
-    gauges: Gauges,
+    gauges: StoreGauges,
 }
 
 /// What is looked at when it is asked for.
 #[derive(Debug, Default)]
-struct Gauges {
-    store_used: Gauge,
-    store_free: Gauge,
-    store_reserve: Gauge,
-    store_full: Gauge,
+struct StoreGauges {
+    used: Gauge,
+    free: Gauge,
+    reserve: Gauge,
+    full: Gauge,
 }
 
 impl Metrics {
@@ -45,7 +45,7 @@ impl Metrics {
     pub fn new(work: &WorkMetrics, node: Arc<Node>) -> Arc<Self> {
         let mut registry = Registry::with_prefix("pinrail_worker");
         work.register(&mut registry);
-        let gauges = Gauges::default();
+        let gauges = StoreGauges::default();
         gauges.register(&mut registry);
         registry.register_collector(Box::new(NodeMetrics(Arc::clone(&node))));
         Arc::new(Self { registry, node, gauges })
@@ -59,22 +59,22 @@ impl Metrics {
     }
 }
 
-impl Gauges {
+impl StoreGauges {
     fn register(&self, registry: &mut Registry) {
-        registry.register("store_used_bytes", "Bytes of blocks that are kept", self.store_used.clone());
-        registry.register("store_free_bytes", "Free bytes on the disk of the block store", self.store_free.clone());
-        registry.register("store_reserve_bytes", "Free bytes at which fetches pause", self.store_reserve.clone());
-        registry.register("store_full", "1 while fetches pause since the disk is full", self.store_full.clone());
+        registry.register("store_used_bytes", "Bytes of blocks that are kept", self.used.clone());
+        registry.register("store_free_bytes", "Free bytes on the disk of the block store", self.free.clone());
+        registry.register("store_reserve_bytes", "Free bytes at which fetches pause", self.reserve.clone());
+        registry.register("store_full", "1 while fetches pause since the disk is full", self.full.clone());
     }
 
     /// Bring them up to date; what cannot be read stays as it was.
     async fn look_at(&self, node: &Arc<Node>) {
         let store = node.store().clone();
         if let Ok(Ok(space)) = tokio::task::spawn_blocking(move || store.space()).await {
-            self.store_used.set(space.used.cast_signed());
-            self.store_free.set(space.free.cast_signed());
-            self.store_reserve.set(space.reserve.cast_signed());
-            self.store_full.set(i64::from(space.full));
+            self.used.set(space.used.cast_signed());
+            self.free.set(space.free.cast_signed());
+            self.reserve.set(space.reserve.cast_signed());
+            self.full.set(i64::from(space.full));
         }
     }
 }
