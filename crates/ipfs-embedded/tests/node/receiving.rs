@@ -15,6 +15,9 @@ use crate::support::{TestNode, content, flat, raw, until};
 /// A network beside that of the others, which dial from 127.0.0.1.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
 
+/// The beginning of a message, nearly as much as a stream takes unread; all streams send the same.
+static PART: [u8; 250 << 10] = [7; 250 << 10];
+
 /// Claim a message of 4 MiB on each of 250 streams, send what the other end takes of it, and then drip.
 async fn drip(peer: Script) {
     let mut streams = JoinSet::new();
@@ -22,7 +25,7 @@ async fn drip(peer: Script) {
         let mut stream = peer.open().await;
         streams.spawn(async move {
             stream.write_all(&varint(4 << 20)).await?;
-            stream.write_all(&vec![7; 250 << 10]).await?;
+            stream.write_all(&PART).await?;
             stream.flush().await?;
             while stream.write_all(&[7]).await.is_ok() && stream.flush().await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
