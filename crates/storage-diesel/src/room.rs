@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 /// How long one that asks waits for room.
 const WAIT: Duration = Duration::from_secs(10);
-/// How long a list may be read.
-pub(crate) const LONGEST_LIST: Duration = Duration::from_secs(5);
+/// How long a list that may walk over an account may be read.
+pub(crate) const LONGEST_LIST: Duration = Duration::from_secs(10);
 /// Above so many accounts those that ask for nothing are forgotten.
 const REMEMBERED: usize = 1_024;
 

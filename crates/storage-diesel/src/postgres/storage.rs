@@ -163,8 +163,10 @@ impl PostgresStorage {
         step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
     ) -> Result<T, StorageError> {
         let _permit = self.lists.enter(account).await?;
-        let access = if walks { Access::Search } else { Access::Read };
-        tokio::time::timeout(LONGEST_LIST, self.pool.run(access, step)).await.map_err(|_| too_long())?
+        if !walks {
+            return self.pool.run(Access::Read, step).await;
+        }
+        tokio::time::timeout(LONGEST_LIST, self.pool.run(Access::Search, step)).await.map_err(|_| too_long())?
     }
 
     /// Wait for a change that may concern workers.
