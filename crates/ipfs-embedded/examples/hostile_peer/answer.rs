@@ -25,7 +25,7 @@ pub struct Options {
 
     /// The number of peers.
     #[arg(long, default_value_t = 1)]
-    peers: usize,
+    peers: u32,
 
     /// Connect to this node; without it the peers wait until they are dialled, and their addresses are printed.
     #[arg(long)]
@@ -49,7 +49,7 @@ impl Options {
                 println!("{ATTACKING}");
                 answer(peer, claim).await;
             };
-            return Crowd { to, from, peers }.attack(attack).await;
+            return Crowd { to, from, peers, spread: false }.attack(attack).await;
         }
         let mut addresses = Vec::new();
         for _ in 0..peers {

@@ -1,6 +1,7 @@
 //! Peers that harm a node, for `cargo xtask abuse`: each mode is one attack, and its lines of output say what happened.
 //!
-//! The peers of one run come from one address. One that is closed comes back under another identity.
+//! The peers of one run come from one address, or each from a network of its own. One that is closed comes back under
+//! another identity.
 
 mod answer;
 mod ask_without_end;
@@ -67,7 +68,7 @@ enum Mode {
     ReadSlowly(read_slowly::Options),
 }
 
-/// Peers from one address that attack one node.
+/// Peers that attack one node.
 #[derive(Args, Clone)]
 struct Crowd {
     /// The node that is attacked.
@@ -80,7 +81,11 @@ struct Crowd {
 
     /// The number of peers.
     #[arg(long, default_value_t = 1)]
-    peers: usize,
+    peers: u32,
+
+    /// Each peer comes from a network of 256 addresses of its own, beginning with that of `from`.
+    #[arg(long)]
+    spread: bool,
 }
 
 #[tokio::main]
@@ -104,11 +109,12 @@ async fn main() {
 impl Crowd {
     /// Have every peer attack until its connection ends, again and again.
     async fn attack<F: Future<Output = ()> + Send>(self, attack: impl Fn(Arc<Script>) -> F + Copy + Send + 'static) {
-        for _ in 0..self.peers {
-            let crowd = self.clone();
+        for from in self.addresses() {
+            let to = self.to.clone();
             tokio::spawn(async move {
                 loop {
-                    let peer = Arc::new(crowd.connect().await);
+                    let peer = Arc::new(Script::start_at(from).await);
+                    peer.dial(to.clone());
                     tokio::select! {
                         () = attack(peer.clone()) => {}
                         () = peer.wait_closed() => {}
@@ -121,10 +127,9 @@ impl Crowd {
         std::future::pending::<()>().await;
     }
 
-    /// A new peer whose connection to the node is under way.
-    async fn connect(&self) -> Script {
-        let peer = Script::start_at(self.from).await;
-        peer.dial(self.to.clone());
-        peer
+    /// The address that each peer comes from.
+    fn addresses(&self) -> Vec<Ipv4Addr> {
+        let step = if self.spread { 256 } else { 0 };
+        (0..self.peers).map(|number| Ipv4Addr::from(u32::from(self.from) + number * step)).collect()
     }
 }

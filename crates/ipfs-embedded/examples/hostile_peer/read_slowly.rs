@@ -3,11 +3,13 @@
 //! A library for streams would give credit for many bytes at once, so the streams of these peers are written by hand.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use cid::Cid;
 use clap::Args;
 use futures::{AsyncReadExt, AsyncWriteExt, future};
+use libp2p::Multiaddr;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep};
 
@@ -35,14 +37,14 @@ impl Options {
     /// Want all of it, on every connection.
     pub async fn run(self) {
         let cids = self.dag.blocks().iter().map(|(cid, _)| *cid).collect::<Vec<_>>();
-        future::join_all((0..self.crowd.peers).map(|_| attack(&self.crowd, &cids))).await;
+        future::join_all(self.crowd.addresses().into_iter().map(|from| attack(from, &self.crowd.to, &cids))).await;
     }
 }
 
 /// Read slowly until the connection ends, again and again.
-async fn attack(crowd: &Crowd, cids: &[Cid]) {
+async fn attack(from: Ipv4Addr, to: &Multiaddr, cids: &[Cid]) {
     loop {
-        if let Ok(socket) = connect(crowd.from, &crowd.to).await {
+        if let Ok(socket) = connect(from, to).await {
             let _ended = read_slowly(socket, cids).await;
         }
         println!("{CLOSED}");

@@ -1,4 +1,4 @@
-//! Ten strangers with 250 streams each, on every one a message of 4 MiB that drips: the memory of the worker stays, and
+//! Thirty strangers of as many networks with 250 streams each, on every one a message of 4 MiB that drips: the memory of the worker stays, and
 //! another account's pin is fetched.
 
 use anyhow::Result;
@@ -11,18 +11,20 @@ use crate::resident::Baseline;
 
 pub const ATTACK: Attack = Attack {
     name: "dripping",
-    about: "250 dripping streams on each of 10 connections: the worker's memory stays, a good pin is pinned",
+    about: "250 dripping streams on each of 30 connections from as many networks: the worker's memory stays, a good pin is pinned",
     body: attack,
 };
 
-const PEERS: usize = 10;
-const MOST_MEBIBYTES: u32 = 200;
+const PEERS: usize = 30;
+/// The budget of what is received, and what its bookkeeping and the allocator take beside it.
+const MOST_MEBIBYTES: u32 = 250;
 
 fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let target = Target::start(setup)?;
     victim::ensure_pinned(&target, "before")?;
     let before = Baseline::take(&target.worker)?;
-    let mut peers = Peers::attack(&target, "dripping", &["drip", "--peers", &PEERS.to_string(), "--streams", "250"])?;
+    let mut peers =
+        Peers::attack(&target, "dripping", &["drip", "--spread", "--peers", &PEERS.to_string(), "--streams", "250"])?;
     peers.wait_for(PEERS)?;
     step.detail("all streams drip");
     for number in 0..5 {

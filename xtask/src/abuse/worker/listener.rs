@@ -18,7 +18,7 @@ pub const ATTACK: Attack = Attack {
 
 const ROOTS: usize = 600;
 /// It is asked for the newest ones, since a client that cannot be dialled provides what it has just asked to be pinned.
-const MOST_ASKED: usize = 300;
+const MOST_ASKED: usize = 100;
 
 fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let target = Target::start(setup)?;

@@ -1,4 +1,4 @@
-//! 140 peers that want a whole DAG and read a byte in seven seconds: somebody else fetches it from us meanwhile.
+//! 140 peers of as many networks that want a whole DAG and read a byte in seven seconds: somebody else fetches it from us meanwhile.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use crate::stopwatch::Stopwatch;
 
 pub const ATTACK: Attack = Attack {
     name: "slow-readers",
-    about: "140 connections that read a byte in 7 s: a good peer fetches what they want, memory stays",
+    about: "140 connections from as many networks that read a byte in 7 s: a good peer fetches what they want, memory stays",
     body: attack,
 };
 
@@ -27,7 +27,8 @@ fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let pinned = pin_dag(&target, DAG)?;
     let before = Baseline::take(&target.worker)?;
     let count = PEERS.to_string();
-    let mut readers = Peers::attack(&target, "slow-readers", &[&["read-slowly", "--peers", &count], DAG].concat())?;
+    let mut readers =
+        Peers::attack(&target, "slow-readers", &[&["read-slowly", "--spread", "--peers", &count], DAG].concat())?;
     readers.wait_for(PEERS)?;
     step.detail("all of them want it");
     let watch = Stopwatch::start();
