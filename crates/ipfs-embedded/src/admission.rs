@@ -91,13 +91,16 @@ impl Behaviour {
     }
 
     /// A socket that says nothing is in nobody's way beyond its block: who it is will be known after the handshake.
+    /// The second half of the places is for blocks that have none, so that a handful of them does not take the last.
     fn check_pending(&self, block: AddressBlock) -> Result<(), Refusal> {
+        let (taken, places) = (self.pending.len(), at_most(self.limits.pending_incoming));
+        let share = if taken < places / 2 { at_most(self.limits.pending_per_block) } else { 1 };
         if self.bans.contains_block(block, Instant::now()) {
             Err(Refusal::Banned)
-        } else if self.pending.values().filter(|of| **of == block).count() >= at_most(self.limits.pending_per_block) {
-            Err(Refusal::PendingOfBlock)
-        } else if self.pending.len() >= at_most(self.limits.pending_incoming) {
+        } else if taken >= places {
             Err(Refusal::Pending)
+        } else if self.pending.values().filter(|of| **of == block).count() >= share {
+            Err(Refusal::PendingOfBlock)
         } else {
             Ok(())
         }

@@ -17,7 +17,7 @@ pub struct NodeLimits {
     pub outgoing: u32,
     /// Connections being set up by others.
     pub pending_incoming: u32,
-    /// Those of them that are from one address block.
+    /// Those of them that are from one address block, and one when half of the places are taken.
     pub pending_per_block: u32,
     /// Connections with one peer.
     pub per_peer: u32,
@@ -41,7 +41,7 @@ impl Default for NodeLimits {
             stranger_idle: Duration::from_secs(20),
             kept: 256,
             outgoing: 512,
-            pending_incoming: 256,
+            pending_incoming: 1_024,
             pending_per_block: 32,
             per_peer: 4,
             banned_per_block: 8,

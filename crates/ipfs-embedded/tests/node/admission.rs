@@ -28,6 +28,24 @@ async fn half_open_sockets_of_one_network_keep_nobody_else_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn half_open_sockets_of_many_networks_leave_room_for_one_that_has_none() {
+    let limits = NodeLimits { pending_incoming: 16, pending_per_block: 8, ..NodeLimits::default() };
+    let dag = flat(3, 100, 203);
+    let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
+    node.put(dag[3].0, &dag).await;
+    let mut silent = Vec::new();
+    for network in 1..=8 {
+        for _ in 0..8 {
+            let from = Ipv4Addr::new(127, 0, network, 1);
+            silent.push(connect_from(from, &node.node.addresses()[0]).await.expect("the system accepts it"));
+        }
+    }
+    let victim = TestNode::start().await;
+    assert_eq!(victim.fetch(dag[3].0, &node.node.addresses()).await.expect("it is let in").blocks, 4);
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_network_has_so_many_places_and_others_have_theirs() {
     let limits = NodeLimits { incoming_per_block: 3, ..NodeLimits::default() };
     let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
