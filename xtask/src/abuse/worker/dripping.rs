@@ -1,5 +1,5 @@
-//! Thirty strangers of as many networks with 250 streams each, on every one a message of 4 MiB that drips: the memory of the worker stays, and
-//! another account's pin is fetched.
+//! Thirty strangers of as many networks with 250 streams each, on every one a message of 4 MiB that drips: the memory of
+//! the worker stays, and another account's pin is fetched.
 
 use anyhow::Result;
 

@@ -1,4 +1,8 @@
-//! 300 sockets of one address that begin no handshake: a peer that nobody knows yet connects and is served.
+//! 300 sockets of one address that begin no handshake, and one of each of 300 networks: a peer that nobody knows yet
+//! connects and is served.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 
@@ -9,24 +13,34 @@ use crate::progress::Step;
 
 pub const ATTACK: Attack = Attack {
     name: "half-open",
-    about: "300 half-open sockets of one address: a new good peer connects from another one and is served",
+    about: "300 half-open sockets of one address and 300 of as many networks: a new good peer connects and is served",
     body: attack,
 };
 
 const SOCKETS: usize = 300;
+/// Of the second half, each with the same share as any other.
+const NETWORKS: u32 = 300;
+const FIRST_NETWORK: Ipv4Addr = Ipv4Addr::new(127, 67, 0, 1);
 
 fn attack(setup: &Setup, step: &Step) -> Result<String> {
     let target = Target::start(setup)?;
     let pinned = victim::ensure_pinned(&target, "good")?;
     let port = target.instance.ports.p2p;
     let held = Held::start(SOCKETS, move || connect_from(ATTACKER, port), |_, _| Ok(()));
+    let next = AtomicU32::new(0);
+    let networks = move || {
+        let number = next.fetch_add(1, Ordering::Relaxed) % NETWORKS;
+        connect_from(Ipv4Addr::from(u32::from(FIRST_NETWORK) + 256 * number), port)
+    };
+    let spread = Held::start(SOCKETS, networks, |_, _| Ok(()));
     held.wait_opened(SOCKETS);
+    spread.wait_opened(SOCKETS);
     step.detail("all of them are open");
     for _ in 0..3 {
         victim::ensure_served(&target, &pinned)?;
     }
-    let opened = held.opened();
-    drop(held);
+    let opened = held.opened() + spread.opened();
+    drop((held, spread));
     target.stop()?;
     Ok(format!("served three times, {opened} sockets opened"))
 }

@@ -1,4 +1,5 @@
-//! 140 peers of as many networks that want a whole DAG and read a byte in seven seconds: somebody else fetches it from us meanwhile.
+//! 140 peers of as many networks that want a whole DAG and read a byte in seven seconds: somebody else fetches it from us
+//! meanwhile.
 
 use anyhow::Result;
 
