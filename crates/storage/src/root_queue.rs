@@ -46,7 +46,8 @@ pub struct Settlement {
 /// **Attempts** are counted when a lease is taken, and given back by `Wait` and `Pause`. A lease that expires or ends
 /// with a restart leaves its attempt counted. Taking one turns `queued` to `pinning` and nothing turns it back but
 /// being wanted afresh; it clears *waiting* and *paused* and makes the root a *retry*, which [`Self::wake`], a new
-/// request, and a `Pause` before any attempt failed undo: a root that found no source goes behind its account's new ones.
+/// request, and a `Pause` undo, the last only for a full disk or before any attempt failed: a root that found no source
+/// goes behind its account's new ones.
 ///
 /// **Origins** are taken in turns ([`pinrail_domain::take_origins_in_turns`]): from each account that named some, and of
 /// an account from each of its newest eight requests that do; the newest request (created, id) first, each request's in

@@ -28,7 +28,7 @@ impl Tables {
             (Verdict::Pause { due, storage_full }, _) => {
                 root.put_off(*due, None);
                 root.give_attempt_back();
-                root.retry = root.failure.is_some();
+                root.retry = !storage_full && root.failure.is_some();
                 root.paused = *storage_full;
             }
             (Verdict::Released, true) => self.finish_release(key, now),

@@ -122,7 +122,7 @@ async fn settle_one(
             let pause = |work: &mut Work| {
                 work.put_off(due.as_millis());
                 work.attempts = (work.attempts - 1).max(0);
-                work.retry = work.failure.is_some();
+                work.retry = !storage_full && work.failure.is_some();
                 work.paused = *storage_full;
             };
             put_off(conn, root, pause, tally).await
