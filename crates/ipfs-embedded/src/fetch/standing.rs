@@ -83,7 +83,7 @@ pub fn describe(mut standings: Vec<Standing>) -> String {
     };
     let groups = standings.chunk_by(|one, other| one == other).collect::<Vec<_>>();
     match groups.as_slice() {
-        [] => "no origins were given".to_owned(),
+        [] => "no usable origins were given".to_owned(),
         [[one]] => format!("the one origin {}", one.of_one()),
         [[Standing::Unreachable, ..]] => format!("none of the {total} origins could be reached"),
         [[all, ..]] => format!("all {total} origins {}", all.of_many()),
@@ -102,7 +102,7 @@ mod tests {
     fn each_kind_of_end_has_its_own_words() {
         use Standing::{Asked, NoBitswap, Unreachable, Untried};
         for (standings, told) in [
-            (vec![], "no origins were given"),
+            (vec![], "no usable origins were given"),
             (vec![Asked], "the one origin was asked"),
             (vec![NoBitswap], "the one origin was reached and does not speak bitswap"),
             (vec![Unreachable; 3], "none of the 3 origins could be reached"),

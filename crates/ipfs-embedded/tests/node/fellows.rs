@@ -59,7 +59,7 @@ async fn fellows_that_do_not_have_it_hold_nothing_up_and_are_not_told_of() {
         panic!("another error");
     };
     assert_eq!(phase, Phase::Finding);
-    assert!(tried.starts_with("no origins were given"), "{tried}");
+    assert!(tried.starts_with("no usable origins were given"), "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

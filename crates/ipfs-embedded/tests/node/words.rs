@@ -97,5 +97,5 @@ async fn a_sibling_that_sends_is_counted_as_connected() {
     wanted.answer_timeout = Some(Duration::from_secs(1));
     let ended = sink.node.fetch(wanted).await;
     let Err(FetchError::NotProvided { tried, .. }) = ended else { panic!("a block is missing: {ended:?}") };
-    assert_eq!(tried, "no origins were given, one connected peer was asked");
+    assert_eq!(tried, "no usable origins were given, one connected peer was asked");
 }
