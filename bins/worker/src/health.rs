@@ -51,7 +51,8 @@ impl Health {
         Arc::new(Self { storage, backend, node, registered, stopping, last: Mutex::default() })
     }
 
-    async fn check(&self) -> Result<(), String> {
+    /// Whether it is ready now, or why not.
+    pub async fn check(&self) -> Result<(), String> {
         if *self.stopping.borrow() {
             return Err("the worker is shutting down".to_owned());
         }

@@ -7,6 +7,7 @@ mod fruitless;
 mod idle;
 mod outages;
 mod pinning;
+mod readiness;
 mod running;
 mod scene;
 mod slots;
