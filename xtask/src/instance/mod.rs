@@ -7,7 +7,8 @@ pub mod ports;
 pub mod provider;
 pub mod sample;
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -41,7 +42,9 @@ impl Instance {
     pub fn at(data: &Path, binaries: Binaries, ports: Ports) -> Result<Self> {
         let temporary = data.join("temporary");
         let instance = Self { binaries, data: data.to_owned(), temporary: temporary.clone(), database: None, ports };
-        fs::create_dir_all(instance.logs()).with_context(|| format!("{} cannot be made", data.display()))?;
+        // For its owner alone, as both programs would make it.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(instance.logs());
+        made.with_context(|| format!("{} cannot be made", data.display()))?;
         instance.throwing_away_in(&temporary)
     }
 
