@@ -27,8 +27,8 @@ const NAME: &str = "on a full disk a pin waits, nothing fails, deletes go on, an
 const SMALL: &str = "size=48m";
 const LARGE: &str = "size=256m";
 
-/// What the worker keeps free, small enough for the file system, and how soon it tries again.
-const SETTINGS: &str = "[worker]\nreserve = '12MiB'\nballast = '4MiB'\npause = '1s'\n";
+/// What both programs keep free, small enough for the file system, and how soon the worker tries again.
+const SETTINGS: &str = "[api]\nreserve = '1MiB'\n[worker]\nreserve = '12MiB'\nballast = '4MiB'\npause = '1s'\n";
 
 /// What is left free of the reserve: the database still has to write.
 const LEFT: u64 = 8 << 20;
