@@ -7,7 +7,7 @@ use pinrail_ipfs::{IpfsError, Pinned, Stage};
 use pinrail_spec::Status;
 
 use super::backend::{Act, Call};
-use super::scene::{Scene, root};
+use super::scene::{Scene, address, root};
 
 const NOTHING: Pinned = Pinned { blocks: 0, bytes: 0 };
 const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
@@ -99,6 +99,18 @@ async fn a_root_that_was_found_before_its_search_was_settled_is_woken_after() {
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     scene.worker.finder.try_send(root(1)).expect("there is room");
+    scene.run_for(Duration::from_secs(1)).await;
+    assert_eq!(scene.read(&request).await.status, Status::Pinned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_named_before_a_vain_search_was_settled_is_asked_at_once() {
+    let mut scene = Scene::new().await;
+    let account = scene.any_account().await;
+    scene.backend.script(&root(1), [Act::Fail(nobody())]);
+    let request = scene.post(account, &root(1)).await;
+    scene.step().await;
+    scene.post_from(account, &root(1), vec![address(1)]).await;
     scene.run_for(Duration::from_secs(1)).await;
     assert_eq!(scene.read(&request).await.status, Status::Pinned);
 }

@@ -63,7 +63,12 @@ impl Scene {
 
     /// Ask for `root` to be pinned.
     pub async fn post(&mut self, account: AccountId, root: &RootKey) -> PinRequest {
-        let request = self.request(account, root, Vec::new());
+        self.post_from(account, root, Vec::new()).await
+    }
+
+    /// Ask for `root` to be pinned from these origins.
+    pub async fn post_from(&mut self, account: AccountId, root: &RootKey, origins: Vec<Multiaddr>) -> PinRequest {
+        let request = self.request(account, root, origins);
         self.storage.add_pin_request(&request, self.clock.now()).await.expect("it is accepted")
     }
 
