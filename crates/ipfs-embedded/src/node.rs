@@ -360,6 +360,11 @@ fn note(
                 "a peer's certificate is not valid at the time of this machine's clock: is the clock right?"
             );
         }
+        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
+            if let Some(peer) = exchange.find(&peer_id) {
+                peer.note_bitswap(bitswap::speaks_bitswap(&info.protocols));
+            }
+        }
         SwarmEvent::NewListenAddr { address, .. } => {
             listening.send_if_modified(|known| {
                 let new = !known.contains(&address);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use libp2p::StreamProtocol;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
-use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound};
-use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, Stream, StreamUpgradeError, SubstreamProtocol};
+use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound};
+use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, Stream, SubstreamProtocol};
 use tokio::sync::{mpsc, oneshot};
 
 use super::exchange::Exchange;
@@ -100,13 +100,17 @@ impl Handler {
 
     fn opened(&mut self, (stream, protocol): Negotiated) {
         let version = version_of(&protocol);
-        self.peer.note_bitswap(true);
         self.chosen = Some(protocol);
         if let Some(reply) = self.opening.pop_front() {
             // Whoever asked may have gone; the stream is then closed by being dropped.
             let _gone = reply.send((stream, version));
         }
     }
+}
+
+/// Whether one of these protocols is bitswap's.
+pub fn speaks_bitswap(protocols: &[StreamProtocol]) -> bool {
+    protocols.iter().any(|protocol| PROTOCOLS.iter().any(|(known, _)| known == protocol))
 }
 
 fn version_of(protocol: &StreamProtocol) -> Version {
@@ -149,12 +153,7 @@ impl ConnectionHandler for Handler {
                 inbound::spawn(&self.exchange, &self.peer, stream);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => self.opened(protocol),
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
-                if matches!(error, StreamUpgradeError::NegotiationFailed) {
-                    self.peer.note_bitswap(false);
-                }
-                drop(self.opening.pop_front());
-            }
+            ConnectionEvent::DialUpgradeError(_) => drop(self.opening.pop_front()),
             _ => {}
         }
     }

@@ -21,5 +21,6 @@ pub mod wire;
 pub use behaviour::Behaviour;
 pub use events::Events;
 pub use exchange::{Event, Exchange, Shared, Subscription};
+pub use handler::speaks_bitswap;
 pub use peer::{Peer, lock};
 pub use serve_budget::ServeBudget;

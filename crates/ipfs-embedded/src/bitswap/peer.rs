@@ -89,12 +89,12 @@ impl Peer {
         (peer, receiver)
     }
 
-    /// Take in whether it speaks bitswap.
-    pub(super) fn note_bitswap(&self, speaks: bool) {
+    /// Take in whether it speaks bitswap, as it says of itself (identify).
+    pub fn note_bitswap(&self, speaks: bool) {
         self.lacks_bitswap.store(!speaks, Ordering::Relaxed);
     }
 
-    /// Whether it turned down every protocol of bitswap.
+    /// Whether it said of itself that it speaks other protocols alone.
     pub fn lacks_bitswap(&self) -> bool {
         self.lacks_bitswap.load(Ordering::Relaxed)
     }
