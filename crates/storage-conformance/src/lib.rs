@@ -154,6 +154,7 @@ macro_rules! check_storage {
             ];
             waiting: [
                 a_waiting_root_spends_no_attempt,
+                a_request_during_an_attempt_is_not_kept_waiting,
                 a_woken_root_is_due_at_once,
                 waiting_roots_hold_no_slot,
                 waiting_roots_are_listed_in_order,

@@ -99,7 +99,9 @@ pub trait RootQueue: Send + Sync {
     /// - `Pinned`: no failure, the size is what was received, and the holds that its requests own end.
     /// - `Failed`: the holds that its requests own end 24 hours after `now`.
     /// - `Retry`, `Wait`, `Pause`: due at their time; `Retry` and `Wait` note the failure, `Wait` makes it waiting,
-    ///   `Pause` notes whether the disk is full. `Retry` and `Pause` fit a release too, which stays `releasing`.
+    ///   `Pause` notes whether the disk is full. `Retry` and `Pause` fit a release too, which stays `releasing`. Where a
+    ///   request came since the lease was taken, what is to be retried or to wait is due at `now`: the attempt may have
+    ///   ended without asking the origins that the request named.
     /// - `Released`: the row goes, unless further nodes that are not retired leased the root to pin it: then the one
     ///   with the least id becomes its node, due at once, to release its copy too. If the root was wanted meanwhile
     ///   the lease is lost, since that took it away.

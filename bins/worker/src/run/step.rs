@@ -33,35 +33,19 @@ impl Worker {
 
     /// Read what a worker has to know of its leases: origins, cancellation, a spent quota.
     async fn read_news(&mut self) -> Result<(), StorageError> {
-        // Of what ended, settling tells whether the lease still stood. A search that found nobody may have ended just before
-        // somebody named an origin.
-        let keys = self.lease_keys(|work| work.ending.as_ref().is_none_or(Ending::is_fruitless));
+        // Of what ended, settling tells whether the lease still stood.
+        let keys = self.lease_keys(|work| work.ending.is_none());
         if keys.is_empty() {
             return Ok(());
         }
         for (key, news) in keys.iter().zip(self.storage.read_leases(&keys).await?) {
             match (news, self.works.get_mut(&key.root)) {
-                (LeaseNews::Wanted { origins }, Some(work)) => {
-                    if work.set_origins(origins) && work.ending.is_some() {
-                        self.search_again(&key.root).await;
-                    }
-                }
-                (_, Some(work)) if work.ending.is_some() => {}
+                (LeaseNews::Wanted { origins }, Some(work)) => work.set_origins(origins),
                 (LeaseNews::OverQuota, Some(work)) => work.stop(Ending::OverQuota),
                 _ => self.lose(&key.root).await,
             }
         }
         Ok(())
-    }
-
-    /// Begin a search anew that ended without the origins that are known by now.
-    async fn search_again(&mut self, root: &RootKey) {
-        let Some(ended) = self.works.remove(root) else { return };
-        let again = Work::new(ended.lease_with_origins(), self.policy.max_root());
-        ended.end().await;
-        self.works.insert(root.clone(), again);
-        self.waiting.push_back(root.clone());
-        self.fill_slots();
     }
 
     /// Renew, report, settle and claim, and the chores. All are asked at once, so that they share a commit where the

@@ -183,25 +183,13 @@ impl Work {
         let _ = doing.gone.await;
     }
 
-    /// Tell the task where the root may be found now; whether some of these origins are new.
-    pub fn set_origins(&self, origins: Vec<Multiaddr>) -> bool {
-        let mut has_new = false;
+    /// Tell the task where the root may be found now.
+    pub fn set_origins(&self, origins: Vec<Multiaddr>) {
         self.origins.send_if_modified(|known| {
-            has_new = origins.iter().any(|origin| !known.contains(origin));
             let differ = *known != origins;
             *known = origins;
             differ
         });
-        has_new
-    }
-
-    /// Its lease, with the origins that are known by now.
-    pub fn lease_with_origins(&self) -> Lease {
-        let mut lease = self.lease.clone();
-        if let LeaseTask::Pin { origins, .. } = &mut lease.task {
-            origins.clone_from(&self.origins.borrow());
-        }
-        lease
     }
 
     /// What has been received, if that is not what the storage was last told.

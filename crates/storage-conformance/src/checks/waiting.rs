@@ -7,7 +7,7 @@ use pinrail_spec::{RootKey, Status};
 
 use crate::Fixture;
 use crate::fixture::SLOTS;
-use crate::samples::{cid, failure, pinned, wait};
+use crate::samples::{cid, failure, pinned, retry, wait};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -35,6 +35,23 @@ pub async fn a_waiting_root_spends_no_attempt(fixture: &Fixture) {
     assert_eq!((second.attempt, second.wanted_since), (1, first.wanted_since));
     assert!(!fixture.find(&ada, &request.id).await.root.waiting);
     assert_eq!(waiting(fixture, &node).await, []);
+}
+
+/// A request that comes while its root is leased may name the origin that the attempt did not ask: the root is due again
+/// as soon as the attempt is settled, whether it is to wait or to be retried.
+pub async fn a_request_during_an_attempt_is_not_kept_waiting(fixture: &Fixture) {
+    let ada = fixture.account("ada").await;
+    let node = fixture.node(1).await;
+    fixture.add(&ada, 1).await;
+    let mut lease = fixture.lease_one(&node).await;
+    for verdict in [wait(fixture.now() + HOUR), retry(fixture.now() + HOUR)] {
+        fixture.add(&ada, 1).await;
+        fixture.settle(&lease, verdict).await;
+        lease = fixture.lease_one(&node).await;
+        assert_eq!(lease.key.root, cid(1).root());
+    }
+    fixture.settle(&lease, wait(fixture.now() + HOUR)).await;
+    fixture.assert_nothing_due(&node).await;
 }
 
 /// A woken root is due at once and goes with the fresh ones; what does not wait is not woken.

@@ -197,11 +197,11 @@ impl RootRow {
         self.failure = None;
     }
 
-    /// Be tried soon, for a new request may have brought the origin that was missing.
+    /// Be tried soon, for a new request may have brought the origin that was missing; a leased root once it is settled.
     fn hurry(&mut self, now: Timestamp) {
+        self.retry = false;
         if !self.is_leased(now) {
             self.due = self.due.min(now);
-            self.retry = false;
         }
     }
 }

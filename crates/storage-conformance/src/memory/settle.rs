@@ -19,9 +19,9 @@ impl Tables {
         match (&settlement.verdict, is_release) {
             (Verdict::Pinned { size }, false) => self.settle_pinned(key, *size, now),
             (Verdict::Failed { failure }, false) => self.settle_failed(key, failure, now),
-            (Verdict::Retry { due, failure }, _) => root.put_off(*due, Some(failure)),
+            (Verdict::Retry { due, failure }, _) => root.put_off(root.next_try(*due, now), Some(failure)),
             (Verdict::Wait { due, failure }, false) => {
-                root.put_off(*due, Some(failure));
+                root.put_off(root.next_try(*due, now), Some(failure));
                 root.give_attempt_back();
                 root.waiting = true;
             }
@@ -77,6 +77,12 @@ impl Tables {
 }
 
 impl RootRow {
+    /// When to try again: at once where a request came since the lease was taken.
+    fn next_try(&self, due: Timestamp, now: Timestamp) -> Timestamp {
+        let asked_since = !self.retry && self.is_unfinished();
+        if asked_since { now } else { due }
+    }
+
     /// Let go of the lease until `due`.
     fn put_off(&mut self, due: Timestamp, failure: Option<&RootFailure>) {
         self.lease = None;

@@ -213,11 +213,11 @@ async fn want(conn: &mut Conn, root: Root, cid: &Cid, fleet: &Fleet, now: Timest
     change.finish(conn, tally).await
 }
 
-/// Be tried soon, for a new request may have brought the origin that was missing.
+/// Be tried soon, for a new request may have brought the origin that was missing; a leased root once it is settled.
 fn hurry(work: &mut Work, now: i64) {
+    work.retry = false;
     if !work.is_leased(now) {
         work.due = work.due.min(now);
-        work.retry = false;
     }
 }
 

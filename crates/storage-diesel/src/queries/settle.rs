@@ -103,7 +103,7 @@ async fn settle_one(
         (Verdict::Retry { due, failure }, _) => {
             let failure = json_text(failure)?;
             let retry = |work: &mut Work| {
-                work.put_off(due.as_millis());
+                work.put_off(next_try(work, *due, now));
                 work.failure = Some(failure);
             };
             put_off(conn, root, retry, tally).await
@@ -111,7 +111,7 @@ async fn settle_one(
         (Verdict::Wait { due, failure }, false) => {
             let failure = json_text(failure)?;
             let wait = |work: &mut Work| {
-                work.put_off(due.as_millis());
+                work.put_off(next_try(work, *due, now));
                 work.failure = Some(failure);
                 work.attempts = (work.attempts - 1).max(0);
                 work.waiting = true;
@@ -154,6 +154,12 @@ async fn fail(conn: &mut Conn, root: Root, failure: &RootFailure, now: Timestamp
     work.failure = Some(json_text(failure)?);
     let root = change.finish(conn, tally).await?;
     holds::end_later(conn, root.key, Some((now + HELD_AFTER_FAILURE).as_millis())).await
+}
+
+/// When to try again: at once where a request came since the lease was taken, whose origins the attempt may not have asked.
+fn next_try(work: &Work, due: Timestamp, now: Timestamp) -> i64 {
+    let asked_since = !work.retry && work.is_unfinished();
+    if asked_since { now.as_millis() } else { due.as_millis() }
 }
 
 async fn put_off(conn: &mut Conn, root: Root, how: impl FnOnce(&mut Work), tally: &mut Tally) -> Step<()> {
