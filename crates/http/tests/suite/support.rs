@@ -1,8 +1,8 @@
 //! A service over a storage, with accounts, tokens and a worker's answers: what every test here begins with.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::Router;
@@ -55,6 +55,16 @@ pub fn unique<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Have somebody want every line of the log. One that nobody wants when it is first met, in a thread where nobody
+/// listens, could stay unwanted although a test begins to listen in another thread just then.
+fn want_every_line() {
+    static WANTED: Once = Once::new();
+    WANTED.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry())
+            .expect("nobody else listens everywhere");
+    });
+}
+
 impl Api {
     /// A service over a fresh storage, with private origins allowed.
     pub async fn new() -> Self {
@@ -76,6 +86,7 @@ impl Api {
 
     /// A service for which no worker ever ran.
     pub async fn without_node(settings: Settings) -> Self {
+        want_every_line();
         let clock = Arc::new(TestClock::at(START));
         let (storage, kept) = crate::storage::fresh(&clock).await;
         let key = Arc::new(SigningKey::new(1, unique()));

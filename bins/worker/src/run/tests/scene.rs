@@ -1,7 +1,7 @@
 //! A worker over storage in memory and a scripted backend, with clocks that only the test moves.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use pinrail_domain::{
@@ -32,6 +32,7 @@ impl Scene {
     }
 
     pub async fn with_policy(policy: Policy) -> Self {
+        want_every_line();
         let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_700_000_000_000)));
         let storage = Arc::new(MemoryStorage::with_clock(&clock));
         let backend = ScriptedBackend::new(address(4401));
@@ -152,6 +153,16 @@ impl Scene {
         self.made += 1;
         [self.made; 10]
     }
+}
+
+/// Have somebody want every line of the log. One that nobody wants when it is first met, in a thread where nobody
+/// listens, could stay unwanted although a test begins to listen in another thread just then.
+fn want_every_line() {
+    static WANTED: Once = Once::new();
+    WANTED.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry())
+            .expect("nobody else listens everywhere");
+    });
 }
 
 /// What is logged from now on by this thread.
