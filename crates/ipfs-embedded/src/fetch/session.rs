@@ -49,7 +49,8 @@ const VISITS: usize = 256;
 /// How often a DAG is walked when it still has holes after a whole walk.
 const MAX_WALKS: usize = 4;
 
-/// Fetch the whole DAG; `ask_strangers` says whether any connected peer may be asked. Dropping the future ends it; what was stored stays for the next attempt.
+/// Fetch the whole DAG; `ask_strangers` says whether any connected peer may be asked. Dropping the future ends it; what
+/// was stored stays for the next attempt.
 pub async fn fetch(
     exchange: Arc<Exchange>,
     store: BlockStore,
