@@ -38,6 +38,19 @@ pub struct Usage {
     pub bytes: u64,
 }
 
+impl Usage {
+    /// What is in use once a pin request is gone that carries `carried` bytes; `unqueues` if its root was waited for and
+    /// no other request of the account is for it.
+    #[must_use]
+    pub const fn without_request(self, carried: u64, unqueues: bool) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(1),
+            queued_roots: self.queued_roots.saturating_sub(unqueues as u64),
+            bytes: self.bytes.saturating_sub(carried),
+        }
+    }
+}
+
 /// An account as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {

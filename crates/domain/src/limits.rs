@@ -1,9 +1,10 @@
 //! What an account may use, counted in the transaction that uses it.
 
+use pinrail_spec::Pin;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::Usage;
+use crate::{DagSize, RootRecord, RootState, Usage, carried_bytes};
 
 /// The most that an account may have; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +54,53 @@ impl Limits {
         check("pin requests for this CID", Some(Self::REQUESTS_PER_ROOT), requests)
     }
 
+    /// Check that a pin request fits.
+    ///
+    /// An inline CID counts at once and queues nothing, like a root that is pinned already for others; any other root
+    /// counts by what is received of it, so that only what the request itself carries is checked.
+    pub fn admit_pin(&self, asked: &Admission<'_>) -> Result<(), QuotaExceeded> {
+        let Admission { pin, usage, root, claims, replaces_same_root } = asked;
+        Self::admit_same_root(claims.requests - u64::from(*replaces_same_root))?;
+        let carried = carried_bytes(pin);
+        let pinned = root.filter(|root| root.state == RootState::Pinned).and_then(|root| root.size);
+        if let Some(size) = pinned.or_else(|| DagSize::inline(&pin.cid)) {
+            self.admit(usage, false)?;
+            let is_new = claims.requests + claims.holds == 0;
+            return self.admit_bytes(usage, carried + if is_new { size.counted_bytes() } else { 0 });
+        }
+        let is_waited_for = claims.requests > 0 && root.is_some_and(RootRecord::is_unfinished);
+        self.admit(usage, !is_waited_for)?;
+        self.admit_bytes(usage, carried)
+    }
+
     /// Whether the account's bytes are used up, so that a running fetch has to stop.
     pub fn bytes_spent(&self, usage: &Usage) -> bool {
         self.bytes.is_some_and(|limit| usage.bytes > limit)
     }
+}
+
+/// What an account has on one root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claims {
+    /// Its pin requests.
+    pub requests: u64,
+    /// Its holds, those of requests that were replaced.
+    pub holds: u64,
+}
+
+/// A pin request that is to be checked against its account's limits.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    /// What is asked for.
+    pub pin: &'a Pin,
+    /// What the account uses, without the request that this one replaces.
+    pub usage: Usage,
+    /// The root, if a row of it exists.
+    pub root: Option<&'a RootRecord>,
+    /// What the account has on that root, a replaced request included.
+    pub claims: Claims,
+    /// Whether it replaces a request for the same root.
+    pub replaces_same_root: bool,
 }
 
 fn check(what: &'static str, limit: Option<u64>, used: u64) -> Result<(), QuotaExceeded> {

@@ -73,4 +73,17 @@ impl Node {
         let live = nodes.iter().filter(|node| node.is_live(now)).min_by_key(|node| (node.load, node.id));
         live.or_else(|| nodes.iter().filter(|node| !node.retired).max_by_key(|node| node.heartbeat))
     }
+
+    /// The node that an unfinished root of `own` belongs to while nobody has leased it.
+    ///
+    /// It stays with a live node. From a silent one it moves to a live one, from one that is retired or unknown to any.
+    pub fn keep_or_move(nodes: &[Self], own: NodeId, now: Timestamp) -> NodeId {
+        let node = nodes.iter().find(|node| node.id == own);
+        if node.is_some_and(|node| node.is_live(now)) {
+            return own;
+        }
+        let is_gone = node.is_none_or(|node| node.retired);
+        let chosen = Self::choose(nodes, now).filter(|chosen| is_gone || chosen.is_live(now));
+        chosen.map_or(own, |chosen| chosen.id)
+    }
 }

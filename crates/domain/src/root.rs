@@ -34,16 +34,9 @@ impl RootState {
         }
     }
 
-    /// Where a root stands once a new pin request or hold wants it, at the same moment.
-    ///
-    /// A failed root starts afresh, so nobody inherits another's failure; a releasing one has to be
-    /// checked by a worker before it can be called pinned again.
-    #[must_use]
-    pub const fn wanted(self) -> Self {
-        match self {
-            Self::Failed | Self::Releasing => Self::Queued,
-            other => other,
-        }
+    /// Whether a root in this state is still to be fetched.
+    pub const fn is_unfinished(self) -> bool {
+        matches!(self, Self::Queued | Self::Pinning)
     }
 
     /// Its word in the database and in logs.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{Access, Account, AccountId, Backend, Limits, Node, NodeId, Role, RootState, SILENCE, Usage};
+use pinrail_domain::{
+    Access, Account, AccountId, Backend, Limits, Node, NodeId, Role, RootRecord, RootState, SILENCE, Usage,
+};
 use pinrail_spec::{Multiaddr, Status, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_410_000_000);
@@ -85,7 +87,9 @@ fn a_root_that_is_wanted_again_never_stays_failed_or_releasing() {
         (Failed, Queued, Some(Status::Failed)),
         (Releasing, Queued, None),
     ] {
-        assert_eq!((state.wanted(), state.status()), (wanted, status), "{state:?}");
+        let mut root = RootRecord { state, ..RootRecord::new(None, 0, NOW) };
+        root.want(None, NOW);
+        assert_eq!((root.state, state.status()), (wanted, status), "{state:?}");
         assert_eq!(state.as_str().parse(), Ok(state));
     }
     assert_eq!("lost".parse::<RootState>(), Err(()));
