@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use pinrail_domain::{Backend, DagSize, KeyState, Role};
+use pinrail_domain::{Backend, KeyState, Role};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::error::{Failed, Step};
+use crate::error::{TxError, TxResult};
 
 /// A count as a column holds it; what is beyond 63 bits stands as the greatest.
 pub(crate) fn to_column(count: u64) -> i64 {
@@ -32,13 +32,13 @@ pub(crate) fn id_bytes(id: Uuid) -> Vec<u8> {
 }
 
 /// An id from its 16 bytes.
-pub(crate) fn id(bytes: &[u8]) -> Step<Uuid> {
-    Uuid::from_slice(bytes).map_err(|_| Failed::corrupt(format!("an id of {} bytes, wanted 16", bytes.len())))
+pub(crate) fn id(bytes: &[u8]) -> TxResult<Uuid> {
+    Uuid::from_slice(bytes).map_err(|_| TxError::corrupt(format!("an id of {} bytes, wanted 16", bytes.len())))
 }
 
 /// A word of one of the domain's enumerations.
-pub(crate) fn word<T: FromStr>(what: &str, text: &str) -> Step<T> {
-    text.parse().map_err(|_| Failed::corrupt(format!("{what} {text:?}")))
+pub(crate) fn word<T: FromStr>(what: &str, text: &str) -> TxResult<T> {
+    text.parse().map_err(|_| TxError::corrupt(format!("{what} {text:?}")))
 }
 
 /// What names a root, from its two columns.
@@ -51,25 +51,20 @@ pub(crate) fn addresses_text(addresses: &[Multiaddr]) -> String {
     addresses.iter().map(Multiaddr::as_str).collect::<Value>().to_string()
 }
 
-/// The bytes that a DAG of so many blocks and bytes counts for in an account.
-pub(crate) fn counted(blocks: i64, bytes: i64) -> i64 {
-    to_column(DagSize { blocks: from_column(blocks), bytes: from_column(bytes) }.counted_bytes())
-}
-
 /// Addresses from a JSON array; they were read once when they came.
-pub(crate) fn addresses(text: &str) -> Step<Vec<Multiaddr>> {
+pub(crate) fn addresses(text: &str) -> TxResult<Vec<Multiaddr>> {
     let texts: Vec<String> = json("addresses", text)?;
     Ok(texts.into_iter().map(Multiaddr::from_stored).collect())
 }
 
 /// A value that stands as JSON.
-pub(crate) fn json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
-    serde_json::from_str(text).map_err(|error| Failed::corrupt(format!("{what}: {error}")))
+pub(crate) fn json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> TxResult<T> {
+    serde_json::from_str(text).map_err(|error| TxError::corrupt(format!("{what}: {error}")))
 }
 
 /// A value as JSON.
-pub(crate) fn json_text<T: serde::Serialize>(value: &T) -> Step<String> {
-    serde_json::to_string(value).map_err(|error| Failed::corrupt(error.to_string()))
+pub(crate) fn json_text<T: serde::Serialize>(value: &T) -> TxResult<String> {
+    serde_json::to_string(value).map_err(|error| TxError::corrupt(error.to_string()))
 }
 
 /// The longest text that a look-up holds as it is, in bytes. PostgreSQL takes at most 2,704 in an entry of an index.
@@ -96,11 +91,11 @@ pub(crate) const fn role_word(role: Role) -> &'static str {
 }
 
 /// An account's role from its column.
-pub(crate) fn role(word: &str) -> Step<Role> {
+pub(crate) fn role(word: &str) -> TxResult<Role> {
     [Role::Pinner, Role::Administrator]
         .into_iter()
         .find(|role| role_word(*role) == word)
-        .ok_or_else(|| Failed::corrupt(format!("role {word:?}")))
+        .ok_or_else(|| TxError::corrupt(format!("role {word:?}")))
 }
 
 /// A node's kind as a column holds it.
@@ -113,11 +108,11 @@ pub(crate) const fn backend_word(backend: Backend) -> &'static str {
 }
 
 /// A node's kind from its column.
-pub(crate) fn backend(word: &str) -> Step<Backend> {
+pub(crate) fn backend(word: &str) -> TxResult<Backend> {
     [Backend::Embedded, Backend::Kubo, Backend::Cluster]
         .into_iter()
         .find(|backend| backend_word(*backend) == word)
-        .ok_or_else(|| Failed::corrupt(format!("backend {word:?}")))
+        .ok_or_else(|| TxError::corrupt(format!("backend {word:?}")))
 }
 
 /// A key's state as a column holds it.
@@ -130,11 +125,11 @@ pub(crate) const fn key_state_word(state: KeyState) -> &'static str {
 }
 
 /// A key's state from its column.
-pub(crate) fn key_state(word: &str) -> Step<KeyState> {
+pub(crate) fn key_state(word: &str) -> TxResult<KeyState> {
     [KeyState::Active, KeyState::Retired, KeyState::Revoked]
         .into_iter()
         .find(|state| key_state_word(*state) == word)
-        .ok_or_else(|| Failed::corrupt(format!("key state {word:?}")))
+        .ok_or_else(|| TxError::corrupt(format!("key state {word:?}")))
 }
 
 #[cfg(test)]

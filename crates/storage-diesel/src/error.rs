@@ -12,36 +12,40 @@ pub(crate) fn is_same_root(error: &Error) -> bool {
     told.constraint_name() == Some(SAME_ROOT)
 }
 
-/// What SQLite says when its disk is full, and what is put before PostgreSQL's words, which are in the server's language.
-pub(crate) const DISK_FULL: &str = "database or disk is full";
+/// What SQLite says when its disk is full, and PostgreSQL in English: diesel-async does not pass on the error's code.
+const DISK_FULL: [&str; 2] = ["database or disk is full", "No space left on device"];
+
+fn is_disk_full(message: &str) -> bool {
+    DISK_FULL.iter().any(|text| message.contains(text))
+}
 
 /// What a query function answers.
-pub(crate) type Step<T> = Result<T, Failed>;
+pub(crate) type TxResult<T> = Result<T, TxError>;
 
 /// A step that was not done: refused by a rule of ours, or by the database.
 ///
 /// They are told apart so that only the database's own refusals are tried again.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum TxError {
     /// A rule of ours.
     Refused(StorageError),
     /// The database.
     Database(Error),
 }
 
-impl From<Error> for Failed {
+impl From<Error> for TxError {
     fn from(error: Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<StorageError> for Failed {
+impl From<StorageError> for TxError {
     fn from(error: StorageError) -> Self {
         Self::Refused(error)
     }
 }
 
-impl Failed {
+impl TxError {
     /// What is stored contradicts itself.
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Refused(StorageError::Corrupt(what.into()))
@@ -64,18 +68,18 @@ impl Failed {
     }
 }
 
-impl From<Failed> for StorageError {
-    fn from(failed: Failed) -> Self {
+impl From<TxError> for StorageError {
+    fn from(failed: TxError) -> Self {
         let is_taken = failed.is_taken();
         match failed {
-            Failed::Database(error) if is_taken => Self::Conflict(error.to_string()),
-            Failed::Refused(error) => error,
-            Failed::Database(Error::DeserializationError(error)) => Self::Corrupt(error.to_string()),
-            Failed::Database(Error::NotFound) => Self::Corrupt("a row that others refer to is gone".to_owned()),
-            Failed::Database(Error::DatabaseError(_, told)) if told.message().contains(DISK_FULL) => {
+            TxError::Database(error) if is_taken => Self::Conflict(error.to_string()),
+            TxError::Refused(error) => error,
+            TxError::Database(Error::DeserializationError(error)) => Self::Corrupt(error.to_string()),
+            TxError::Database(Error::NotFound) => Self::Corrupt("a row that others refer to is gone".to_owned()),
+            TxError::Database(Error::DatabaseError(_, told)) if is_disk_full(told.message()) => {
                 Self::Full(told.message().to_owned())
             }
-            Failed::Database(error) => Self::Unavailable(error.to_string()),
+            TxError::Database(error) => Self::Unavailable(error.to_string()),
         }
     }
 }

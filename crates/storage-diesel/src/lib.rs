@@ -8,7 +8,6 @@ mod columns;
 mod database;
 mod difference;
 mod error;
-mod fixed;
 #[cfg(test)]
 mod list_samples;
 mod postgres;
@@ -21,7 +20,6 @@ mod schema_status;
 mod sqlite;
 mod time_source;
 pub mod transfer;
-mod written;
 
 pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
 pub use difference::Difference;

@@ -14,8 +14,9 @@ use pinrail_storage::StorageError;
 
 use super::lane::Lane;
 use super::pool::{Access, Pool};
-use super::{Conn, requests};
-use crate::error::{Failed, Step};
+use super::Conn;
+use super::queries::pin_requests;
+use crate::error::{TxError, TxResult};
 
 /// Groups that are added at one time: while one is being written, the other is on its way to the disk. More of them
 /// would be smaller, and all would wait for the row of the node that they choose.
@@ -66,12 +67,11 @@ async fn add_group(pool: &Pool, group: Group) -> Vec<Outcome> {
     added.unwrap_or_else(|error| vec![Err(error); group.len()])
 }
 
-async fn add_together(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
-    requests::add_pin_requests(conn, &borrowed(group)).await
+async fn add_together(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> TxResult<Vec<Outcome>> {
+    pin_requests::add_pin_requests(conn, &borrowed(group)).await
 }
 
-async fn add_each(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> Step<Vec<Outcome>> {
-    requests::lock(conn, &borrowed(group)).await?;
+async fn add_each(conn: &mut Conn, group: &[(NewPinRequest, Timestamp)]) -> TxResult<Vec<Outcome>> {
     let mut outcomes = Vec::with_capacity(group.len());
     for (request, now) in group {
         outcomes.push(add_one(conn, request, *now).await?);
@@ -84,29 +84,22 @@ fn borrowed(group: &[(NewPinRequest, Timestamp)]) -> Vec<(&NewPinRequest, Timest
 }
 
 /// Add one of several; it fails alone.
-async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<Outcome> {
+async fn add_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> TxResult<Outcome> {
     conn.batch_execute("SAVEPOINT one").await?;
-    let outcome = write_one(conn, request, now).await;
+    let outcome = pin_requests::add_pin_request(conn, request, now).await;
     match &outcome {
         Ok(_) => conn.batch_execute("RELEASE SAVEPOINT one").await?,
-        Err(_) => conn.undo("ROLLBACK TO SAVEPOINT one").await?,
+        Err(_) => conn.batch_execute("ROLLBACK TO SAVEPOINT one").await?,
     }
     kept(outcome)
 }
 
-/// Add one and write it at once: what the database refuses of it is told before the savepoint is let go.
-async fn write_one(conn: &mut Conn, request: &NewPinRequest, now: Timestamp) -> Step<PinRequest> {
-    let shown = requests::add_pin_request(conn, request, now).await?;
-    conn.catch_up().await?;
-    Ok(shown)
-}
-
 /// Our own refusals are an answer, and so is that an id is taken; what else the database refuses is for the transaction
 /// as a whole.
-fn kept(outcome: Step<PinRequest>) -> Step<Outcome> {
+fn kept(outcome: TxResult<PinRequest>) -> TxResult<Outcome> {
     match outcome {
         Ok(request) => Ok(Ok(request)),
-        Err(Failed::Refused(refused)) => Ok(Err(refused)),
+        Err(TxError::Refused(refused)) => Ok(Err(refused)),
         Err(failed) if failed.is_taken() => Ok(Err(failed.into())),
         Err(failed) => Err(failed),
     }

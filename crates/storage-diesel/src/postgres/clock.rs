@@ -5,10 +5,10 @@ use diesel::expression::SqlLiteral;
 use diesel::sql_types::BigInt;
 use pinrail_spec::Timestamp;
 
-use super::Conn;
+use super::{Conn, RunQueryDsl};
 use crate::TimeSource;
 use crate::columns::moment;
-use crate::error::Step;
+use crate::error::TxResult;
 
 /// The server's time in milliseconds since the Unix epoch.
 pub(super) const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
@@ -17,10 +17,12 @@ pub(super) const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp())
 pub(super) struct Clock(Option<Timestamp>);
 
 impl Clock {
-    /// What it showed when the transaction began.
-    pub(super) async fn read(conn: &mut Conn) -> Step<Self> {
-        let begun = conn.begun().await?;
-        Ok(Self(begun.filter(|_| conn.time() == TimeSource::Database)))
+    /// Look at it.
+    pub(super) async fn read(conn: &mut Conn) -> TxResult<Self> {
+        Ok(Self(match conn.time() {
+            TimeSource::Database => Some(moment(diesel::select(shown()).get_result(conn).await?)),
+            TimeSource::Caller => None,
+        }))
     }
 
     /// What a query of the connection read of it as [`shown`].

@@ -18,11 +18,11 @@ use pinrail_storage::StorageError;
 
 use super::Conn;
 use super::lane::Lane;
-use super::pages::{Found, found_rows, shown};
+use super::queries::pages::{Found, found_rows, shown};
 use super::pool::{Access, Pool};
-use super::tokens::{StandingRow, standing_rows};
+use super::queries::tokens::{StandingRow, standing_rows};
 use crate::columns::id_bytes;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::schema::access_tokens;
 
 /// Queries of one kind that are on their way at one time: one that hangs does not hold up all requests.
@@ -39,7 +39,7 @@ const OWN_END: &str = ") AS wanted (account, id), LATERAL (SELECT one.id FROM pi
 type Wanted = (AccountId, RequestId, Timestamp);
 type Outcome<A> = Result<Option<A>, StorageError>;
 /// Finds what several ask for, in their order.
-type Find<Q, A> = for<'c> fn(&'c mut Conn, Arc<[Q]>) -> BoxFuture<'c, Step<Vec<Option<A>>>>;
+type Find<Q, A> = for<'c> fn(&'c mut Conn, Arc<[Q]>) -> BoxFuture<'c, TxResult<Vec<Option<A>>>>;
 
 /// What looks up.
 pub(super) struct LookUps {
@@ -100,7 +100,7 @@ async fn run<Q: Copy, A>(pool: &Pool, find: Find<Q, A>, asked: &[Q]) -> Result<V
     pool.run(Access::LookUp, move |conn| find(conn, asked)).await
 }
 
-async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Option<Standing>>> {
+async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> TxResult<Vec<Option<Standing>>> {
     let ids: BTreeSet<_> = tokens.iter().map(|token| id_bytes(token.as_uuid())).collect();
     let rows: Vec<StandingRow> = standing_rows().filter(access_tokens::id.eq_any(ids)).load(conn).await?;
     let rows: HashMap<_, _> = rows.iter().map(|row| (row.token.id.as_slice(), row)).collect();
@@ -111,7 +111,7 @@ async fn find_standings(conn: &mut Conn, tokens: Arc<[TokenId]>) -> Step<Vec<Opt
     tokens.iter().map(told).collect()
 }
 
-async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> Step<Vec<Option<PinRequest>>> {
+async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> TxResult<Vec<Option<PinRequest>>> {
     let pairs = wanted.iter().map(|(account, id, _)| (id_bytes(account.as_uuid()), id_bytes(id.as_uuid())));
     let (accounts, ids): (Vec<_>, Vec<_>) = pairs.unzip();
     let own = sql::<Bool>(OWN).bind::<Array<Binary>, _>(accounts).sql(", ").bind::<Array<Binary>, _>(ids).sql(OWN_END);

@@ -3,24 +3,27 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, Manager, ManagerConfig, Pool as Connections, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool::Runtime;
+use deadpool::managed::{Pool as Connections, PoolError, TimeoutType};
+use diesel::ConnectionError;
 use diesel::result::Error;
-use diesel_async::SimpleAsyncConnection;
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError as ManagerError, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pinrail_storage::StorageError;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Conn;
-use super::connection::Opening;
-use super::errors::{chain, is_collision, is_gone};
+use super::errors::{is_undone, may_pass};
 use super::open::Place;
 use crate::TimeSource;
-use crate::error::{Failed, Step};
+use crate::error::{TxError, TxResult};
 
 /// How long a step waits for a free connection.
 const WAIT: Duration = Duration::from_secs(5);
@@ -29,55 +32,41 @@ const WAIT: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(90);
 /// How often a step is tried when it collides with others.
 const TRIES: u32 = 8;
+/// A try that fails after so long has met a limit of the server, not a deadlock, which shows after one second.
+const COLLIDES_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait before a second try at most; twice that before a third, and so on.
 const PAUSE: Duration = Duration::from_millis(4);
-
-/// How long a connection keeps the plans of its statements. They fit the tables as large as these were: where all rows
-/// are few, to go through all of them is as good as any plan.
-const PLANS_KEPT: Duration = Duration::from_secs(10);
 
 /// What a step does with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// It reads, all from one snapshot.
     Read,
-    /// It reads by what a client looks for: each statement is planned for what that is, how common it is and how much
-    /// the account holds. A plan that fits all of them fits none.
-    Search,
     /// It reads everything, all from one snapshot: a little with each statement, and for as long as that takes.
     Everything,
     /// It reads with a single statement, which needs no transaction.
     LookUp,
-    /// It writes. It finds rows by their keys alone, so no plan depends on what they are.
+    /// It writes.
     Write,
 }
 
 impl Access {
-    const fn begin(self) -> Option<Opening> {
-        let command = match self {
-            Self::Read => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto; \
-                SET LOCAL statement_timeout = '10s'"
-            }
-            Self::Search => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
-                SET LOCAL statement_timeout = '10s'; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
-            }
-            Self::Everything => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; \
-                SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
-                SET LOCAL enable_seqscan = on; SET LOCAL idle_in_transaction_session_timeout = 0"
-            }
-            Self::LookUp => return None,
-            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        };
-        Some(Opening { command, only_reads: !matches!(self, Self::Write) })
+    /// What begins the transaction, if it needs one.
+    const fn begin(self) -> Option<&'static str> {
+        match self {
+            Self::Read => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'"),
+            Self::Everything => Some(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",
+            ),
+            Self::LookUp => None,
+            Self::Write => Some("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
+        }
     }
 }
 
 /// Connections to one database.
 pub(super) struct Pool {
-    connections: Connections,
+    connections: Connections<AsyncDieselConnectionManager<AsyncPgConnection>>,
     tls: MakeRustlsConnect,
     time: TimeSource,
 }
@@ -85,39 +74,40 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool that connects when it is first asked to, `size` times at once at most.
     pub(super) fn new(place: &Place, size: usize, time: TimeSource) -> Result<Self, String> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(place.address.config.clone(), place.tls.clone(), recycling);
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        let to = place.clone();
+        config.custom_setup = Box::new(move |_| connect(to.clone()).boxed());
+        let manager = AsyncDieselConnectionManager::new_with_config(place.address.shown.clone(), config);
         let pool = Connections::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
         let pool = pool.wait_timeout(Some(WAIT)).create_timeout(Some(2 * WAIT)).recycle_timeout(Some(WAIT));
-        let pool = pool.pre_recycle(forget_plans());
         let connections = pool.build().map_err(|error| error.to_string())?;
         Ok(Self { connections, tls: place.tls.clone(), time })
     }
 
-    /// Lend a connection for as long as whoever asks for it likes.
+    /// Lend a connection for as long as the caller likes.
     pub(super) async fn lend(&self) -> Result<Conn, String> {
         Ok(Conn::new(self.connections.get().await.map_err(|error| no_connection(&error))?, self.time))
     }
 
-    /// Do a step in one transaction. It is done again, from the beginning, when it collided with another or when its
-    /// connection turned out to be gone before anything was to be committed.
+    /// Run a step in one transaction. It is run again, from the beginning, when it failed before its commit by what may
+    /// pass: a collision with another, or a connection that is gone.
     pub(super) async fn run<T>(
         &self,
         access: Access,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         let tries = async {
             let mut tried = 0;
             loop {
                 tried += 1;
+                let begun = Instant::now();
                 let failed = match self.try_once(access, step.clone()).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(failed) => failed,
                 };
-                let is_worth_it = match &failed {
-                    Outcome::Undone(Failed::Database(error)) => is_collision(error) || is_gone(error),
-                    Outcome::Undone(Failed::Refused(_)) | Outcome::NoConnection(_) | Outcome::Unknown(_) => false,
-                };
+                let is_worth_it = begun.elapsed() < COLLIDES_WITHIN
+                    && matches!(&failed, Failure::Undone(TxError::Database(error)) if may_pass(error));
                 if !is_worth_it || tried == TRIES {
                     return Err(failed.into());
                 }
@@ -134,87 +124,73 @@ impl Pool {
     async fn try_once<T>(
         &self,
         access: Access,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
-    ) -> Result<T, Outcome> {
-        let client = self.connections.get().await.map_err(|error| Outcome::NoConnection(no_connection(&error)))?;
-        let conn = Conn::new(client, self.time);
-        let only_reads = access == Access::LookUp || access.begin().is_some_and(|begin| begin.only_reads);
-        let cancel = only_reads.then(|| (conn.cancel_token(), self.tls.clone()));
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
+    ) -> Result<T, Failure> {
+        let conn = self.lend().await.map_err(Failure::NoConnection)?;
+        let cancel = (access != Access::Write).then(|| (conn.cancel_token(), self.tls.clone()));
         let mut lent = Lent { conn: Some(conn), is_clean: false, cancel };
         let conn = lent.conn.as_mut().expect("it is taken when it is dropped");
         let Some(begin) = access.begin() else {
             let outcome = step(conn).await;
             lent.is_clean = outcome.is_ok();
-            return outcome.map_err(Outcome::Undone);
+            return outcome.map_err(Failure::Undone);
         };
-        conn.begin(begin);
+        conn.batch_execute(begin).await.map_err(|error| Failure::Undone(error.into()))?;
         let outcome = match step(conn).await {
-            Ok(outcome) if begin.only_reads => {
-                conn.end_reading();
-                Ok(outcome)
-            }
-            // What is still to be written goes with it. If the server refuses that, it keeps nothing.
             Ok(outcome) => conn.batch_execute("COMMIT").await.map(|()| outcome).map_err(after_commit),
-            Err(failed) => Err(Outcome::Undone(failed)),
+            Err(error) => Err(Failure::Undone(error)),
         };
         lent.is_clean = match &outcome {
             Ok(_) => true,
-            Err(Outcome::Undone(Failed::Database(error))) if is_gone(error) => false,
-            Err(Outcome::Undone(_)) => conn.undo("ROLLBACK").await.is_ok(),
-            Err(Outcome::NoConnection(_) | Outcome::Unknown(_)) => false,
+            Err(Failure::Undone(TxError::Database(error))) if !is_undone(error) => false,
+            Err(Failure::Undone(_)) => conn.batch_execute("ROLLBACK").await.is_ok(),
+            Err(Failure::NoConnection(_) | Failure::Unknown(_)) => false,
         };
         outcome
     }
 }
 
-/// Has the server make its plans anew for the first who is lent a connection in each period of [`PLANS_KEPT`].
-fn forget_plans() -> Hook {
-    let period = |age: Duration| age.as_secs() / PLANS_KEPT.as_secs();
-    Hook::sync_fn(move |client, metrics| {
-        let age = metrics.age();
-        if period(age.saturating_sub(metrics.last_used())) != period(age) {
-            // It is sent when it is first polled, and whatever is asked next comes behind it.
-            drop(client.batch_execute("DISCARD PLANS").now_or_never());
-        }
-        Ok(())
-    })
+async fn connect(place: Place) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let refused = |error: super::PostgresError| ConnectionError::BadConnection(error.to_string());
+    let (client, connection) = place.connect().await.map_err(refused)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
 /// Why one try did not do a step.
-enum Outcome {
+enum Failure {
     /// There was no connection to do it on.
     NoConnection(String),
     /// Nothing of it is kept.
-    Undone(Failed),
+    Undone(TxError),
     /// The connection broke while it was being committed.
     Unknown(Error),
 }
 
-impl From<Outcome> for StorageError {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::NoConnection(why) => Self::Unavailable(why),
-            Outcome::Undone(failed) => failed.into(),
-            Outcome::Unknown(error) => {
+impl From<Failure> for StorageError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoConnection(why) => Self::Unavailable(why),
+            Failure::Undone(error) => error.into(),
+            Failure::Unknown(error) => {
                 Self::Unavailable(format!("the connection broke, and with it the answer to a commit: {error}"))
             }
         }
     }
 }
 
-/// What it means that a commit failed: the server's own word says that nothing is kept, silence says nothing.
-fn after_commit(error: Error) -> Outcome {
-    if is_gone(&error) { Outcome::Unknown(error) } else { Outcome::Undone(error.into()) }
+/// What it means that a commit failed: a refusal says that nothing is kept, silence says nothing.
+fn after_commit(error: Error) -> Failure {
+    if is_undone(&error) { Failure::Undone(error.into()) } else { Failure::Unknown(error) }
 }
 
-fn no_connection(error: &PoolError) -> String {
+fn no_connection(error: &PoolError<ManagerError>) -> String {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => {
             "all of the pool's connections are in use: too little time, or too few of them (--database-connections)"
                 .to_owned()
         }
         PoolError::Timeout(_) => "PostgreSQL does not answer".to_owned(),
-        PoolError::Backend(error) => chain(error),
+        PoolError::Backend(ManagerError::ConnectionError(ConnectionError::BadConnection(why))) => why.clone(),
         other => other.to_string(),
     }
 }

@@ -9,15 +9,16 @@ use pinrail_spec::Timestamp;
 
 use super::Conn;
 use super::clock::CLOCK;
-use super::connection::Opening;
 use super::open::{Place, Problem};
 use super::pool::Pool;
-use super::transfer_steps::Session;
+use super::impls::Session;
 use crate::columns::moment;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::transfer::{Others, TransferError};
 use crate::{DatabaseError, TimeSource};
 
+/// What begins a transaction that writes.
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /// One transaction over everything takes as long as it takes.
 const UNHURRIED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -56,7 +57,7 @@ impl Session {
     /// Begin to read one snapshot.
     pub(crate) async fn snapshot(url: &str, others: Others) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        let begin = Opening { command: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", only_reads: true };
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         if others == Others::Welcome {
             session.begin(begin).await?;
             return Ok(session);
@@ -70,8 +71,7 @@ impl Session {
     /// Begin to fill a migrated database in one transaction, if it is empty.
     pub(crate) async fn load(url: &str) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        let begin = Opening { command: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", only_reads: false };
-        session.begin_alone(begin).await?;
+        session.begin_alone(WRITE).await?;
         session.make_room().await?;
         Ok(session)
     }
@@ -79,8 +79,7 @@ impl Session {
     /// Begin to change a database that no other program is connected to.
     pub(crate) async fn alone(url: &str) -> Result<Self, TransferError> {
         let mut session = Self::connect(url).await?;
-        let begin = Opening { command: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", only_reads: false };
-        session.begin_alone(begin).await?;
+        session.begin_alone(WRITE).await?;
         Ok(session)
     }
 
@@ -96,15 +95,14 @@ impl Session {
         Ok(Self { conn, database: place.address.shown.clone() })
     }
 
-    async fn begin(&mut self, opening: Opening) -> Result<(), TransferError> {
-        self.conn.begin(opening);
-        self.run(UNHURRIED).await
+    async fn begin(&mut self, begin: &str) -> Result<(), TransferError> {
+        self.run(&format!("{begin}; {UNHURRIED}")).await
     }
 
     /// Begin once no other program is connected, and keep out those that come.
-    async fn begin_alone(&mut self, opening: Opening) -> Result<(), TransferError> {
+    async fn begin_alone(&mut self, begin: &str) -> Result<(), TransferError> {
         self.refuse_others(LOOKS).await?;
-        self.begin(opening).await?;
+        self.begin(begin).await?;
         self.run(CLOSE).await
     }
 
@@ -131,16 +129,16 @@ impl Session {
 }
 
 /// The database's time.
-pub(super) async fn now(conn: &mut Conn, _system_time: Timestamp) -> Step<Timestamp> {
+pub(super) async fn now(conn: &mut Conn, _system_time: Timestamp) -> TxResult<Timestamp> {
     Ok(moment(diesel::select(sql::<BigInt>(CLOCK)).get_result(conn).await?))
 }
 
 /// The time that it is: the server's.
-pub(super) async fn true_now(conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
+pub(super) async fn true_now(conn: &mut Conn, system_time: Timestamp) -> TxResult<Timestamp> {
     now(conn, system_time).await
 }
 
 /// Let the next keys follow the greatest there are, and let the planner know what came.
-pub(super) async fn loaded(conn: &mut Conn) -> Step<()> {
+pub(super) async fn loaded(conn: &mut Conn) -> TxResult<()> {
     Ok(conn.batch_execute(SEQUENCES).await?)
 }

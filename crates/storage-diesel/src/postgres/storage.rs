@@ -8,16 +8,18 @@ use futures::future::BoxFuture;
 use pinrail_domain::{AccountId, NewPinRequest, PinRequest, RequestId, ServiceId, Standing, TokenId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
+use tokio::time::timeout;
 
 use super::adder::Adder;
 use super::listener::Listener;
 use super::look_ups::LookUps;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
 use super::pool::{Access, Pool};
-use super::{Conn, check, clock, dialect, future, service, session, statistics};
+use super::queries::{check, future, service, statistics};
+use super::{Conn, clock, dialect, session};
 use crate::Difference;
 use crate::columns::moment;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::repair::problem_of;
 use crate::room::{LONGEST_LIST, Room, too_long};
 
@@ -112,7 +114,7 @@ impl PostgresStorage {
     pub(super) async fn write<T>(
         &self,
         _now: Option<Timestamp>,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         self.pool.run(Access::Write, step).await
     }
@@ -121,7 +123,7 @@ impl PostgresStorage {
     pub(super) async fn write_for_workers<T>(
         &self,
         now: Timestamp,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         let outcome = self.write(Some(now), step).await?;
         self.listener.tell();
@@ -133,7 +135,7 @@ impl PostgresStorage {
         &self,
         account: AccountId,
         now: Timestamp,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         let _permit = self.changes.enter(account).await?;
         self.write_for_workers(now, step).await
@@ -142,7 +144,7 @@ impl PostgresStorage {
     /// A read in a single statement.
     pub(super) async fn look_up<T>(
         &self,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         self.pool.run(Access::LookUp, step).await
     }
@@ -150,7 +152,7 @@ impl PostgresStorage {
     /// A read, all of it from one snapshot.
     pub(super) async fn read<T>(
         &self,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         self.pool.run(Access::Read, step).await
     }
@@ -160,13 +162,11 @@ impl PostgresStorage {
         &self,
         account: AccountId,
         walks: bool,
-        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Clone,
+        step: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Clone,
     ) -> Result<T, StorageError> {
         let _permit = self.lists.enter(account).await?;
-        if !walks {
-            return self.pool.run(Access::Read, step).await;
-        }
-        tokio::time::timeout(LONGEST_LIST, self.pool.run(Access::Search, step)).await.map_err(|_| too_long())?
+        let read = self.pool.run(Access::Read, step);
+        if walks { timeout(LONGEST_LIST, read).await.map_err(|_| too_long())? } else { read.await }
     }
 
     /// Wait for a change that may concern workers.

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::audit::{Deed, note};
 use super::clock::Clock;
 use super::nodes::list_nodes;
-use super::{Conn, RunQueryDsl, blocks, dialect};
+use super::{Conn, RunQueryDsl, account_blocking, dialect};
 use crate::columns::{id_bytes, role_word, to_column};
-use crate::error::{Failed, Step};
+use crate::error::{TxError, TxResult};
 use crate::rows::AccountRow;
 use crate::schema::accounts;
 
 /// Add an account without access.
-pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, by: &str, now: Timestamp) -> Step<Account> {
+pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, by: &str, now: Timestamp) -> TxResult<Account> {
     let row: AccountRow = diesel::insert_into(accounts::table)
         .values((
             accounts::id.eq(id_bytes(account.id.as_uuid())),
@@ -34,7 +34,7 @@ pub(crate) async fn add_account(conn: &mut Conn, account: &NewAccount, by: &str,
         .returning(AccountRow::as_returning())
         .get_result(conn)
         .await
-        .map_err(|error| Failed::or_conflict(error, format!("the account {}", account.name)))?;
+        .map_err(|error| TxError::or_conflict(error, format!("the account {}", account.name)))?;
     let details = json!({ "role": account.role, "email": account.email, "limits": account.limits });
     note(conn, deed(by, "account add", &row, details), now).await?;
     row.account()
@@ -55,18 +55,18 @@ fn limit_columns(limits: &Limits) -> LimitColumns {
 }
 
 /// The key of an account.
-pub(super) async fn account_key(conn: &mut Conn, id: &AccountId) -> Step<Option<i64>> {
+pub(crate) async fn account_key(conn: &mut Conn, id: &AccountId) -> TxResult<Option<i64>> {
     let row = accounts::table.filter(accounts::id.eq(id_bytes(id.as_uuid())));
     Ok(row.select(accounts::key).get_result(conn).await.optional()?)
 }
 
 /// The account's row, locked until the step ends.
-pub(super) async fn lock_account(conn: &mut Conn, id: &AccountId) -> Step<Option<AccountRow>> {
-    Ok(dialect::lock_account(conn, &id_bytes(id.as_uuid())).await.optional()?)
+pub(crate) async fn lock_account(conn: &mut Conn, id: &AccountId) -> TxResult<Option<AccountRow>> {
+    Ok(dialect::lock_accounts(conn, [id_bytes(id.as_uuid())].into()).await?.pop())
 }
 
 /// The account with this id.
-pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> Step<Option<Account>> {
+pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> TxResult<Option<Account>> {
     let found: Option<AccountRow> = accounts::table
         .filter(accounts::id.eq(id_bytes(id.as_uuid())))
         .select(AccountRow::as_select())
@@ -77,7 +77,7 @@ pub(crate) async fn find_account(conn: &mut Conn, id: &AccountId) -> Step<Option
 }
 
 /// The account with this name.
-pub(crate) async fn find_account_by_name(conn: &mut Conn, name: &str) -> Step<Option<Account>> {
+pub(crate) async fn find_account_by_name(conn: &mut Conn, name: &str) -> TxResult<Option<Account>> {
     let found: Option<AccountRow> = accounts::table
         .filter(accounts::name.eq(name))
         .select(AccountRow::as_select())
@@ -88,7 +88,7 @@ pub(crate) async fn find_account_by_name(conn: &mut Conn, name: &str) -> Step<Op
 }
 
 /// Up to `limit` accounts in the order of their names' bytes, those after `after`.
-pub(crate) async fn list_accounts(conn: &mut Conn, after: Option<&str>, limit: u16) -> Step<Vec<Account>> {
+pub(crate) async fn list_accounts(conn: &mut Conn, after: Option<&str>, limit: u16) -> TxResult<Vec<Account>> {
     let rows: Vec<AccountRow> = dialect::accounts_by_name(conn, after, i64::from(limit)).await?;
     rows.iter().map(AccountRow::account).collect()
 }
@@ -100,7 +100,7 @@ pub(crate) async fn set_access(
     (access, limits): (Option<&Access>, Option<&Limits>),
     by: &str,
     now: Timestamp,
-) -> Step<Account> {
+) -> TxResult<Account> {
     let row = existing(conn, id).await?;
     diesel::update(accounts::table.find(row.key))
         .set((
@@ -133,7 +133,7 @@ pub(crate) async fn set_blocked(
     reason: Option<&str>,
     by: &str,
     now: Timestamp,
-) -> Step<Account> {
+) -> TxResult<Account> {
     let now = Clock::read(conn).await?.moment(now);
     // A lease that is being taken for the account must be there to be ended, or see that it is blocked.
     for node in list_nodes(conn).await? {
@@ -142,8 +142,8 @@ pub(crate) async fn set_blocked(
     let row = existing(conn, id).await?;
     diesel::update(accounts::table.find(row.key)).set(accounts::blocked.eq(reason)).execute(conn).await?;
     match (row.blocked.is_some(), reason) {
-        (false, Some(_)) => blocks::end_fetches(conn, row.key).await?,
-        (true, None) => blocks::resume_fetches(conn, row.key, now.as_millis()).await?,
+        (false, Some(_)) => account_blocking::end_fetches(conn, row.key).await?,
+        (true, None) => account_blocking::resume_fetches(conn, row.key, now).await?,
         _ => {}
     }
     let action = if reason.is_some() { "account block" } else { "account unblock" };
@@ -151,8 +151,8 @@ pub(crate) async fn set_blocked(
     existing(conn, id).await?.account()
 }
 
-async fn existing(conn: &mut Conn, id: &AccountId) -> Step<AccountRow> {
-    let missing = || Failed::Refused(StorageError::Missing(format!("the account {id}")));
+async fn existing(conn: &mut Conn, id: &AccountId) -> TxResult<AccountRow> {
+    let missing = || TxError::Refused(StorageError::Missing(format!("the account {id}")));
     lock_account(conn, id).await?.ok_or_else(missing)
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::accounts::account_key;
 use super::{Conn, RunQueryDsl};
 use crate::columns::{id, moment};
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::schema::{accounts, audit_log};
 
 /// An entry that a step adds.
@@ -23,7 +23,7 @@ pub(crate) struct Deed<'a> {
 }
 
 /// Add an entry.
-pub(crate) async fn note(conn: &mut Conn, deed: Deed<'_>, now: Timestamp) -> Step<()> {
+pub(crate) async fn note(conn: &mut Conn, deed: Deed<'_>, now: Timestamp) -> TxResult<()> {
     diesel::insert_into(audit_log::table)
         .values((
             audit_log::at.eq(now.as_millis()),
@@ -42,7 +42,7 @@ pub(crate) async fn note(conn: &mut Conn, deed: Deed<'_>, now: Timestamp) -> Ste
 type EntryRow = (i64, String, String, String, String, Option<Vec<u8>>);
 
 /// The newest entries that match, the last one first.
-pub(crate) async fn list(conn: &mut Conn, filter: &AuditFilter) -> Step<Vec<AuditEntry>> {
+pub(crate) async fn list(conn: &mut Conn, filter: &AuditFilter) -> TxResult<Vec<AuditEntry>> {
     let mut rows = audit_log::table
         .left_join(accounts::table.on(audit_log::account.eq(accounts::key.nullable())))
         .order(audit_log::key.desc())

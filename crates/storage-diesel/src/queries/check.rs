@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use pinrail_domain::Progress;
 
-use super::change::place;
-use super::tally::BUCKET_SHIFTS;
+use super::counter_deltas::BUCKET_SHIFTS;
+use super::unit_of_work::place;
 use super::{Conn, RunQueryDsl};
 use crate::Difference;
 use crate::difference::{Counter, Counters};
-use crate::error::Step;
-use crate::rows::{State, Work};
+use crate::error::TxResult;
+use crate::columns::{from_column, to_column};
+use crate::rows::{QueueRow, Root, RootRow, State};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};
-use crate::transfer::rows::Queued;
 
 /// Roots of a page.
 const ROOTS: i64 = 5_000;
@@ -41,7 +42,7 @@ impl Keys {
 }
 
 /// Count everything that has a counter, and say where the two differ.
-pub(crate) async fn check_counters(conn: &mut Conn) -> Step<Vec<Difference>> {
+pub(crate) async fn check_counters(conn: &mut Conn) -> TxResult<Vec<Difference>> {
     let mut sums = Counters::default();
     read_sums(conn, &mut sums).await?;
     let mut found = check_roots(conn, &mut sums).await?;
@@ -52,7 +53,7 @@ pub(crate) async fn check_counters(conn: &mut Conn) -> Step<Vec<Difference>> {
 }
 
 /// What accounts and nodes say.
-async fn read_sums(conn: &mut Conn, sums: &mut Counters) -> Step<()> {
+async fn read_sums(conn: &mut Conn, sums: &mut Counters) -> TxResult<()> {
     let rows: Vec<(i64, i64, i64, i64)> = accounts::table
         .select((accounts::key, accounts::used_requests, accounts::used_queued_roots, accounts::used_bytes))
         .load(conn)
@@ -70,12 +71,12 @@ async fn read_sums(conn: &mut Conn, sums: &mut Counters) -> Step<()> {
 }
 
 /// Go through all roots with what refers to them.
-async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Difference>> {
+async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<Difference>> {
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     while after < i64::MAX {
         let page = roots::table.filter(roots::key.gt(after)).order(roots::key).limit(ROOTS);
-        let page: Vec<(i64, Work)> = page.select((roots::key, Work::as_select())).load(conn).await?;
-        let keys = Keys::of_page(after, page.iter().map(|row| row.0), ROOTS);
+        let page: Vec<RootRow> = page.select(RootRow::as_select()).load(conn).await?;
+        let keys = Keys::of_page(after, page.iter().map(|row| row.key), ROOTS);
         let mut counters = Counters::default();
         let standing = read_roots(conn, keys, page, &mut counters, sums).await?;
         count_claims(conn, keys, &mut counters).await?;
@@ -87,33 +88,36 @@ async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Differenc
 }
 
 /// How each root stands, and the bytes it counts for.
-type Standing = BTreeMap<i64, (Work, i64)>;
+type Standing = BTreeMap<i64, (Root, i64)>;
 
 /// What roots say of themselves, and how they stand.
 async fn read_roots(
     conn: &mut Conn,
     keys: Keys,
-    page: Vec<(i64, Work)>,
+    page: Vec<RootRow>,
     counters: &mut Counters,
     sums: &mut Counters,
-) -> Step<Standing> {
+) -> TxResult<Standing> {
     let received = root_progress::table.filter(root_progress::root.gt(keys.0)).filter(root_progress::root.le(keys.1));
     let received = received.select((root_progress::root, (root_progress::blocks, root_progress::bytes)));
     let received: Vec<(i64, (i64, i64))> = received.load(conn).await?;
     let received: BTreeMap<i64, (i64, i64)> = received.into_iter().collect();
     let mut standing = Standing::new();
-    for (key, work) in page {
-        counters.stored(Counter::RootRequests(key), work.requests);
-        counters.stored(Counter::Claims(key), work.refs);
-        sums.counted(Counter::Load(work.node), i64::from(work.is_unfinished()));
-        let bytes = work.counted(received.get(&key).copied().unwrap_or_default());
-        standing.insert(key, (work, bytes));
+    for row in page {
+        let root = Root::try_from(row)?;
+        counters.stored(Counter::RootRequests(root.key), to_column(root.record.requests));
+        counters.stored(Counter::Claims(root.key), to_column(root.record.refs));
+        sums.counted(Counter::Load(root.node), i64::from(root.record.is_unfinished()));
+        let (blocks, bytes) = received.get(&root.key).copied().unwrap_or_default();
+        let received = Progress { blocks: from_column(blocks), bytes: from_column(bytes) };
+        let bytes = to_column(root.record.counted_bytes(received));
+        standing.insert(root.key, (root, bytes));
     }
     Ok(standing)
 }
 
 /// Count requests for roots and holds on them.
-async fn count_claims(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> Step<()> {
+async fn count_claims(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> TxResult<()> {
     let requests = pin_requests::table.filter(pin_requests::root.gt(keys.0)).filter(pin_requests::root.le(keys.1));
     let requests = requests.group_by((pin_requests::root, pin_requests::account));
     let rows: Vec<(i64, i64, i64)> =
@@ -140,45 +144,45 @@ async fn read_claims(
     standing: &Standing,
     counters: &mut Counters,
     sums: &mut Counters,
-) -> Step<()> {
+) -> TxResult<()> {
     let rows = queue::table.filter(queue::root.gt(keys.0)).filter(queue::root.le(keys.1));
-    let rows: Vec<Queued> = rows.load(conn).await?;
+    let rows: Vec<QueueRow> = rows.load(conn).await?;
     for row in rows {
-        let Queued { root, account, requests, holds, .. } = row;
+        let QueueRow { root, account, requests, holds, .. } = row;
         counters.stored(Counter::Wants { account, root }, requests);
         counters.stored(Counter::Holds { account, root }, holds);
-        let Some((work, bytes)) = standing.get(&root) else { continue };
-        let queued = requests > 0 && work.is_unfinished();
+        let Some((held, bytes)) = standing.get(&root) else { continue };
+        let queued = requests > 0 && held.record.is_unfinished();
         sums.counted(Counter::QueuedRoots(account), i64::from(queued));
         sums.counted(Counter::Bytes(account), *bytes);
-        compare_place(counters, &row, work);
+        compare_place(counters, &row, held);
     }
     Ok(())
 }
 
 /// Hold a root's place in an account's queue against how the root stands: in a wrong one it would be leased out of turn,
 /// by another node, or never. A missing due counts as 0.
-fn compare_place(counters: &mut Counters, row: &Queued, work: &Work) {
-    let Queued { account, root, requests, node, rank, due, .. } = *row;
-    let place = (requests > 0).then(|| place(work));
+fn compare_place(counters: &mut Counters, row: &QueueRow, held: &Root) {
+    let QueueRow { account, root, requests, node, rank, due, .. } = *row;
+    let place = (requests > 0).then(|| place(held));
     let mut compare = |counter, stored, counted| {
         counters.stored(counter, stored);
         counters.counted(counter, counted);
     };
-    if let Some((wanted, _)) = place {
-        compare(Counter::PlaceNode { account, root }, node, work.node);
+    if let Some((_, holder, wanted, _)) = place {
+        compare(Counter::PlaceNode { account, root }, node, holder);
         compare(Counter::PlaceRank { account, root }, i64::from(rank), i64::from(wanted));
     }
-    let wanted = place.and_then(|(_, wanted)| {
+    let wanted = place.and_then(|(_, _, _, wanted)| {
         // Whose lease has expired is put back, and keeps the lease until somebody takes it over.
-        let put_back = due.filter(|_| work.is_unfinished()).map(|_| work.due);
+        let put_back = due.filter(|_| held.record.is_unfinished()).map(|_| held.record.due.as_millis());
         wanted.or(put_back)
     });
     compare(Counter::PlaceDue { account, root }, due.unwrap_or(0), wanted.unwrap_or(0));
 }
 
 /// Go through all requests, account by account, with the counters of their buckets.
-async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Difference>> {
+async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<Difference>> {
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     while after < i64::MAX {
         let page = accounts::table.filter(accounts::key.gt(after)).order(accounts::key).limit(ACCOUNTS);
@@ -194,7 +198,7 @@ async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> Step<Vec<Differ
 }
 
 /// What the buckets of accounts say.
-async fn read_buckets(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> Step<()> {
+async fn read_buckets(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> TxResult<()> {
     let rows = pin_counts::table.filter(pin_counts::account.gt(keys.0)).filter(pin_counts::account.le(keys.1));
     let columns = (pin_counts::account, pin_counts::level, pin_counts::bucket, pin_counts::status, pin_counts::n);
     let rows: Vec<(i64, i16, i64, State, i64)> = rows.select(columns).load(conn).await?;
@@ -205,7 +209,7 @@ async fn read_buckets(conn: &mut Conn, keys: Keys, counters: &mut Counters) -> S
 }
 
 /// Count the requests of accounts, by account and bucket.
-async fn count_requests(conn: &mut Conn, keys: Keys, counters: &mut Counters, sums: &mut Counters) -> Step<()> {
+async fn count_requests(conn: &mut Conn, keys: Keys, counters: &mut Counters, sums: &mut Counters) -> TxResult<()> {
     let mut last = Some((keys.0, i64::MAX));
     while let Some(after) = last {
         let counts = counts_after(conn, after, keys.1).await?;
@@ -231,7 +235,7 @@ const CARRIED: &str =
     "COALESCE(octet_length(name), 0) + COALESCE(octet_length(origins), 0) + COALESCE(octet_length(meta), 0)";
 
 /// Count the requests that follow an account and a time, of accounts up to `greatest`; none when there are no more.
-async fn counts_after(conn: &mut Conn, (account, created): (i64, i64), greatest: i64) -> Step<Vec<Count>> {
+async fn counts_after(conn: &mut Conn, (account, created): (i64, i64), greatest: i64) -> TxResult<Vec<Count>> {
     // Diesel knows no query within FROM. Both databases find the few rows in the key's index.
     let counts = format!(
         "SELECT account, ordinal >> {}, status, COUNT(*), CAST(SUM(carried) AS BIGINT), MAX(created) FROM

@@ -4,9 +4,9 @@ use diesel::dsl::{min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::tally::BUCKET_SHIFTS;
+use super::counter_deltas::BUCKET_SHIFTS;
 use super::{Conn, RunQueryDsl};
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::rows::State;
 use crate::schema::{pin_counts, pin_requests};
 
@@ -14,13 +14,13 @@ use crate::schema::{pin_counts, pin_requests};
 const SUM: &str = "CAST(COALESCE(SUM(n), 0) AS BIGINT)";
 
 /// How many of the account's requests have one of `statuses` and were created before `before` and after `after`.
-pub(super) async fn count(
+pub(crate) async fn count(
     conn: &mut Conn,
     account: i64,
     statuses: &[State],
     before: Option<i64>,
     after: Option<i64>,
-) -> Step<i64> {
+) -> TxResult<i64> {
     let upper = match before {
         Some(before) => count_before(conn, account, statuses, before).await?,
         None => sum(conn, account, 1, statuses, 0, i64::MAX).await?,
@@ -33,7 +33,7 @@ pub(super) async fn count(
 }
 
 /// How many were created before `before`: whole large buckets, whole small ones, and part of one small one.
-async fn count_before(conn: &mut Conn, account: i64, statuses: &[State], before: i64) -> Step<i64> {
+async fn count_before(conn: &mut Conn, account: i64, statuses: &[State], before: i64) -> TxResult<i64> {
     let last = pin_requests::table.filter(pin_requests::account.eq(account)).filter(pin_requests::created.lt(before));
     let last = last.order(pin_requests::created.desc()).select(pin_requests::ordinal);
     let Some(last): Option<i64> = last.first(conn).await.optional()? else { return Ok(0) };
@@ -45,7 +45,7 @@ async fn count_before(conn: &mut Conn, account: i64, statuses: &[State], before:
 }
 
 /// The sum over the buckets of a level from `from` up to and without `to`.
-async fn sum(conn: &mut Conn, account: i64, level: i16, statuses: &[State], from: i64, to: i64) -> Step<i64> {
+async fn sum(conn: &mut Conn, account: i64, level: i16, statuses: &[State], from: i64, to: i64) -> TxResult<i64> {
     if from >= to {
         return Ok(0);
     }
@@ -59,7 +59,7 @@ async fn sum(conn: &mut Conn, account: i64, level: i16, statuses: &[State], from
 }
 
 /// How many requests of one small bucket were created before `before`, at most 1,024 entries of an index.
-async fn count_within(conn: &mut Conn, account: i64, statuses: &[State], bucket: i64, before: i64) -> Step<i64> {
+async fn count_within(conn: &mut Conn, account: i64, statuses: &[State], bucket: i64, before: i64) -> TxResult<i64> {
     let since = pin_counts::table
         .filter(pin_counts::account.eq(account))
         .filter(pin_counts::level.eq(0))

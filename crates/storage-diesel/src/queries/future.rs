@@ -9,7 +9,7 @@ use super::audit::{Deed, note};
 use super::transfer::end_all_leases;
 use super::{Conn, RunQueryDsl};
 use crate::columns::{look_up_text, moment};
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::repair::Repaired;
 use crate::rows::meta_of;
 use crate::schema::{
@@ -24,7 +24,7 @@ const DAY: i64 = 24 * 60 * 60_000;
 const PAGE: i64 = 500;
 
 /// What lies in the future at `now`, a phrase each.
-pub(crate) async fn find(conn: &mut Conn, now: Timestamp) -> Step<Vec<String>> {
+pub(crate) async fn find(conn: &mut Conn, now: Timestamp) -> TxResult<Vec<String>> {
     let limit = now.as_millis() + SLACK;
     let mut found = Vec::new();
     let ahead = accounts::table.filter(accounts::last_created.gt(limit));
@@ -49,7 +49,7 @@ pub(crate) async fn find(conn: &mut Conn, now: Timestamp) -> Step<Vec<String>> {
 ///
 /// Requests keep their order and their accounts' `created` stays unique: those that were made in the future follow the
 /// last one that was not, a millisecond apart, the newest at `now` where there is room for all of them.
-pub(crate) async fn bring_back(conn: &mut Conn, by: &str, now: Timestamp) -> Step<Repaired> {
+pub(crate) async fn bring_back(conn: &mut Conn, by: &str, now: Timestamp) -> TxResult<Repaired> {
     let at = now.as_millis();
     let roots = bring_roots_back(conn, at).await?;
     end_all_leases(conn).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn bring_back(conn: &mut Conn, by: &str, now: Timestamp) -> Ste
 }
 
 /// Make roots due now that were due later, with a fresh time limit, and their places in queues; how many there were.
-async fn bring_roots_back(conn: &mut Conn, at: i64) -> Step<usize> {
+async fn bring_roots_back(conn: &mut Conn, at: i64) -> TxResult<usize> {
     let late = roots::table.filter(roots::due.gt(at));
     let many = diesel::update(late).set(roots::due.eq(at)).execute(conn).await?;
     let wanted = roots::table.filter(roots::wanted_since.gt(at));
@@ -89,7 +89,7 @@ async fn bring_roots_back(conn: &mut Conn, at: i64) -> Step<usize> {
 }
 
 /// Give the requests of an account that were made in the future times that are past; how many there were.
-async fn bring_requests_back(conn: &mut Conn, account: i64, at: i64) -> Step<usize> {
+async fn bring_requests_back(conn: &mut Conn, account: i64, at: i64) -> TxResult<usize> {
     let own = || pin_requests::table.filter(pin_requests::account.eq(account));
     let many: i64 = own().filter(pin_requests::created.gt(at)).count().get_result(conn).await?;
     let past = own().filter(pin_requests::created.le(at)).select(max(pin_requests::created));
@@ -114,7 +114,7 @@ async fn bring_requests_back(conn: &mut Conn, account: i64, at: i64) -> Step<usi
 }
 
 /// Change when a request was created. They are moved back in their order, so no other one has the new time any more.
-async fn move_request(conn: &mut Conn, account: i64, (from, to): (i64, i64), meta: Option<&str>) -> Step<()> {
+async fn move_request(conn: &mut Conn, account: i64, (from, to): (i64, i64), meta: Option<&str>) -> TxResult<()> {
     for (key, value) in meta_of(meta)? {
         let pair = (account, look_up_text(&key).into_owned(), look_up_text(&value).into_owned(), from);
         diesel::update(pin_meta::table.find(pair)).set(pin_meta::created.eq(to)).execute(conn).await?;
@@ -125,7 +125,7 @@ async fn move_request(conn: &mut Conn, account: i64, (from, to): (i64, i64), met
 }
 
 /// Have the buckets of an account begin at the new times of their first requests, which are not moved yet.
-async fn bring_counts_back(conn: &mut Conn, account: i64, at: i64, first: i64) -> Step<()> {
+async fn bring_counts_back(conn: &mut Conn, account: i64, at: i64, first: i64) -> TxResult<()> {
     let late = pin_counts::table.filter(pin_counts::account.eq(account)).filter(pin_counts::since.gt(at));
     let late: Vec<(i16, i64, String, i64)> =
         late.select((pin_counts::level, pin_counts::bucket, pin_counts::status, pin_counts::since)).load(conn).await?;

@@ -14,8 +14,8 @@ use pinrail_storage::PAGE_BYTES;
 
 use super::{Conn, Db, RunQueryDsl, counts, dialect};
 use crate::columns::{look_up_text, to_column};
-use crate::error::Step;
-use crate::rows::{RequestRow, State};
+use crate::error::TxResult;
+use crate::rows::{PinRequestRow, State};
 use crate::schema::{pin_meta, pin_requests, roots};
 
 /// Above so many requests with a pair, the page is walked and each request is asked for the pair.
@@ -25,8 +25,8 @@ const RARE: i64 = 10_000;
 const PORTION: usize = 50;
 
 /// The newest requests that match.
-pub(super) struct Page {
-    pub(super) rows: Vec<RequestRow>,
+pub(crate) struct Page {
+    pub(crate) rows: Vec<PinRequestRow>,
     /// Whether no others match.
     is_all: bool,
 }
@@ -43,7 +43,7 @@ enum Lead {
 }
 
 /// A filter, ready to be asked.
-pub(super) struct Matching<'a> {
+pub(crate) struct Matching<'a> {
     account: i64,
     filter: &'a PinFilter,
     statuses: Vec<State>,
@@ -58,7 +58,7 @@ type Rows<'q> = diesel::helper_types::IntoBoxed<'q, pin_requests::table, Db>;
 
 impl<'a> Matching<'a> {
     /// Look at a filter of an account.
-    pub(super) async fn of(conn: &mut Conn, account: i64, filter: &'a PinFilter) -> Step<Self> {
+    pub(crate) async fn of(conn: &mut Conn, account: i64, filter: &'a PinFilter) -> TxResult<Self> {
         let statuses: Vec<State> = Status::ALL
             .into_iter()
             .filter(|status| filter.statuses.contains(status))
@@ -79,7 +79,7 @@ impl<'a> Matching<'a> {
     }
 
     /// The newest requests that match, up to the filter's limit and to [`PAGE_BYTES`].
-    pub(super) async fn page(&self, conn: &mut Conn) -> Step<Page> {
+    pub(crate) async fn page(&self, conn: &mut Conn) -> TxResult<Page> {
         let limit = usize::from(self.filter.limit);
         let is_short = limit <= PORTION && self.leads.len() <= Status::ALL.len();
         let (rows, found) = if is_short { self.newest(conn).await? } else { self.newest_in_portions(conn).await? };
@@ -94,11 +94,11 @@ impl<'a> Matching<'a> {
     }
 
     /// The newest requests up to the limit, and how many they are.
-    async fn newest(&self, conn: &mut Conn) -> Step<(Vec<RequestRow>, usize)> {
-        let mut page: Vec<RequestRow> = Vec::new();
+    async fn newest(&self, conn: &mut Conn) -> TxResult<(Vec<PinRequestRow>, usize)> {
+        let mut page: Vec<PinRequestRow> = Vec::new();
         for lead in &self.leads {
             let rows = self.rows(*lead).order(pin_requests::created.desc()).limit(i64::from(self.filter.limit));
-            page.extend(rows.select(RequestRow::as_select()).load(conn).await?);
+            page.extend(rows.select(PinRequestRow::as_select()).load(conn).await?);
         }
         page.sort_by_key(|row| Reverse(row.created));
         page.truncate(usize::from(self.filter.limit));
@@ -107,7 +107,7 @@ impl<'a> Matching<'a> {
     }
 
     /// The newest requests, no more portions of them than a page has room for, and how many there are up to the limit.
-    async fn newest_in_portions(&self, conn: &mut Conn) -> Step<(Vec<RequestRow>, usize)> {
+    async fn newest_in_portions(&self, conn: &mut Conn) -> TxResult<(Vec<PinRequestRow>, usize)> {
         let mut keys: Vec<i64> = Vec::new();
         for lead in &self.leads {
             let rows = self.rows(*lead).order(pin_requests::created.desc()).limit(i64::from(self.filter.limit));
@@ -121,10 +121,10 @@ impl<'a> Matching<'a> {
             // Always as many, so that there is one statement.
             wanted.resize(PORTION, portion[0]);
             let rows = pin_requests::table.filter(pin_requests::account.eq(self.account));
-            let rows = rows.filter(pin_requests::created.eq_any(wanted)).select(RequestRow::as_select());
-            let mut rows: Vec<RequestRow> = rows.load(conn).await?;
+            let rows = rows.filter(pin_requests::created.eq_any(wanted)).select(PinRequestRow::as_select());
+            let mut rows: Vec<PinRequestRow> = rows.load(conn).await?;
             rows.sort_by_key(|row| Reverse(row.created));
-            bytes += rows.iter().map(RequestRow::bytes).sum::<usize>();
+            bytes += rows.iter().map(PinRequestRow::bytes).sum::<usize>();
             page.append(&mut rows);
             if bytes >= PAGE_BYTES {
                 break;
@@ -197,7 +197,7 @@ const fn state_of(status: Status) -> RootState {
 }
 
 /// A condition on a request.
-pub(super) type Condition<'a> = Box<dyn BoxableExpression<pin_requests::table, Db, SqlType = Nullable<Bool>> + 'a>;
+pub(crate) type Condition<'a> = Box<dyn BoxableExpression<pin_requests::table, Db, SqlType = Nullable<Bool>> + 'a>;
 
 /// The requests whose names match. Wildcards mean themselves.
 fn named(filter: &NameFilter) -> Condition<'_> {
@@ -214,7 +214,7 @@ fn named(filter: &NameFilter) -> Condition<'_> {
 }
 
 /// The keys of the filter's roots, those that anybody pins.
-async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> Step<Vec<i64>> {
+async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> TxResult<Vec<i64>> {
     let mut keys = Vec::with_capacity(filter.roots.len());
     for root in &filter.roots {
         let row =
@@ -227,7 +227,7 @@ async fn wanted_roots(conn: &mut Conn, filter: &PinFilter) -> Step<Vec<i64>> {
 }
 
 /// Put the rarest pair first; whether it is rare enough to begin with.
-async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(Cow<'_, str>, Cow<'_, str>)]) -> Step<bool> {
+async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(Cow<'_, str>, Cow<'_, str>)]) -> TxResult<bool> {
     for bound in [RARE / 100, RARE] {
         for index in 0..meta.len() {
             let (key, value) = &meta[index];
@@ -248,7 +248,7 @@ async fn lead_with_rarest(conn: &mut Conn, account: i64, meta: &mut [(Cow<'_, st
 }
 
 /// How many match in all. `before` and `after` bound the count too, so a page that was not cut is all there is.
-pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, page: &Page) -> Step<i64> {
+pub(crate) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, page: &Page) -> TxResult<i64> {
     let filter = matching.filter;
     if page.is_all {
         return Ok(i64::try_from(page.rows.len()).unwrap_or(i64::MAX));
@@ -268,7 +268,7 @@ pub(super) async fn count_matching(conn: &mut Conn, matching: &Matching<'_>, pag
 }
 
 /// How many requests have a pair of meta: as many as there are rows of it.
-async fn count_pair(conn: &mut Conn, matching: &Matching<'_>, (key, value): (&str, &str)) -> Step<i64> {
+async fn count_pair(conn: &mut Conn, matching: &Matching<'_>, (key, value): (&str, &str)) -> TxResult<i64> {
     let mut rows = pin_meta::table
         .filter(pin_meta::account.eq(matching.account))
         .filter(pin_meta::key.eq(key))

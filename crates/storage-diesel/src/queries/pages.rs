@@ -12,11 +12,11 @@ use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 use super::accounts::account_key;
 use super::clock::{self, Clock};
 use super::matching::{Matching, count_matching};
-use super::nodes::Fleet;
+use super::nodes::KnownNodes;
 use super::{Conn, Db, RunQueryDsl, holds};
 use crate::columns::{from_column, id, moment};
-use crate::error::{Failed, Step};
-use crate::rows::{NodeRow, RequestRow, Root, State};
+use crate::error::{TxError, TxResult};
+use crate::rows::{NodeRow, PinRequestRow, Root, RootRow, State};
 use crate::schema::{accounts, nodes, pin_requests, root_progress, roots};
 
 /// How far a place in the queue is counted, as it stands in [`AHEAD`] too.
@@ -38,10 +38,10 @@ type Received = Option<(i64, i64)>;
 /// One request with whose it is, its root and node, how many are ahead of it, when its holds end, and what the clock
 /// shows.
 #[derive(Queryable)]
-pub(super) struct Found {
-    pub(super) account: Vec<u8>,
-    pub(super) request: RequestRow,
-    root: Root,
+pub(crate) struct Found {
+    pub(crate) account: Vec<u8>,
+    pub(crate) request: PinRequestRow,
+    root: RootRow,
     received: Received,
     node: NodeRow,
     ahead: Option<i64>,
@@ -51,9 +51,9 @@ pub(super) struct Found {
 
 /// All requests, each with its root's truth and its place in the queue. One statement, and so one snapshot.
 #[diesel::dsl::auto_type]
-pub(super) fn found_rows() -> _ {
-    let request: AsSelect<RequestRow, Db> = RequestRow::as_select();
-    let root: AsSelect<Root, Db> = Root::as_select();
+pub(crate) fn found_rows() -> _ {
+    let request: AsSelect<PinRequestRow, Db> = PinRequestRow::as_select();
+    let root: AsSelect<RootRow, Db> = RootRow::as_select();
     let node: AsSelect<NodeRow, Db> = NodeRow::as_select();
     let ahead: SqlLiteral<Nullable<BigInt>> = sql(AHEAD);
     let held: SqlLiteral<Nullable<BigInt>> = holds::last_end();
@@ -76,15 +76,16 @@ pub(super) fn found_rows() -> _ {
 }
 
 /// What an account is told of its own request, its status the root's truth.
-pub(super) fn shown(conn: &Conn, found: &Found, now: Timestamp) -> Step<PinRequest> {
+pub(crate) fn shown(conn: &Conn, found: &Found, now: Timestamp) -> TxResult<PinRequest> {
     let account = AccountId::from_uuid(id(&found.account)?);
     let Found { request, root, received, node, ahead, held, clock, .. } = found;
     let now = Clock::reading(conn, *clock).moment(now);
-    let state = root.work.state;
+    let root = Root::try_from(root.clone())?;
+    let state = State(root.record.state);
     let queue_position = (state.0 == RootState::Queued).then(|| position(ahead.unwrap_or(0)));
     let node = node.node()?;
     let node = (node.delegates().to_vec(), !node.is_live(now));
-    let shown = show(account, request, state, root, progress(root, *received), node, now)?;
+    let shown = show(account, request, state, &root, progress(*received), node, now)?;
     Ok(PinRequest { queue_position, held_until: held.map(moment), ..shown })
 }
 
@@ -102,7 +103,7 @@ pub(crate) async fn list_pin_requests(
     account: &AccountId,
     filter: &PinFilter,
     now: Timestamp,
-) -> Step<PinPage> {
+) -> TxResult<PinPage> {
     let Some(key) = account_key(conn, account).await? else { return Ok(PinPage { count: 0, requests: Vec::new() }) };
     let now = Clock::read(conn).await?.moment(now);
     // Each number of pairs is a text of its own.
@@ -116,19 +117,19 @@ pub(crate) async fn list_pin_requests(
         return Ok(PinPage { count: from_column(count), requests: Vec::new() });
     }
     let known = roots_of(conn, &rows).await?;
-    let fleet = Fleet::load(conn).await?;
+    let nodes = KnownNodes::load(conn).await?;
     let ends = ends_of(conn, &rows, &known).await?;
-    let show = |row: &RequestRow| {
-        let (root, received) = known.get(&row.root).ok_or_else(|| Failed::corrupt("a request without a root"))?;
-        let node = fleet.describe(root.work.node, now)?;
-        let shown = show(*account, row, row.status, root, progress(root, *received), node, now)?;
+    let show = |row: &PinRequestRow| {
+        let (root, received) = known.get(&row.root).ok_or_else(|| TxError::corrupt("a request without a root"))?;
+        let node = nodes.describe(root.node, now)?;
+        let shown = show(*account, row, row.status, root, progress(*received), node, now)?;
         Ok(PinRequest { held_until: ends.get(&row.id).copied().map(moment), ..shown })
     };
-    Ok(PinPage { count: from_column(count), requests: rows.iter().map(show).collect::<Step<_>>()? })
+    Ok(PinPage { count: from_column(count), requests: rows.iter().map(show).collect::<TxResult<_>>()? })
 }
 
 /// The roots of some requests, with what was received of them.
-async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Root, Received)>> {
+async fn roots_of(conn: &mut Conn, rows: &[PinRequestRow]) -> TxResult<HashMap<i64, (Root, Received)>> {
     let mut keys: Vec<i64> = rows.iter().map(|row| row.root).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -136,13 +137,15 @@ async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Ro
     for some in keys.chunks(LOOKED_UP) {
         let mut some = some.to_vec();
         some.resize(LOOKED_UP, some[0]);
-        let found: Vec<(Root, Received)> = roots::table
+        let found: Vec<(RootRow, Received)> = roots::table
             .left_join(root_progress::table.on(root_progress::root.eq(roots::key)))
             .filter(roots::key.eq_any(some))
-            .select((Root::as_select(), (root_progress::blocks, root_progress::bytes).nullable()))
+            .select((RootRow::as_select(), (root_progress::blocks, root_progress::bytes).nullable()))
             .load(conn)
             .await?;
-        known.extend(found.into_iter().map(|(root, received)| (root.key, (root, received))));
+        for (row, received) in found {
+            known.insert(row.key, (Root::try_from(row)?, received));
+        }
     }
     Ok(known)
 }
@@ -150,40 +153,38 @@ async fn roots_of(conn: &mut Conn, rows: &[RequestRow]) -> Step<HashMap<i64, (Ro
 /// Until when what some requests replaced is held. Holds have an end only while the root that they wait for is failed.
 async fn ends_of(
     conn: &mut Conn,
-    rows: &[RequestRow],
+    rows: &[PinRequestRow],
     roots: &HashMap<i64, (Root, Received)>,
-) -> Step<HashMap<Vec<u8>, i64>> {
+) -> TxResult<HashMap<Vec<u8>, i64>> {
     let has_failed =
-        |row: &&RequestRow| roots.get(&row.root).is_some_and(|(root, _)| root.work.state.0 == RootState::Failed);
+        |row: &&PinRequestRow| roots.get(&row.root).is_some_and(|(root, _)| root.record.state == RootState::Failed);
     let failed: Vec<Vec<u8>> = rows.iter().filter(has_failed).map(|row| row.id.clone()).collect();
     holds::last_ends(conn, &failed, LOOKED_UP).await
 }
 
-/// What was received of a root: all of it once that is known.
-fn progress(root: &Root, received: Received) -> Progress {
-    let whole = root.work.dag_blocks.zip(root.work.dag_bytes);
-    let (blocks, bytes) = whole.or(received).unwrap_or_default();
+fn progress(received: Received) -> Progress {
+    let (blocks, bytes) = received.unwrap_or_default();
     Progress { blocks: from_column(blocks), bytes: from_column(bytes) }
 }
 
 /// What is told of a request whose root is on a node that can be dialled there, and may be silent.
 fn show(
     account: AccountId,
-    row: &RequestRow,
+    row: &PinRequestRow,
     status: State,
     root: &Root,
     progress: Progress,
     (delegates, node_silent): (Vec<Multiaddr>, bool),
     now: Timestamp,
-) -> Step<PinRequest> {
-    let status = status.0.status().ok_or_else(|| Failed::corrupt("a request of a root that is releasing"))?;
+) -> TxResult<PinRequest> {
+    let status = status.0.status().ok_or_else(|| TxError::corrupt("a request of a root that is releasing"))?;
     Ok(PinRequest {
         id: RequestId::from_uuid(id(&row.id)?),
         account,
         created: moment(row.created),
         pin: row.pin()?,
         status,
-        root: root.view(progress, node_silent, now.as_millis())?,
+        root: root.record.view(progress, node_silent, now),
         delegates,
         queue_position: None,
         held_until: None,

@@ -8,7 +8,7 @@ use pinrail_storage::{COUNTED_ROOTS, LongestDue, Statistics};
 
 use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::moment;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::schema::{accounts, nodes, pin_counts, queue, roots};
 
 /// Accounts that wait and are looked at.
@@ -17,7 +17,7 @@ const ACCOUNTS: i64 = 1_000;
 const LARGE: i16 = 1;
 
 /// How the database and its queue stand at `now`.
-pub(crate) async fn statistics(conn: &mut Conn, now: Timestamp) -> Step<Statistics> {
+pub(crate) async fn statistics(conn: &mut Conn, now: Timestamp) -> TxResult<Statistics> {
     let leased = roots::table.filter(roots::lease_token.is_not_null());
     Ok(Statistics {
         bytes: count(dialect::database_bytes(conn).await?),
@@ -33,7 +33,7 @@ pub(crate) async fn statistics(conn: &mut Conn, now: Timestamp) -> Step<Statisti
 }
 
 /// Pin requests by their status.
-async fn requests(conn: &mut Conn) -> Step<[u64; 4]> {
+async fn requests(conn: &mut Conn) -> TxResult<[u64; 4]> {
     let sums = pin_counts::table.filter(pin_counts::level.eq(LARGE)).group_by(pin_counts::status);
     let sum = sql::<BigInt>("CAST(SUM(n) AS BIGINT)");
     let sums: Vec<(String, i64)> = sums.select((pin_counts::status, sum)).load(conn).await?;
@@ -42,13 +42,13 @@ async fn requests(conn: &mut Conn) -> Step<[u64; 4]> {
 }
 
 /// How many roots there are for which an index's own condition holds, as far as they are counted.
-async fn count_some(conn: &mut Conn, condition: &str) -> Step<u64> {
+async fn count_some(conn: &mut Conn, condition: &str) -> TxResult<u64> {
     let some = roots::table.filter(sql::<Bool>(condition)).limit(i64::try_from(COUNTED_ROOTS).unwrap_or(i64::MAX));
     Ok(some.select(roots::key).load::<i64>(conn).await?.len() as u64)
 }
 
 /// What has been due for longest, by the ranks of queues.
-async fn longest_due(conn: &mut Conn, now: i64) -> Step<LongestDue> {
+async fn longest_due(conn: &mut Conn, now: i64) -> TxResult<LongestDue> {
     let mut longest = [None; 3];
     let all: Vec<i64> = nodes::table.filter(nodes::retired.eq(false)).select(nodes::key).load(conn).await?;
     for node in all {
@@ -62,7 +62,7 @@ async fn longest_due(conn: &mut Conn, now: i64) -> Step<LongestDue> {
 }
 
 /// The same of one node and rank: the first of each account, by the index of queues.
-async fn longest_due_of(conn: &mut Conn, node: i64, rank: i16, now: i64) -> Step<Option<i64>> {
+async fn longest_due_of(conn: &mut Conn, node: i64, rank: i16, now: i64) -> TxResult<Option<i64>> {
     let places = queue::table.filter(queue::account.eq(accounts::key)).filter(queue::node.eq(node));
     let due = places.filter(queue::rank.eq(rank)).filter(queue::due.is_not_null()).filter(queue::due.le(now));
     let first = due.order(queue::due).select(queue::due).limit(1).single_value();

@@ -11,56 +11,13 @@ use serde_json::{Value, json};
 use super::accounts::account_key;
 use super::audit::{Deed, note};
 use super::{Conn, Db, RunQueryDsl};
-use crate::columns::{id, id_bytes, key_state, key_state_word, moment, role, word};
-use crate::error::{Failed, Step};
-use crate::rows::access;
+use crate::columns::{id, id_bytes, key_state, key_state_word, moment, role};
+use crate::error::{TxError, TxResult};
+use crate::rows::{TokenRow, access, key_number};
 use crate::schema::{access_tokens, accounts, signing_keys};
 
-#[derive(Clone, Queryable, Selectable)]
-#[diesel(table_name = access_tokens)]
-pub(super) struct TokenRow {
-    pub(super) id: Vec<u8>,
-    name: String,
-    scopes: String,
-    expires: Option<i64>,
-    created: i64,
-    key_id: i64,
-    revocation_id: Vec<u8>,
-    last_used: Option<i64>,
-    revoked: Option<i64>,
-    revoked_blocks: Option<String>,
-}
-
-impl TokenRow {
-    fn record(self, account: &[u8]) -> Step<TokenRecord> {
-        Ok(TokenRecord {
-            id: TokenId::from_uuid(id(&self.id)?),
-            account: AccountId::from_uuid(id(account)?),
-            name: self.name,
-            scopes: word("scopes", &self.scopes)?,
-            expires: self.expires.map(moment),
-            created: moment(self.created),
-            key_id: key_number(self.key_id)?,
-            revocation_id: RevocationId::from_bytes(self.revocation_id),
-            last_used: self.last_used.map(moment),
-            revoked: self.revoked.map(moment),
-            revoked_blocks: revocation_ids(self.revoked_blocks.as_deref())?,
-        })
-    }
-}
-
-/// The revocation ids in a text of them, with commas in between.
-fn revocation_ids(text: Option<&str>) -> Step<Vec<RevocationId>> {
-    let ids = text.into_iter().flat_map(|text| text.split(','));
-    ids.map(|id| id.parse().map_err(|()| Failed::corrupt(format!("a revoked block {id:?}")))).collect()
-}
-
-fn key_number(column: i64) -> Step<u32> {
-    u32::try_from(column).map_err(|_| Failed::corrupt(format!("key id {column}")))
-}
-
 /// Keep the record of a minted token.
-pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord, by: &str) -> Step<()> {
+pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord, by: &str) -> TxResult<()> {
     let Some(account) = account_key(conn, &token.account).await? else {
         return Err(StorageError::Missing(format!("the account {}", token.account)).into());
     };
@@ -79,7 +36,7 @@ pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord, by: &str) ->
         ))
         .execute(conn)
         .await
-        .map_err(|error| Failed::or_conflict(error, format!("the token {}", token.id)))?;
+        .map_err(|error| TxError::or_conflict(error, format!("the token {}", token.id)))?;
     let details = json!({
         "name": token.name, "scopes": token.scopes, "expires": token.expires, "key": token.key_id,
     });
@@ -88,7 +45,7 @@ pub(crate) async fn add_token(conn: &mut Conn, token: &TokenRecord, by: &str) ->
 }
 
 /// The account's tokens, the newest first.
-pub(crate) async fn list_tokens(conn: &mut Conn, account: &AccountId) -> Step<Vec<TokenRecord>> {
+pub(crate) async fn list_tokens(conn: &mut Conn, account: &AccountId) -> TxResult<Vec<TokenRecord>> {
     let account = id_bytes(account.as_uuid());
     let rows: Vec<TokenRow> = access_tokens::table
         .inner_join(accounts::table)
@@ -101,7 +58,7 @@ pub(crate) async fn list_tokens(conn: &mut Conn, account: &AccountId) -> Step<Ve
 }
 
 /// One token of any account.
-pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> Step<Option<TokenRecord>> {
+pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> TxResult<Option<TokenRecord>> {
     let found: Option<(TokenRow, Vec<u8>)> = access_tokens::table
         .inner_join(accounts::table)
         .filter(access_tokens::id.eq(id_bytes(id.as_uuid())))
@@ -113,7 +70,7 @@ pub(crate) async fn find_token(conn: &mut Conn, id: &TokenId) -> Step<Option<Tok
 }
 
 /// Revoke a token; whether this did it.
-pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, by: &str, now: Timestamp) -> Step<bool> {
+pub(crate) async fn revoke_token(conn: &mut Conn, id: &TokenId, by: &str, now: Timestamp) -> TxResult<bool> {
     let valid = access_tokens::table.find(id_bytes(id.as_uuid())).filter(access_tokens::revoked.is_null());
     if diesel::update(valid).set(access_tokens::revoked.eq(now.as_millis())).execute(conn).await? == 0 {
         return Ok(false);
@@ -129,7 +86,7 @@ async fn note_revoked(
     details: Value,
     by: &str,
     now: Timestamp,
-) -> Step<()> {
+) -> TxResult<()> {
     let account = access_tokens::table.find(id_bytes(id.as_uuid())).select(access_tokens::account);
     let account = Some(account.get_result(conn).await?);
     note(conn, Deed { by, action, subject: id.to_string(), account, details }, now).await
@@ -142,7 +99,7 @@ pub(crate) async fn revoke_block(
     block: &RevocationId,
     by: &str,
     now: Timestamp,
-) -> Step<bool> {
+) -> TxResult<bool> {
     let token = access_tokens::table.find(id_bytes(id.as_uuid()));
     let known = access_tokens::revoked_blocks.like(format!("%{block}%"));
     let is_new = access_tokens::revoked_blocks.is_null().or(diesel::dsl::not(known));
@@ -158,8 +115,8 @@ pub(crate) async fn revoke_block(
 
 /// A token with what it and its account stand by.
 #[derive(Queryable)]
-pub(super) struct StandingRow {
-    pub(super) token: TokenRow,
+pub(crate) struct StandingRow {
+    pub(crate) token: TokenRow,
     account: Vec<u8>,
     role: String,
     blocked: Option<String>,
@@ -168,7 +125,7 @@ pub(super) struct StandingRow {
 }
 
 impl StandingRow {
-    pub(super) fn standing(&self) -> Step<Standing> {
+    pub(crate) fn standing(&self) -> TxResult<Standing> {
         let (since, by, until, withdrawn) = self.access.clone();
         Ok(Standing {
             account: AccountId::from_uuid(id(&self.account)?),
@@ -184,7 +141,7 @@ impl StandingRow {
 
 /// How all tokens stand.
 #[diesel::dsl::auto_type]
-pub(super) fn standing_rows() -> _ {
+pub(crate) fn standing_rows() -> _ {
     let token: AsSelect<TokenRow, Db> = TokenRow::as_select();
     access_tokens::table
         .inner_join(accounts::table)
@@ -200,7 +157,7 @@ pub(super) fn standing_rows() -> _ {
 }
 
 /// Note that tokens were used.
-pub(crate) async fn touch_tokens(conn: &mut Conn, used: &[(TokenId, Timestamp)]) -> Step<()> {
+pub(crate) async fn touch_tokens(conn: &mut Conn, used: &[(TokenId, Timestamp)]) -> TxResult<()> {
     for (token, at) in used {
         let at = at.as_millis();
         let older = access_tokens::last_used.is_null().or(access_tokens::last_used.lt(at));
@@ -213,7 +170,7 @@ pub(crate) async fn touch_tokens(conn: &mut Conn, used: &[(TokenId, Timestamp)])
 }
 
 /// Add a public key; if it is active, the one that was is retired.
-pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord, by: &str) -> Step<()> {
+pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord, by: &str) -> TxResult<()> {
     if key.state == KeyState::Active {
         retire_active(conn).await?;
     }
@@ -226,7 +183,7 @@ pub(crate) async fn add_key(conn: &mut Conn, key: &PublicKeyRecord, by: &str) ->
         ))
         .execute(conn)
         .await
-        .map_err(|error| Failed::or_conflict(error, format!("the key {}", key.id)))?;
+        .map_err(|error| TxError::or_conflict(error, format!("the key {}", key.id)))?;
     note(conn, key_deed(by, "key add", key.id, key.state), key.created).await
 }
 
@@ -235,14 +192,14 @@ fn key_deed<'a>(by: &'a str, action: &'static str, id: u32, state: KeyState) -> 
     Deed { by, action, subject: id.to_string(), account: None, details: json!({ "state": state }) }
 }
 
-async fn retire_active(conn: &mut Conn) -> Step<()> {
+async fn retire_active(conn: &mut Conn) -> TxResult<()> {
     let active = signing_keys::table.filter(signing_keys::state.eq(key_state_word(KeyState::Active)));
     diesel::update(active).set(signing_keys::state.eq(key_state_word(KeyState::Retired))).execute(conn).await?;
     Ok(())
 }
 
 /// All keys, the newest first.
-pub(crate) async fn list_keys(conn: &mut Conn) -> Step<Vec<PublicKeyRecord>> {
+pub(crate) async fn list_keys(conn: &mut Conn) -> TxResult<Vec<PublicKeyRecord>> {
     let rows: Vec<(i64, Vec<u8>, String, i64)> = signing_keys::table
         .order((signing_keys::created.desc(), signing_keys::id.desc()))
         .select((signing_keys::id, signing_keys::public_key, signing_keys::state, signing_keys::created))
@@ -255,7 +212,7 @@ pub(crate) async fn list_keys(conn: &mut Conn) -> Step<Vec<PublicKeyRecord>> {
 }
 
 /// Change what a key may be used for.
-pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState, by: &str, now: Timestamp) -> Step<()> {
+pub(crate) async fn set_key_state(conn: &mut Conn, id: u32, state: KeyState, by: &str, now: Timestamp) -> TxResult<()> {
     if state == KeyState::Active {
         retire_active(conn).await?;
     }

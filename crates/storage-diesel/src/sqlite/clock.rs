@@ -9,8 +9,7 @@ use pinrail_spec::Timestamp;
 use super::{Conn, RunQueryDsl};
 use crate::TimeSource;
 use crate::columns::moment;
-use crate::error::Step;
-use crate::fixed::fixed;
+use crate::error::TxResult;
 use crate::schema::service;
 
 /// What the database's clock makes of the time that a caller gives.
@@ -18,7 +17,7 @@ pub(super) struct Clock(Option<Timestamp>);
 
 impl Clock {
     /// Look at it.
-    pub(super) async fn read(conn: &mut Conn) -> Step<Self> {
+    pub(super) async fn read(conn: &mut Conn) -> TxResult<Self> {
         Ok(Self(match conn.time() {
             TimeSource::Database => {
                 let stored = clock(conn).await?;
@@ -46,21 +45,20 @@ pub(super) fn shown() -> SqlLiteral<BigInt> {
 }
 
 /// The least that the database's time is.
-pub(super) async fn now(conn: &mut Conn) -> Step<Timestamp> {
+pub(super) async fn now(conn: &mut Conn) -> TxResult<Timestamp> {
     let stored = clock(conn).await?;
     Ok(conn.time_at(stored))
 }
 
 /// The greatest time that was ever written.
-pub(super) async fn clock(conn: &mut Conn) -> Step<Timestamp> {
+pub(super) async fn clock(conn: &mut Conn) -> TxResult<Timestamp> {
     Ok(moment(service::table.select(service::clock).get_result(conn).await?))
 }
 
 /// Note that `now` was reached.
-pub(super) async fn advance_clock(conn: &mut Conn, now: Timestamp) -> Step<()> {
-    enum Advance {}
+pub(super) async fn advance_clock(conn: &mut Conn, now: Timestamp) -> TxResult<()> {
     let row = service::table.filter(service::clock.lt(now.as_millis()));
     let update = diesel::update(row).set(service::clock.eq(now.as_millis()));
-    fixed::<Advance, _>(update).execute(conn).await?;
+    update.execute(conn).await?;
     Ok(())
 }

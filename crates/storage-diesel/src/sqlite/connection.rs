@@ -1,8 +1,5 @@
 //! A connection of SQLite that runs queries where it is called, and how each one is set up.
 
-use std::any::TypeId;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,9 +28,6 @@ use crate::TimeSource;
 /// a fixed set but for some filters, and preparing them anew took most of a step's time.
 pub(crate) struct Connection {
     inner: SqliteConnection,
-    /// The texts of queries that Diesel does not keep prepared by their type, where the type says the text all the
-    /// same.
-    texts: HashMap<TypeId, String>,
     time: TimeSource,
     /// Whether statements that Diesel does not know by their type are kept prepared.
     keeps_prepared: bool,
@@ -129,17 +123,12 @@ impl Connection {
     }
 
     /// A query with its binds taken out, to be kept prepared by its text.
-    fn collect<Q: QueryFragment<Sqlite> + QueryId>(&mut self, query: &Q) -> QueryResult<CollectedQuery<Binds>> {
+    fn collect<Q: QueryFragment<Sqlite>>(&mut self, query: &Q) -> QueryResult<CollectedQuery<Binds>> {
         let mut binds = <Sqlite as diesel::backend::Backend>::BindCollector::default();
         query.collect_binds(&mut binds, &mut (), &Sqlite)?;
-        let text = match Q::query_id().filter(|_| is_known(query) == Ok(true)) {
-            Some(id) => match self.texts.entry(id) {
-                Entry::Occupied(text) => text.get().clone(),
-                Entry::Vacant(place) => place.insert(text(query)?).clone(),
-            },
-            None => text(query)?,
-        };
-        Ok(CollectedQuery::new(text, self.keeps_prepared, binds.moveable()))
+        let mut text = <Sqlite as diesel::backend::Backend>::QueryBuilder::default();
+        query.to_sql(&mut text, &Sqlite)?;
+        Ok(CollectedQuery::new(text.finish(), self.keeps_prepared, binds.moveable()))
     }
 }
 
@@ -153,12 +142,6 @@ fn load_collected<'query>(
 /// Whether Diesel keeps a statement prepared by the type of its query.
 fn is_known<Q: QueryFragment<Sqlite> + QueryId>(query: &Q) -> QueryResult<bool> {
     Ok(Q::query_id().is_some() && query.is_safe_to_cache_prepared(&Sqlite)?)
-}
-
-fn text<Q: QueryFragment<Sqlite>>(query: &Q) -> QueryResult<String> {
-    let mut text = <Sqlite as diesel::backend::Backend>::QueryBuilder::default();
-    query.to_sql(&mut text, &Sqlite)?;
-    Ok(text.finish())
 }
 
 /// The methods that `diesel_async::RunQueryDsl` has for PostgreSQL.
@@ -286,7 +269,7 @@ fn establish(path: &Path, settings: &str) -> ConnectionResult<SqliteConnection> 
 
 /// A connection for the queries.
 pub(super) fn wrap(connection: SqliteConnection, time: TimeSource) -> Connection {
-    Connection { inner: connection, texts: HashMap::new(), time, keeps_prepared: true, pace: None }
+    Connection { inner: connection, time, keeps_prepared: true, pace: None }
 }
 
 /// What a future comes to whose queries all run inline, so that nothing in it ever waits.
@@ -301,14 +284,12 @@ mod tests {
     use diesel::connection::InstrumentationEvent;
 
     use super::*;
-    use crate::fixed::fixed;
     use crate::schema::pin_counts;
 
     const TABLE: &str = "CREATE TABLE pin_counts (account, level, bucket, status, n, since,
         PRIMARY KEY (account, level, bucket, status)) WITHOUT ROWID";
 
     fn count_one_more(conn: &mut Connection) -> usize {
-        enum Count {}
         let (n, status) = (pin_counts::n, pin_counts::status);
         let row = (pin_counts::account.eq(1), pin_counts::level.eq(0), pin_counts::bucket.eq(7), status.eq("queued"));
         let upsert = diesel::insert_into(pin_counts::table)
@@ -316,11 +297,11 @@ mod tests {
             .on_conflict((pin_counts::account, pin_counts::level, pin_counts::bucket, status))
             .do_update()
             .set(n.eq(n + 1));
-        at_once(RunQueryDsl::execute(fixed::<Count, _>(upsert), conn)).expect("it is counted")
+        at_once(RunQueryDsl::execute(upsert, conn)).expect("it is counted")
     }
 
     #[test]
-    fn a_fixed_query_is_prepared_once() {
+    fn an_upsert_is_prepared_once() {
         let mut inner = <SqliteConnection as diesel::Connection>::establish(":memory:").expect("a database");
         inner.batch_execute(TABLE).expect("the table is made");
         let kept = Arc::new(Mutex::new(Vec::new()));

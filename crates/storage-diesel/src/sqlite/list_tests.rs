@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use super::connection::{at_once, open_reader, wrap};
 use super::interrupt::Interrupt;
-use super::{SqliteOptions, SqliteStorage, migrate, pages};
+use super::queries::pages;
+use super::{SqliteOptions, SqliteStorage, migrate};
 use crate::TimeSource;
 use crate::list_samples::{NOW, account, everything, fill, shapes_of_lists};
 

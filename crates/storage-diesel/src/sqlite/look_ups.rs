@@ -7,8 +7,8 @@ use pinrail_domain::{AccountId, PinRequest, RequestId, Standing, TokenId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
-use super::pages::{Found, found_rows, shown};
-use super::tokens::{StandingRow, standing_rows};
+use super::queries::pages::{Found, found_rows, shown};
+use super::queries::tokens::{StandingRow, standing_rows};
 use super::{RunQueryDsl, SqliteStorage};
 use crate::columns::id_bytes;
 use crate::schema::{access_tokens, pin_requests};

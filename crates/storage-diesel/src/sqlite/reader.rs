@@ -14,7 +14,7 @@ use super::connection::{at_once, open_reader, wrap};
 use super::interrupt::Interrupt;
 use super::pace::Pace;
 use crate::TimeSource;
-use crate::error::{Failed, Step};
+use crate::error::{TxError, TxResult};
 use crate::room::{LONGEST_LIST, Permit, too_long};
 
 /// Connections that read, at least one.
@@ -59,7 +59,7 @@ impl Readers {
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         length: Length,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let mut lent = self.lend().await?;
         match length {
@@ -74,7 +74,7 @@ impl Readers {
     pub(super) async fn walk<T: Send + 'static>(
         self: &Arc<Self>,
         permit: Permit,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let mut lent = self.lend().await?;
         let end = lent.reader()?.interrupt.end_on_drop();
@@ -112,7 +112,7 @@ struct Lent {
 impl Lent {
     fn look_up<T>(
         &mut self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>>,
     ) -> Result<T, StorageError> {
         let conn = &mut self.reader()?.conn;
         Ok(at_once(work(conn))?)
@@ -120,12 +120,12 @@ impl Lent {
 
     fn read<T>(
         &mut self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>>,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>>,
     ) -> Result<T, StorageError> {
         let conn = &mut self.reader()?.conn;
-        conn.begin().map_err(Failed::from)?;
+        conn.begin().map_err(TxError::from)?;
         let outcome = at_once(work(conn));
-        conn.roll_back().map_err(Failed::from)?;
+        conn.roll_back().map_err(TxError::from)?;
         Ok(outcome?)
     }
 

@@ -8,10 +8,10 @@ use pinrail_spec::Timestamp;
 
 use super::connection::{open_alone, wrap};
 use super::open::{connect_to_read, told};
-use super::transfer_steps::Session;
+use super::impls::Session;
 use super::{Conn, clock};
 use crate::TimeSource;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::transfer::{Others, TransferError};
 
 /// Add rows one after another: each finds its statement prepared.
@@ -71,18 +71,18 @@ fn journal(connection: &mut SqliteConnection, mode: &str) -> diesel::QueryResult
 }
 
 /// The database's time.
-pub(super) async fn now(conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
+pub(super) async fn now(conn: &mut Conn, system_time: Timestamp) -> TxResult<Timestamp> {
     Ok(clock::clock(conn).await?.max(system_time))
 }
 
 /// The time that it is: what is stored is in doubt.
 #[expect(clippy::unused_async, reason = "it is awaited where the other database's is")]
-pub(super) async fn true_now(_conn: &mut Conn, system_time: Timestamp) -> Step<Timestamp> {
+pub(super) async fn true_now(_conn: &mut Conn, system_time: Timestamp) -> TxResult<Timestamp> {
     Ok(system_time)
 }
 
 /// Nothing: the next key follows the greatest there is.
 #[expect(clippy::unused_async, reason = "it is awaited where the other database's is")]
-pub(super) async fn loaded(_conn: &mut Conn) -> Step<()> {
+pub(super) async fn loaded(_conn: &mut Conn) -> TxResult<()> {
     Ok(())
 }

@@ -17,9 +17,10 @@ use super::pace::Pace;
 use super::reader::{Length, Reader, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
-use super::{Conn, OpenError, SqliteOptions, check, clock, future, service, statistics};
+use super::queries::{check, future, service, statistics};
+use super::{Conn, OpenError, SqliteOptions, clock};
 use crate::Difference;
-use crate::error::Step;
+use crate::error::TxResult;
 use crate::repair::problem_of;
 use crate::room::Room;
 
@@ -109,7 +110,7 @@ impl SqliteStorage {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         now: Option<Timestamp>,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let work: Work<T> = Box::new(work);
         self.writer.write(now, false, work).await
@@ -119,7 +120,7 @@ impl SqliteStorage {
     pub(super) async fn write_for_workers<T: Send + 'static>(
         &self,
         now: Timestamp,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let work: Work<T> = Box::new(work);
         self.writer.write(Some(now), true, work).await
@@ -130,7 +131,7 @@ impl SqliteStorage {
         &self,
         _account: AccountId,
         now: Timestamp,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         self.write_for_workers(now, work).await
     }
@@ -143,7 +144,7 @@ impl SqliteStorage {
     /// A read of microseconds, in a single statement.
     pub(super) async fn look_up<T: Send + 'static>(
         &self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         self.readers.read(Length::Single, work).await
     }
@@ -151,7 +152,7 @@ impl SqliteStorage {
     /// A read of microseconds.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         self.readers.read(Length::Short, work).await
     }
@@ -161,7 +162,7 @@ impl SqliteStorage {
         &self,
         account: AccountId,
         walks: bool,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let permit = self.lists.enter(account).await?;
         if walks {

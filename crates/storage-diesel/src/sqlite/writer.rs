@@ -20,8 +20,9 @@ use tokio::sync::{oneshot, watch};
 use super::connection::at_once;
 use super::gathering::Gathering;
 use super::open::cannot_lock;
-use super::{Conn, clock, requests};
-use crate::error::Step;
+use super::queries::pin_requests;
+use super::{Conn, clock};
+use crate::error::TxResult;
 
 /// Steps that go into one commit at most: what waits longest should not wait for thousands.
 const GROUPED_AT_MOST: usize = 512;
@@ -31,7 +32,7 @@ const LOOK_FOR_OTHERS: Duration = Duration::from_millis(50);
 const PATIENCE_AT_MOST: Duration = Duration::from_millis(1);
 
 /// A step on the writer's connection.
-pub(super) type Work<T> = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Step<T>> + Send>;
+pub(super) type Work<T> = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, TxResult<T>> + Send>;
 
 /// Where the outcome of a step goes, once its transaction is committed or not.
 struct Reply<T> {
@@ -343,7 +344,7 @@ fn blame_disk(error: StorageError, database: &Path) -> StorageError {
 ///
 /// The pin requests come first, together and with no savepoint, for which SQLite would keep a copy of each page that
 /// they change. If that fails all of it is undone, and each of them is tried again by itself.
-fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
+fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> TxResult<()> {
     conn.begin_immediate()?;
     let changes = conn.total_changes()?;
     if add_together(conn, &mut group.adds).is_err() {
@@ -363,22 +364,22 @@ fn transact(conn: &mut Conn, group: &mut Group, now: Timestamp) -> Step<()> {
     }
 }
 
-fn add_together(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
+fn add_together(conn: &mut Conn, adds: &mut [Add]) -> TxResult<()> {
     if adds.is_empty() {
         return Ok(());
     }
     let wanted: Vec<_> = adds.iter().map(|add| (&add.request, add.now)).collect();
-    let added = at_once(requests::add_pin_requests(conn, &wanted))?;
+    let added = at_once(pin_requests::add_pin_requests(conn, &wanted))?;
     for (add, outcome) in adds.iter_mut().zip(added) {
         add.reply.outcome = Some(outcome);
     }
     Ok(())
 }
 
-fn add_each(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
+fn add_each(conn: &mut Conn, adds: &mut [Add]) -> TxResult<()> {
     for add in adds {
         conn.begin()?;
-        let added = at_once(requests::add_pin_request(conn, &add.request, add.now));
+        let added = at_once(pin_requests::add_pin_request(conn, &add.request, add.now));
         if added.is_ok() {
             conn.commit()?;
         } else {
@@ -391,7 +392,7 @@ fn add_each(conn: &mut Conn, adds: &mut [Add]) -> Step<()> {
 
 /// The time is noted only along with what was written at it, so that somebody who asks and changes nothing writes
 /// nothing either: nothing that is stored is then of a later time than the clock shows.
-fn run_steps(conn: &mut Conn, group: &mut Group, changes: i64, now: Timestamp) -> Step<()> {
+fn run_steps(conn: &mut Conn, group: &mut Group, changes: i64, now: Timestamp) -> TxResult<()> {
     for step in &mut group.steps {
         conn.begin()?;
         if step.run(conn) { conn.commit()? } else { conn.roll_back()? }

@@ -8,7 +8,7 @@ use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
 
 use super::moving::{Sink, Source};
-use super::rows::Row;
+use crate::rows::Row;
 use super::{Arrival, Arrived, Mover, Others, TransferError};
 use crate::repair::Repaired;
 use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaStatus, postgres, sqlite};

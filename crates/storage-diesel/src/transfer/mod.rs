@@ -9,7 +9,6 @@ mod archive;
 mod databases;
 mod error;
 mod moving;
-pub(crate) mod rows;
 
 use std::io::Write;
 
@@ -24,7 +23,7 @@ use crate::{Database, Difference};
 use archive::Writing;
 pub(crate) use databases::Session;
 use moving::Move;
-use rows::{EachTable, Row, each_table};
+use crate::rows::{EachTable, Row, each_table};
 
 /// Who else may use a database while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Rows on their way: page by page from where they are read to where they are written, and counted at both ends.
 
 use super::TransferError;
-use super::rows::{EachTable, Row};
+use crate::rows::{EachTable, Row};
 
 /// Where rows come from: a snapshot that does not change.
 pub(super) trait Source {

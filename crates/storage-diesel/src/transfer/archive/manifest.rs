@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{FORMAT, VERSION};
 use crate::transfer::TransferError;
 use crate::transfer::moving::Source;
-use crate::transfer::rows::{EachTable, Row, each_table};
+use crate::rows::{EachTable, Row, each_table};
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use pinrail_domain::{Access, Account, AccountId, Limits, Node, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, NodeRegistration, Nodes, StorageError};
 
-use super::{Store, accounts, nodes};
+use super::Store;
+use super::queries::{accounts, nodes};
 
 #[async_trait]
 impl Accounts for Store {

@@ -1,15 +1,28 @@
-//! The tables as they are moved: every one with every column, each described once, here.
+//! The rows of the tables, each described once: for the queries, and for backups and copies, which move every column.
+
+mod account;
+mod node;
+mod pin_request;
+mod root;
+mod state;
+mod token;
 
 use diesel::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::TransferError;
 use crate::schema::{
     access_tokens, accounts, audit_log, holds, nodes, pin_counts, pin_meta, pin_requests, queue, queue_accounts,
     root_holders, root_progress, roots, service, signing_keys,
 };
+use crate::transfer::TransferError;
 use crate::{postgres, sqlite};
+
+pub(crate) use account::access;
+pub(crate) use pin_request::meta_of;
+pub(crate) use root::{Root, RootName, root_name};
+pub(crate) use state::State;
+pub(crate) use token::key_number;
 
 /// A table's row.
 pub(crate) trait Row: Serialize + DeserializeOwned + Stored<sqlite::Conn> + Stored<postgres::Conn> {
@@ -42,10 +55,11 @@ pub(crate) trait EachTable {
 /// **Invariant:** each has all columns of its table in their order, or it could not be read: a row is loaded from the
 /// table without a list of columns.
 macro_rules! tables {
-    ($($row:ident of $table:ident { $($(#[$how:meta])* $column:ident: $type:ty,)* })*) => {
+    ($($(#[$more:meta])* $row:ident of $table:ident { $($(#[$how:meta])* $column:ident: $type:ty,)* })*) => {
         $(
-            #[derive(Debug, Queryable, Insertable, Serialize, Deserialize)]
+            #[derive(Debug, Clone, Queryable, Selectable, Insertable, Serialize, Deserialize)]
             #[diesel(table_name = $table, treat_none_as_default_value = false)]
+            $(#[$more])*
             #[serde(deny_unknown_fields)]
             pub(crate) struct $row {
                 $($(#[$how])* pub(crate) $column: $type,)*
@@ -66,7 +80,7 @@ macro_rules! tables {
 }
 
 tables! {
-    Service of service {
+    ServiceRow of service {
         key: i64,
         #[serde(with = "hex")]
         id: Vec<u8>,
@@ -74,7 +88,7 @@ tables! {
         needs: String,
         released_epoch: i64,
     }
-    Node of nodes {
+    NodeRow of nodes {
         key: i64,
         #[serde(with = "hex")]
         id: Vec<u8>,
@@ -85,7 +99,7 @@ tables! {
         load: i64,
         retired: bool,
     }
-    Account of accounts {
+    AccountRow of accounts {
         key: i64,
         #[serde(with = "hex")]
         id: Vec<u8>,
@@ -107,7 +121,7 @@ tables! {
         created: i64,
         access_withdrawn: Option<i64>,
     }
-    AuditEntry of audit_log {
+    AuditRow of audit_log {
         key: i64,
         at: i64,
         actor: String,
@@ -116,14 +130,14 @@ tables! {
         details: String,
         subject: String,
     }
-    SigningKey of signing_keys {
+    KeyRow of signing_keys {
         id: i64,
         #[serde(with = "hex")]
         public_key: Vec<u8>,
         state: String,
         created: i64,
     }
-    AccessToken of access_tokens {
+    TokenRow of access_tokens {
         #[serde(with = "hex")]
         id: Vec<u8>,
         account: i64,
@@ -138,13 +152,15 @@ tables! {
         revoked: Option<i64>,
         revoked_blocks: Option<String>,
     }
-    Root of roots {
+    #[derive(AsChangeset)]
+    #[diesel(primary_key(key, codec, multihash), treat_none_as_null = true)]
+    RootRow of roots {
         key: i64,
         codec: i64,
         #[serde(with = "hex")]
         multihash: Vec<u8>,
         node: i64,
-        state: String,
+        state: State,
         requests: i64,
         refs: i64,
         epoch: i64,
@@ -165,16 +181,16 @@ tables! {
         copied_account: Option<i64>,
         copied_created: Option<i64>,
     }
-    RootProgress of root_progress {
+    ProgressRow of root_progress {
         root: i64,
         blocks: i64,
         bytes: i64,
     }
-    RootHolder of root_holders {
+    HolderRow of root_holders {
         root: i64,
         node: i64,
     }
-    PinRequest of pin_requests {
+    PinRequestRow of pin_requests {
         account: i64,
         created: i64,
         #[serde(with = "hex")]
@@ -188,15 +204,15 @@ tables! {
         meta: Option<String>,
         #[serde(with = "hex")]
         token: Vec<u8>,
-        status: String,
+        status: State,
     }
-    PinMeta of pin_meta {
+    MetaRow of pin_meta {
         account: i64,
         key: String,
         value: String,
         created: i64,
     }
-    PinCount of pin_counts {
+    CountRow of pin_counts {
         account: i64,
         level: i16,
         bucket: i64,
@@ -204,7 +220,7 @@ tables! {
         n: i64,
         since: i64,
     }
-    Hold of holds {
+    HoldRow of holds {
         #[serde(with = "hex")]
         owner: Vec<u8>,
         root: i64,
@@ -212,7 +228,7 @@ tables! {
         awaited: i64,
         ends: Option<i64>,
     }
-    Queued of queue {
+    QueueRow of queue {
         root: i64,
         account: i64,
         requests: i64,
@@ -221,7 +237,7 @@ tables! {
         rank: i16,
         due: Option<i64>,
     }
-    QueueAccount of queue_accounts {
+    ServedRow of queue_accounts {
         account: i64,
         node: i64,
         last_served: i64,

@@ -5,7 +5,8 @@ use pinrail_domain::{AccountId, NewPinRequest, PinPage, PinRequest, RequestId};
 use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp};
 use pinrail_storage::{PinRequests, StorageError};
 
-use super::{Store, pages, requests};
+use super::Store;
+use super::queries::{pages, pin_requests};
 
 #[async_trait]
 impl PinRequests for Store {
@@ -22,7 +23,7 @@ impl PinRequests for Store {
         let old = *old;
         let request = request.clone();
         self.change(request.account, now, move |conn| {
-            Box::pin(async move { requests::replace_pin_request(conn, &old, &request, now).await })
+            Box::pin(async move { pin_requests::replace_pin_request(conn, &old, &request, now).await })
         })
         .await
     }
@@ -36,7 +37,7 @@ impl PinRequests for Store {
         let account = *account;
         let id = *id;
         self.change(account, now, move |conn| {
-            Box::pin(async move { requests::remove_pin_request(conn, &account, &id, now).await })
+            Box::pin(async move { pin_requests::remove_pin_request(conn, &account, &id, now).await })
         })
         .await
     }

@@ -5,7 +5,8 @@ use pinrail_domain::{AccountId, KeyState, PublicKeyRecord, RevocationId, Standin
 use pinrail_spec::Timestamp;
 use pinrail_storage::{AccessTokens, SigningKeys, StorageError};
 
-use super::{Store, tokens};
+use super::Store;
+use super::queries::tokens;
 
 #[async_trait]
 impl AccessTokens for Store {

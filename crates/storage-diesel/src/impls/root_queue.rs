@@ -5,7 +5,8 @@ use pinrail_domain::{Lease, LeaseKey, LeaseNews, NodeId};
 use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{ProgressReport, RootQueue, Settlement, StorageError};
 
-use super::{Store, holds, leases, settle, upkeep};
+use super::Store;
+use super::queries::{holds, leases, maintenance, settle};
 
 #[async_trait]
 impl RootQueue for Store {
@@ -49,12 +50,12 @@ impl RootQueue for Store {
     }
 
     async fn copy_statuses(&self) -> Result<bool, StorageError> {
-        self.write(None, move |conn| Box::pin(async move { upkeep::copy_statuses(conn).await })).await
+        self.write(None, move |conn| Box::pin(async move { maintenance::copy_statuses(conn).await })).await
     }
 
     async fn expire_holds(&self, now: Timestamp) -> Result<usize, StorageError> {
         self.write_for_workers(now, move |conn| {
-            Box::pin(async move { holds::expire_holds(conn, now.as_millis()).await })
+            Box::pin(async move { holds::expire_holds(conn, now).await })
         })
         .await
     }
@@ -62,7 +63,7 @@ impl RootQueue for Store {
     async fn wake(&self, node: &NodeId, roots: &[RootKey], now: Timestamp) -> Result<(), StorageError> {
         let node = *node;
         let roots = roots.to_vec();
-        self.write_for_workers(now, move |conn| Box::pin(async move { upkeep::wake(conn, &node, &roots, now).await }))
+        self.write_for_workers(now, move |conn| Box::pin(async move { maintenance::wake(conn, &node, &roots, now).await }))
             .await
     }
 
@@ -74,7 +75,7 @@ impl RootQueue for Store {
     ) -> Result<Vec<RootKey>, StorageError> {
         let node = *node;
         let after = after.cloned();
-        self.read(move |conn| Box::pin(async move { upkeep::list_waiting(conn, &node, after.as_ref(), limit).await }))
+        self.read(move |conn| Box::pin(async move { maintenance::list_waiting(conn, &node, after.as_ref(), limit).await }))
             .await
     }
 

@@ -6,7 +6,7 @@ use pinrail_storage::{AuditEntry, AuditFilter, AuditLog, StorageError};
 use serde_json::json;
 
 use super::Store;
-use super::audit::{self, Deed};
+use super::queries::audit::{self, Deed};
 
 #[async_trait]
 impl AuditLog for Store {

@@ -4,18 +4,19 @@ use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
 use serde_json::json;
 
-use super::audit::{self, Deed};
-use super::{Conn, check, future, service, session, tokens, transfer};
-use crate::error::{Failed, Step};
+use super::queries::audit::{self, Deed};
+use super::queries::{check, future, service, tokens, transfer};
+use super::{Conn, session};
+use crate::error::{TxError, TxResult};
 use crate::repair::Repaired;
-use crate::transfer::rows::{EachTable, Row, Service, Stored, each_table};
+use crate::rows::{EachTable, Row, ServiceRow, Stored, each_table};
 use crate::transfer::{Arrival, Arrived, Mover, TransferError};
 
 /// A transaction: the snapshot that is read, or the load that is to be kept as a whole.
 pub(crate) struct Session {
-    pub(super) conn: Conn,
+    pub(in super::super) conn: Conn,
     /// What the database is called, for people.
-    pub(super) database: String,
+    pub(in super::super) database: String,
 }
 
 impl Session {
@@ -45,7 +46,7 @@ impl Session {
 
     /// The service's id, and the database's time; `system_time` is the machine's.
     pub(crate) async fn describe(&mut self, system_time: Timestamp) -> Result<(ServiceId, Timestamp), TransferError> {
-        let described = async |conn: &mut Conn| -> Step<_> {
+        let described = async |conn: &mut Conn| -> TxResult<_> {
             Ok((service::service_id(conn).await?, session::now(conn, system_time).await?))
         };
         described(&mut self.conn).await.map_err(|failed| self.failed(failed))
@@ -79,14 +80,14 @@ impl Session {
 
     /// Bring what lies in the future back to now.
     pub(crate) async fn bring_back(&mut self, by: &str, system_time: Timestamp) -> Result<Repaired, TransferError> {
-        let bring = async |conn: &mut Conn| -> Step<Repaired> {
+        let bring = async |conn: &mut Conn| -> TxResult<Repaired> {
             let now = session::true_now(conn, system_time).await?;
             future::bring_back(conn, by, now).await
         };
         bring(&mut self.conn).await.map_err(|failed| self.failed(failed))
     }
 
-    pub(super) fn failed(&self, failed: impl Into<Failed>) -> TransferError {
+    pub(in super::super) fn failed(&self, failed: impl Into<TxError>) -> TransferError {
         TransferError::Failed { database: self.database.clone(), error: failed.into().into() }
     }
 }
@@ -97,7 +98,7 @@ async fn arrive(
     mover: Mover<'_>,
     reached: Timestamp,
     system_time: Timestamp,
-) -> Step<Arrived> {
+) -> TxResult<Arrived> {
     let now = session::now(conn, system_time).await?.max(reached);
     session::loaded(conn).await?;
     transfer::set_clock(conn, now).await?;
@@ -122,7 +123,7 @@ struct Empty<'a>(&'a mut Session);
 impl EachTable for Empty<'_> {
     async fn table<R: Row>(&mut self) -> Result<(), TransferError> {
         let rows = self.0.count::<R>().await?;
-        if rows == 0 || R::TABLE == Service::TABLE {
+        if rows == 0 || R::TABLE == ServiceRow::TABLE {
             return Ok(());
         }
         Err(TransferError::NotEmpty { database: self.0.database.clone(), table: R::TABLE, rows })
