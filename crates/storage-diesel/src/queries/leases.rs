@@ -14,7 +14,7 @@ use super::unit_of_work::{RootsToLock, UnitOfWork, place};
 use super::{Conn, RunQueryDsl, dialect};
 use crate::columns::{addresses, moment, root_key, to_column};
 use crate::error::{TxError, TxResult};
-use crate::rows::{AccountRow, Root, RootRow, State, root_name};
+use crate::rows::{AccountRow, Root, RootRow, root_name};
 use crate::schema::{accounts, holds, pin_requests, queue, roots};
 
 /// Leases that random bytes are asked for at once.
@@ -173,18 +173,15 @@ async fn describe(conn: &mut Conn, root: &Root, turn: Option<Turn>) -> TxResult<
 
 /// The youngest root on this root's node that its requests hold and that is pinned.
 async fn previous(conn: &mut Conn, root: &Root) -> TxResult<Option<RootKey>> {
-    let held = holds::table.inner_join(roots::table.on(roots::key.eq(holds::root)));
-    let pinned = held
-        .filter(holds::awaited.eq(root.key))
-        .filter(roots::node.eq(root.node))
-        .filter(roots::state.eq(State(RootState::Pinned)));
-    let youngest: Option<(i64, Vec<u8>)> = pinned
-        .order(roots::key.desc())
-        .select((roots::codec, roots::multihash))
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(youngest.map(|(codec, multihash)| root_key(codec, &multihash)))
+    let held = holds::table.filter(holds::awaited.eq(root.key)).select(holds::root);
+    let held: Vec<i64> = held.load(conn).await?;
+    if held.is_empty() {
+        return Ok(None);
+    }
+    let rows = roots::table.filter(dialect::any_of("roots.key", &held)).select(RootRow::as_select());
+    let rows: Vec<RootRow> = rows.load(conn).await?;
+    let pinned = rows.into_iter().filter(|row| row.state.0 == RootState::Pinned && row.node == root.node);
+    Ok(pinned.max_by_key(|row| row.key).map(|row| root_key(row.codec, &row.multihash)))
 }
 
 /// The origins of a root's requests in turns, those of the newest first.
