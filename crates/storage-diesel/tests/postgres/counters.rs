@@ -1,6 +1,6 @@
 //! Counters that are wrong are found wherever they stand, and said as they are; what is right is passed over.
 
-use pinrail_storage_diesel::Difference;
+use pinrail_storage_diesel::CounterMismatch;
 
 use crate::crowd;
 use crate::scene::add_while_working;
@@ -80,6 +80,6 @@ async fn each_wrong_counter_is_found() {
     ];
     wanted.sort();
     let wanted: Vec<_> =
-        wanted.into_iter().map(|(what, stored, counted)| Difference { what, stored, counted }).collect();
+        wanted.into_iter().map(|(what, stored, counted)| CounterMismatch { what, stored, counted }).collect();
     assert_eq!(storage.check_counters().await.expect("they are counted"), wanted);
 }

@@ -3,6 +3,7 @@
 #[path = "../clock/mod.rs"]
 mod clock;
 mod collation;
+mod collisions;
 mod conformance;
 mod counters;
 mod crowd;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pinrail_domain::RootState;
 use pinrail_storage_diesel::transfer::{self, Mover, copy};
-use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
+use pinrail_storage_diesel::{ConsistencyCheck, Database, DatabaseOptions};
 use tempfile::TempDir;
 
 use crate::clock::system_time;
@@ -34,7 +34,7 @@ async fn migrated_file(folder: &TempDir, name: &str) -> Database {
     database
 }
 
-async fn open(database: &Database) -> Arc<dyn Recount> {
+async fn open(database: &Database) -> Arc<dyn ConsistencyCheck> {
     let options = DatabaseOptions {
         wait: Duration::ZERO,
         commit_interval: Duration::ZERO,
