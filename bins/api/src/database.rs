@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pinrail_storage::Storage;
-use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
+use pinrail_storage_diesel::{Database, DatabaseOptions, ConsistencyCheck};
 
 use crate::settings::Common;
 use crate::system::{now, operator};
@@ -32,7 +32,7 @@ pub async fn open(common: &Common, wait: Duration) -> Result<Arc<dyn Storage>> {
 }
 
 /// The same, for whoever holds its counters against what they count.
-pub async fn open_to_recount(common: &Common, wait: Duration) -> Result<Arc<dyn Recount>> {
+pub async fn open_to_recount(common: &Common, wait: Duration) -> Result<Arc<dyn ConsistencyCheck>> {
     let connections = usize::from(common.database_connections);
     let options = DatabaseOptions { wait, commit_interval: Duration::ZERO, connections, actor: operator() };
     Ok(named(common)?.open(&options, Arc::new(now)).await?)

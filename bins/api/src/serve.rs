@@ -53,10 +53,12 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     };
     pinrail_http::serve(listener, router(state.clone()), settings.server(), shutdown).await;
     watching.abort();
-    if timeout(FLUSH, state.flush()).await.is_err() {
+    let last_writes = async {
+        state.flush().await;
+        storage.close().await;
+    };
+    if timeout(FLUSH, last_writes).await.is_err() {
         warn!("when tokens were last used is not written down: the database does not answer");
-        // Closing it would wait for what it does not answer.
-        std::mem::forget(storage);
     }
     Ok(())
 }

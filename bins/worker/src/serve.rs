@@ -74,8 +74,6 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         () = worker.run(is_told(stopping.clone()), settings.drain) => {}
         () = overtime(stopping, settings.drain) => {
             warn!("the time to shut down is over, leases that were not given back run out by themselves");
-            // Closing it would wait for what it does not answer.
-            std::mem::forget(held);
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use pinrail_domain::RootState;
 
 /// A counter that is not what it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct CounterMismatch {
     /// Which counter of what.
     pub what: String,
     /// What it says.
@@ -89,9 +89,9 @@ impl Counters {
     }
 
     /// Those that differ.
-    pub(crate) fn differences(self) -> impl Iterator<Item = Difference> {
+    pub(crate) fn differences(self) -> impl Iterator<Item = CounterMismatch> {
         let differs = |(counter, (stored, counted)): (Counter, (i64, i64))| {
-            (stored != counted).then(|| Difference { what: counter.to_string(), stored, counted })
+            (stored != counted).then(|| CounterMismatch { what: counter.to_string(), stored, counted })
         };
         self.0.into_iter().filter_map(differs)
     }

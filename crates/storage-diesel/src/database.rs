@@ -11,8 +11,8 @@ use pinrail_storage::{Storage, StorageError};
 
 use crate::postgres::{is_same_place, without_password};
 use crate::{
-    Difference, OpenError, PostgresError, PostgresOptions, PostgresStorage, SchemaStatus, SqliteOptions, SqliteStorage,
-    postgres_schema, sqlite,
+    CounterMismatch, OpenError, PostgresError, PostgresOptions, PostgresStorage, SchemaStatus, SqliteOptions,
+    SqliteStorage, postgres_schema, sqlite,
 };
 
 /// Where a database is. Shown without its password.
@@ -77,9 +77,9 @@ impl From<PostgresError> for DatabaseError {
 
 /// A storage that can hold its counters against what they count.
 #[async_trait]
-pub trait Recount: Storage {
+pub trait ConsistencyCheck: Storage {
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
-    async fn check_counters(&self) -> Result<Vec<Difference>, StorageError>;
+    async fn check_counters(&self) -> Result<Vec<CounterMismatch>, StorageError>;
 
     /// What an operator should know of the database though nothing is wrong, a line each.
     async fn notes(&self) -> Result<Vec<String>, StorageError>;
@@ -89,8 +89,8 @@ pub trait Recount: Storage {
 }
 
 #[async_trait]
-impl Recount for SqliteStorage {
-    async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
+impl ConsistencyCheck for SqliteStorage {
+    async fn check_counters(&self) -> Result<Vec<CounterMismatch>, StorageError> {
         Self::check_counters(self).await
     }
 
@@ -104,8 +104,8 @@ impl Recount for SqliteStorage {
 }
 
 #[async_trait]
-impl Recount for PostgresStorage {
-    async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
+impl ConsistencyCheck for PostgresStorage {
+    async fn check_counters(&self) -> Result<Vec<CounterMismatch>, StorageError> {
         Self::check_counters(self).await
     }
 
@@ -146,7 +146,7 @@ impl Database {
         &self,
         options: &DatabaseOptions,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    ) -> Result<Arc<dyn Recount>, DatabaseError> {
+    ) -> Result<Arc<dyn ConsistencyCheck>, DatabaseError> {
         match self {
             Self::Sqlite(path) => {
                 let options = SqliteOptions {

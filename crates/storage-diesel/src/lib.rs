@@ -4,14 +4,14 @@
 //! their `Db` and `Conn` and include it, and each has a small `dialect` with what differs. [`SqliteStorage`] runs
 //! them on one writer thread that groups commits, and on a pool of readers; [`PostgresStorage`] on a pool of connections.
 
-mod columns;
+mod clock_repair;
+mod convert;
+mod counters;
 mod database;
-mod difference;
 mod error;
 #[cfg(test)]
 mod list_samples;
 mod postgres;
-mod repair;
 mod room;
 mod rows;
 #[rustfmt::skip]
@@ -21,10 +21,10 @@ mod sqlite;
 mod time_source;
 pub mod transfer;
 
-pub use database::{Database, DatabaseError, DatabaseOptions, Recount};
-pub use difference::Difference;
+pub use clock_repair::{Repaired, repair_clock};
+pub use counters::CounterMismatch;
+pub use database::{ConsistencyCheck, Database, DatabaseError, DatabaseOptions};
 pub use postgres::{PostgresError, PostgresOptions, PostgresStorage, Problem};
-pub use repair::{Repaired, repair_clock};
 pub use schema_status::SchemaStatus;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage, migrate, revert, schema_status};
 pub use time_source::TimeSource;

@@ -1,17 +1,15 @@
 //! The queries on SQLite, and the storage that runs them.
 #![expect(clippy::duplicate_mod, reason = "one set of queries is compiled for both databases")]
 
+mod batch_queue;
 mod clock;
 mod connection;
 mod dialect;
-mod gathering;
 mod holder;
-#[path = "impls/mod.rs"]
-mod impls;
 mod interrupt;
 #[cfg(test)]
 mod list_tests;
-mod look_ups;
+mod lookups;
 mod open;
 mod pace;
 #[path = "queries/mod.rs"]
@@ -20,12 +18,14 @@ mod reader;
 mod revision;
 mod session;
 mod storage;
+#[path = "trait_impls/mod.rs"]
+mod trait_impls;
 mod writer;
 mod writes;
 
-pub(crate) use impls::Session;
 pub use open::{OpenError, SqliteOptions, migrate, revert, schema_status};
 pub use storage::SqliteStorage;
+pub(crate) use trait_impls::Session;
 
 use connection::RunQueryDsl;
 use diesel::sqlite::Sqlite;

@@ -66,4 +66,7 @@ pub trait Storage: Accounts + AccessTokens + AuditLog + SigningKeys + Nodes + Pi
 
     /// Whether the database answers and accepts writes: a trivial read and a trivial durable write.
     async fn ready(&self) -> Result<(), StorageError>;
+
+    /// Finish the writes that are under way, and accept no more. Dropping a storage does not wait for them.
+    async fn close(&self) {}
 }

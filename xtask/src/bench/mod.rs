@@ -10,7 +10,7 @@ mod table;
 mod transfer;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -23,7 +23,7 @@ use crate::environment::{Environment, root};
 use crate::progress::Step;
 use crate::stopwatch::Stopwatch;
 use server::Server;
-use table::{Figure, Measured};
+use table::{Figure, Measured, Other};
 
 /// What a group is measured with.
 struct Bench<'a> {
@@ -75,10 +75,15 @@ pub struct Options {
     /// that is started for the run.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+
+    /// Show each figure with its share of another build's: the `bench.json` that this wrote for that build.
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
 }
 
 pub fn run_bench(environment: &Environment, options: &Options) -> Result<()> {
     let chosen = choose(&options.groups)?;
+    let other = options.beside.as_deref().map_or_else(|| Ok(Other::default()), read_other)?;
     let step = Step::start("build");
     let programs = building::measuring(environment, &step)?;
     step.done("what measures, and what is measured");
@@ -95,8 +100,13 @@ pub fn run_bench(environment: &Environment, options: &Options) -> Result<()> {
         step.done(&format!("{} figures", figures.len()));
         measured.push(Measured { group: group.name, seconds: watch.elapsed().as_secs_f64(), figures });
     }
-    print!("\n{}", table::render(&measured));
+    print!("\n{}", table::render(&measured, &other));
     write(environment, &measured)
+}
+
+fn read_other(path: &Path) -> Result<Other> {
+    let read = || Other::read(&serde_json::from_str(&fs::read_to_string(path)?)?);
+    read().with_context(|| format!("{} is no bench.json", path.display()))
 }
 
 /// The groups with these names, in the order of measuring.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use pinrail_domain::KeyState;
 use pinrail_spec::Multiaddr;
 use pinrail_storage::Storage;
-use pinrail_storage_diesel::Recount;
+use pinrail_storage_diesel::ConsistencyCheck;
 use serde::Serialize;
 
 use super::print_json;
@@ -83,12 +83,12 @@ fn check_folder(folder: &Path, found: &mut Findings) {
     }
 }
 
-async fn open(common: &Common) -> Result<Arc<dyn Recount>> {
+async fn open(common: &Common) -> Result<Arc<dyn ConsistencyCheck>> {
     database::named(common)?.schema_status().await?;
     database::open_to_recount(common, Duration::ZERO).await
 }
 
-async fn check_database(storage: &dyn Recount, keys: &KeyFolder, found: &mut Findings) {
+async fn check_database(storage: &dyn ConsistencyCheck, keys: &KeyFolder, found: &mut Findings) {
     if let Err(problem) = storage.ready().await {
         return found.problem(&problem);
     }

@@ -3,12 +3,12 @@
 
 mod adds;
 mod bare;
+#[path = "../../src/sqlite/batch_queue.rs"]
+mod batch_queue;
 mod big;
 mod figure;
 mod fill;
 mod filters;
-#[path = "../../src/sqlite/gathering.rs"]
-mod gathering;
 mod place;
 mod reads;
 mod scene;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use pinrail_storage_diesel::{Database, DatabaseOptions, Recount};
+use pinrail_storage_diesel::{ConsistencyCheck, Database, DatabaseOptions};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::scene::system_time;
@@ -75,7 +75,7 @@ pub async fn remove(database: Database) -> Result<()> {
 }
 
 /// Open it as the programs do.
-pub async fn open(database: &Database, commit_interval: Duration) -> Result<Arc<dyn Recount>> {
+pub async fn open(database: &Database, commit_interval: Duration) -> Result<Arc<dyn ConsistencyCheck>> {
     let actor = "benchmark".to_owned();
     let options = DatabaseOptions { wait: Duration::ZERO, commit_interval, connections: CONNECTIONS, actor };
     Ok(database.open(&options, Arc::new(system_time)).await?)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use pinrail_domain::{AccountId, PinRequest};
 use pinrail_spec::{PinFilter, Status, Timestamp};
-use pinrail_storage_diesel::Recount;
+use pinrail_storage_diesel::ConsistencyCheck;
 
 use crate::figure::Figure;
 use crate::fill::{self, Fill};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An account whose pins are numbered from 0.
 pub struct Reader {
-    pub storage: Arc<dyn Recount>,
+    pub storage: Arc<dyn ConsistencyCheck>,
     pub account: AccountId,
     pub pins: u64,
     /// When its first pin was created; the others follow, one a millisecond.
@@ -60,7 +60,7 @@ impl Reader {
     }
 
     /// A filled account.
-    pub async fn of(storage: &Arc<dyn Recount>, account: AccountId) -> Result<Self> {
+    pub async fn of(storage: &Arc<dyn ConsistencyCheck>, account: AccountId) -> Result<Self> {
         let page = storage.list_pin_requests(&account, &everything(), system_time()).await?;
         let newest = page.requests.first().context("the account is empty")?.created;
         let first = Timestamp::from_millis(newest.as_millis() + 1 - i64::try_from(page.count)?);

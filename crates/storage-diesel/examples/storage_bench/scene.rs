@@ -8,7 +8,7 @@ use anyhow::Result;
 use pinrail_domain::{AccountId, Backend, Limits, NewPinRequest, NodeId, RequestId, Role, TokenId};
 use pinrail_spec::{Cid, Multiaddr, Pin, PinFilter, Status, Timestamp};
 use pinrail_storage::{NewAccount, NodeRegistration};
-use pinrail_storage_diesel::{Database, Recount};
+use pinrail_storage_diesel::{ConsistencyCheck, Database};
 
 use crate::place::{self, Place};
 
@@ -42,7 +42,7 @@ fn unique() -> [u8; 10] {
 /// A database with accounts and nodes, opened as `pinrail-api` does.
 pub struct Scene {
     pub database: Database,
-    pub storage: Arc<dyn Recount>,
+    pub storage: Arc<dyn ConsistencyCheck>,
     pub accounts: Vec<AccountId>,
     pub nodes: Vec<NodeId>,
 }

@@ -13,9 +13,9 @@ type Outcome<A> = Result<A, StorageError>;
 type Waiting<Q, A> = (Q, oneshot::Sender<Outcome<A>>);
 
 /// Answers one group of questions after another: while a group is being answered, the next one gathers.
-pub(super) struct Lane<Q, A>(mpsc::UnboundedSender<Waiting<Q, A>>);
+pub(super) struct Batcher<Q, A>(mpsc::UnboundedSender<Waiting<Q, A>>);
 
-impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
+impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// A lane on which `at_once` groups are on their way at one time. `answer` says what becomes of each question of a
     /// group, in their order. It ends when this is dropped and all that waits is answered.
     pub(super) fn start<F>(at_once: usize, answer: impl Fn(Vec<Q>) -> F + Clone + Send + 'static) -> Self

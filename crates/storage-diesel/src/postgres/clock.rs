@@ -7,7 +7,7 @@ use pinrail_spec::Timestamp;
 
 use super::{Conn, RunQueryDsl};
 use crate::TimeSource;
-use crate::columns::moment;
+use crate::convert::moment;
 use crate::error::TxResult;
 
 /// The server's time in milliseconds since the Unix epoch.

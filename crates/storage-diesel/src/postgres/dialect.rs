@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use pinrail_domain::{NodeId, RootState};
 
 use super::Conn;
-use super::queries::matching::Condition;
+use super::queries::pin_filters::Condition;
 use super::queries::unit_of_work::RootsToLock;
 pub(crate) use super::writes::{
     add_counts, insert_meta, insert_requests, insert_roots, update_places, update_roots, update_statuses, update_usage,
@@ -106,13 +106,15 @@ pub(crate) async fn lock_accounts_of(conn: &mut Conn, roots: &RootsToLock) -> Qu
     let (codecs, multihashes): (Vec<i64>, Vec<&[u8]>) =
         roots.names.iter().map(|(codec, multihash)| (*codec, multihash.as_slice())).unzip();
     let keys: Vec<i64> = roots.keys.iter().copied().collect();
-    let waiting = sql::<Bool>("accounts.key IN (SELECT queue.account FROM queue WHERE queue.root IN (SELECT named.key FROM unnest(")
-        .bind::<Array<BigInt>, _>(codecs)
-        .sql(", ")
-        .bind::<Array<Binary>, _>(multihashes)
-        .sql(") AS names (codec, multihash) JOIN roots AS named USING (codec, multihash) UNION SELECT unnest(")
-        .bind::<Array<BigInt>, _>(keys)
-        .sql(")))");
+    let waiting = sql::<Bool>(
+        "accounts.key IN (SELECT queue.account FROM queue WHERE queue.root IN (SELECT named.key FROM unnest(",
+    )
+    .bind::<Array<BigInt>, _>(codecs)
+    .sql(", ")
+    .bind::<Array<Binary>, _>(multihashes)
+    .sql(") AS names (codec, multihash) JOIN roots AS named USING (codec, multihash) UNION SELECT unnest(")
+    .bind::<Array<BigInt>, _>(keys)
+    .sql(")))");
     let rows = accounts::table.filter(waiting).order(accounts::key).select(accounts::key);
     rows.for_no_key_update().load::<i64>(conn).await.map(drop)
 }

@@ -17,11 +17,11 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
 use super::Conn;
-use super::lane::Lane;
-use super::queries::pages::{Found, found_rows, shown};
+use super::batcher::Batcher;
 use super::pool::{Access, Pool};
+use super::queries::pin_lists::{FoundRequest, found_rows, shown};
 use super::queries::tokens::{StandingRow, standing_rows};
-use crate::columns::id_bytes;
+use crate::convert::id_bytes;
 use crate::error::TxResult;
 use crate::schema::access_tokens;
 
@@ -42,12 +42,12 @@ type Outcome<A> = Result<Option<A>, StorageError>;
 type Find<Q, A> = for<'c> fn(&'c mut Conn, Arc<[Q]>) -> BoxFuture<'c, TxResult<Vec<Option<A>>>>;
 
 /// What looks up.
-pub(super) struct LookUps {
-    standings: Lane<TokenId, Option<Standing>>,
-    requests: Lane<Wanted, Option<PinRequest>>,
+pub(super) struct LookupBatcher {
+    standings: Batcher<TokenId, Option<Standing>>,
+    requests: Batcher<Wanted, Option<PinRequest>>,
 }
 
-impl LookUps {
+impl LookupBatcher {
     /// Begin to answer.
     pub(super) fn start(pool: &Arc<Pool>) -> Self {
         Self {
@@ -68,13 +68,13 @@ impl LookUps {
 }
 
 /// A lane that answers each group by one query.
-fn answer<Q, A>(pool: &Arc<Pool>, find: Find<Q, A>) -> Lane<Q, Option<A>>
+fn answer<Q, A>(pool: &Arc<Pool>, find: Find<Q, A>) -> Batcher<Q, Option<A>>
 where
     Q: Copy + Send + Sync + 'static,
     A: Clone + Send + 'static,
 {
     let pool = Arc::clone(pool);
-    Lane::start(AT_ONCE, move |asked| {
+    Batcher::start(AT_ONCE, move |asked| {
         let pool = Arc::clone(&pool);
         async move { answer_all(&pool, find, asked).await }
     })
@@ -115,7 +115,7 @@ async fn find_requests(conn: &mut Conn, wanted: Arc<[Wanted]>) -> TxResult<Vec<O
     let pairs = wanted.iter().map(|(account, id, _)| (id_bytes(account.as_uuid()), id_bytes(id.as_uuid())));
     let (accounts, ids): (Vec<_>, Vec<_>) = pairs.unzip();
     let own = sql::<Bool>(OWN).bind::<Array<Binary>, _>(accounts).sql(", ").bind::<Array<Binary>, _>(ids).sql(OWN_END);
-    let rows: Vec<Found> = found_rows().filter(own).load(conn).await?;
+    let rows: Vec<FoundRequest> = found_rows().filter(own).load(conn).await?;
     let rows: HashMap<_, _> = rows.iter().map(|row| ((row.account.clone(), row.request.id.clone()), row)).collect();
     let told = |(account, id, now): &Wanted| {
         let row = rows.get(&(id_bytes(account.as_uuid()), id_bytes(id.as_uuid())));

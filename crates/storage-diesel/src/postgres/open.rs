@@ -8,7 +8,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::errors::{chain, is_server_going};
-use super::shown::without_password;
+use super::redact::without_password;
 use super::tls::connector;
 use crate::TimeSource;
 

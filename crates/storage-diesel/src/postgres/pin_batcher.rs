@@ -12,9 +12,9 @@ use pinrail_domain::{NewPinRequest, PinRequest};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
-use super::lane::Lane;
-use super::pool::{Access, Pool};
 use super::Conn;
+use super::batcher::Batcher;
+use super::pool::{Access, Pool};
 use super::queries::pin_requests;
 use crate::error::{TxError, TxResult};
 
@@ -26,16 +26,16 @@ type Outcome = Result<PinRequest, StorageError>;
 type Group = Arc<[(NewPinRequest, Timestamp)]>;
 
 /// What adds requests.
-pub(super) struct Adder {
-    lanes: [Lane<(NewPinRequest, Timestamp), PinRequest>; LANES],
+pub(super) struct PinBatcher {
+    lanes: [Batcher<(NewPinRequest, Timestamp), PinRequest>; LANES],
 }
 
-impl Adder {
+impl PinBatcher {
     /// Begin to add.
     pub(super) fn start(pool: &Arc<Pool>) -> Self {
         let start = |_| {
             let pool = Arc::clone(pool);
-            Lane::start(1, move |group| {
+            Batcher::start(1, move |group| {
                 let pool = Arc::clone(&pool);
                 async move { add_group(&pool, Arc::from(group)).await }
             })

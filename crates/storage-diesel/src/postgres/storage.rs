@@ -10,17 +10,17 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
 use tokio::time::timeout;
 
-use super::adder::Adder;
 use super::listener::Listener;
-use super::look_ups::LookUps;
+use super::lookup_batcher::LookupBatcher;
 use super::open::{Place, PostgresError, PostgresOptions, Problem};
+use super::pin_batcher::PinBatcher;
 use super::pool::{Access, Pool};
-use super::queries::{check, future, service, statistics};
+use super::queries::{check, clock_repair, service, statistics};
 use super::{Conn, clock, dialect, session};
-use crate::Difference;
-use crate::columns::moment;
+use crate::CounterMismatch;
+use crate::clock_repair::problem_of;
+use crate::convert::moment;
 use crate::error::TxResult;
-use crate::repair::problem_of;
 use crate::room::{LONGEST_LIST, Room, too_long};
 
 /// What is noted where there is no index for parts of names.
@@ -30,8 +30,8 @@ const NO_INDEX: &str = "parts of names are looked for without an index, which is
 /// Pinrail's storage in a PostgreSQL database, which many processes may share.
 pub struct PostgresStorage {
     pool: Arc<Pool>,
-    adder: Adder,
-    look_ups: LookUps,
+    adder: PinBatcher,
+    look_ups: LookupBatcher,
     listener: Listener,
     actor: Arc<str>,
     lists: Room,
@@ -46,7 +46,7 @@ impl PostgresStorage {
         let connections = options.connections.max(2);
         let pool = Pool::new(&place, connections, options.time).map_err(|why| place.error(Problem::Failed(why)))?;
         let pool = Arc::new(pool);
-        let (adder, look_ups) = (Adder::start(&pool), LookUps::start(&pool));
+        let (adder, look_ups) = (PinBatcher::start(&pool), LookupBatcher::start(&pool));
         // The others are for look-ups and additions, which never wait for those.
         let lists = Room::for_lists(connections / 2);
         // Those of one account wait for its lock anyway, each with a connection.
@@ -61,7 +61,7 @@ impl PostgresStorage {
     }
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
-    pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
+    pub async fn check_counters(&self) -> Result<Vec<CounterMismatch>, StorageError> {
         self.pool.run(Access::Everything, |conn| Box::pin(check::check_counters(conn))).await
     }
 
@@ -78,7 +78,7 @@ impl PostgresStorage {
             .run(Access::Everything, |conn| {
                 Box::pin(async move {
                     let now = session::now(conn, moment(0)).await?;
-                    Ok((now, future::find(conn, now).await?, dialect::outdated_collation(conn).await?))
+                    Ok((now, clock_repair::find(conn, now).await?, dialect::outdated_collation(conn).await?))
                 })
             })
             .await?;

@@ -34,8 +34,7 @@ const INSERT_REQUESTS: &str = "INSERT INTO pin_requests (account, created, id, o
         origins, meta, token, status)
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
-const INSERT_META: &str =
-    "INSERT INTO pin_meta (account, key, value, created) SELECT * FROM unnest($1, $2, $3, $4)";
+const INSERT_META: &str = "INSERT INTO pin_meta (account, key, value, created) SELECT * FROM unnest($1, $2, $3, $4)";
 
 const UPDATE_STATUSES: &str = "UPDATE pin_requests SET status = new.status
     FROM unnest($1, $2, $3) AS new (account, created, status)

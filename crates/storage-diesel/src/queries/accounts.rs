@@ -10,7 +10,7 @@ use super::audit::{Deed, note};
 use super::clock::Clock;
 use super::nodes::list_nodes;
 use super::{Conn, RunQueryDsl, account_blocking, dialect};
-use crate::columns::{id_bytes, role_word, to_column};
+use crate::convert::{id_bytes, role_word, to_column};
 use crate::error::{TxError, TxResult};
 use crate::rows::AccountRow;
 use crate::schema::accounts;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::accounts::account_key;
 use super::{Conn, RunQueryDsl};
-use crate::columns::{id, moment};
+use crate::convert::{id, moment};
 use crate::error::TxResult;
 use crate::schema::{accounts, audit_log};
 

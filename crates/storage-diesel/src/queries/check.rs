@@ -14,10 +14,10 @@ use pinrail_domain::Progress;
 use super::counter_deltas::BUCKET_SHIFTS;
 use super::unit_of_work::place;
 use super::{Conn, RunQueryDsl};
-use crate::Difference;
-use crate::difference::{Counter, Counters};
+use crate::CounterMismatch;
+use crate::convert::{from_column, to_column};
+use crate::counters::{Counter, Counters};
 use crate::error::TxResult;
-use crate::columns::{from_column, to_column};
 use crate::rows::{QueueRow, Root, RootRow, State};
 use crate::schema::{accounts, holds, nodes, pin_counts, pin_requests, queue, root_progress, roots};
 
@@ -42,7 +42,7 @@ impl Keys {
 }
 
 /// Count everything that has a counter, and say where the two differ.
-pub(crate) async fn check_counters(conn: &mut Conn) -> TxResult<Vec<Difference>> {
+pub(crate) async fn check_counters(conn: &mut Conn) -> TxResult<Vec<CounterMismatch>> {
     let mut sums = Counters::default();
     read_sums(conn, &mut sums).await?;
     let mut found = check_roots(conn, &mut sums).await?;
@@ -71,7 +71,7 @@ async fn read_sums(conn: &mut Conn, sums: &mut Counters) -> TxResult<()> {
 }
 
 /// Go through all roots with what refers to them.
-async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<Difference>> {
+async fn check_roots(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<CounterMismatch>> {
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     while after < i64::MAX {
         let page = roots::table.filter(roots::key.gt(after)).order(roots::key).limit(ROOTS);
@@ -182,7 +182,7 @@ fn compare_place(counters: &mut Counters, row: &QueueRow, held: &Root) {
 }
 
 /// Go through all requests, account by account, with the counters of their buckets.
-async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<Difference>> {
+async fn check_requests(conn: &mut Conn, sums: &mut Counters) -> TxResult<Vec<CounterMismatch>> {
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     while after < i64::MAX {
         let page = accounts::table.filter(accounts::key.gt(after)).order(accounts::key).limit(ACCOUNTS);

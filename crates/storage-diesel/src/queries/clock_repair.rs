@@ -8,9 +8,9 @@ use serde_json::json;
 use super::audit::{Deed, note};
 use super::transfer::end_all_leases;
 use super::{Conn, RunQueryDsl};
-use crate::columns::{look_up_text, moment};
+use crate::clock_repair::Repaired;
+use crate::convert::{look_up_text, moment};
 use crate::error::TxResult;
-use crate::repair::Repaired;
 use crate::rows::meta_of;
 use crate::schema::{
     access_tokens, accounts, holds, nodes, pin_counts, pin_meta, pin_requests, queue, queue_accounts, roots, service,

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use pinrail_domain::{RootState, Usage};
 
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::from_column;
+use crate::convert::from_column;
 use crate::error::TxResult;
 use crate::rows::{AccountRow, CountRow};
 use crate::schema::{nodes, pin_counts, service};

@@ -8,7 +8,7 @@ use pinrail_domain::{AccountId, FairQueue, WaitingAccount};
 use pinrail_spec::Timestamp;
 
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{id, moment};
+use crate::convert::{id, moment};
 use crate::error::TxResult;
 use crate::schema::{accounts, queue, queue_accounts, roots};
 

@@ -24,11 +24,7 @@ pub(crate) fn last_end() -> SqlLiteral<Nullable<BigInt>> {
 
 /// When the last holds of these requests end, for those that have an end. They are looked up `at_once`, a fixed number,
 /// so that there is one statement for any number of them.
-pub(crate) async fn last_ends(
-    conn: &mut Conn,
-    owners: &[Vec<u8>],
-    at_once: usize,
-) -> TxResult<HashMap<Vec<u8>, i64>> {
+pub(crate) async fn last_ends(conn: &mut Conn, owners: &[Vec<u8>], at_once: usize) -> TxResult<HashMap<Vec<u8>, i64>> {
     let mut ends: HashMap<Vec<u8>, i64> = HashMap::new();
     for some in owners.chunks(at_once) {
         let mut some = some.to_vec();

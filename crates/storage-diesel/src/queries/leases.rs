@@ -12,7 +12,7 @@ use super::fair_turns::{FairTurns, Turn};
 use super::nodes::KnownNodes;
 use super::unit_of_work::{RootsToLock, UnitOfWork, place};
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{addresses, moment, root_key, to_column};
+use crate::convert::{addresses, moment, root_key, to_column};
 use crate::error::{TxError, TxResult};
 use crate::rows::{AccountRow, Root, RootRow, root_name};
 use crate::schema::{accounts, holds, pin_requests, queue, roots};

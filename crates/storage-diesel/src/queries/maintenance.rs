@@ -7,7 +7,7 @@ use pinrail_spec::{RootKey, Timestamp};
 use super::nodes::KnownNodes;
 use super::unit_of_work::{RootsToLock, UnitOfWork};
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{root_key, to_column};
+use crate::convert::{root_key, to_column};
 use crate::error::TxResult;
 use crate::rows::root_name;
 use crate::schema::roots;

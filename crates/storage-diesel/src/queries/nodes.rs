@@ -16,7 +16,7 @@ use super::counter_deltas::CounterDeltas;
 use super::settle::released;
 use super::unit_of_work::{RootsToLock, UnitOfWork};
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{addresses_text, backend_word, from_column, id_bytes};
+use crate::convert::{addresses_text, backend_word, from_column, id_bytes};
 use crate::error::{TxError, TxResult};
 use crate::rows::NodeRow;
 use crate::schema::{nodes, roots};
@@ -145,7 +145,12 @@ async fn end_leases(conn: &mut Conn, id: &NodeId) -> TxResult<()> {
 }
 
 /// Change where clients can dial a node; a sign of life.
-pub(crate) async fn set_addresses(conn: &mut Conn, id: &NodeId, addresses: &[Multiaddr], now: Timestamp) -> TxResult<()> {
+pub(crate) async fn set_addresses(
+    conn: &mut Conn,
+    id: &NodeId,
+    addresses: &[Multiaddr],
+    now: Timestamp,
+) -> TxResult<()> {
     let told = (nodes::addresses.eq(addresses_text(addresses)), nodes::heartbeat.eq(now.as_millis()));
     let row = nodes::table.filter(nodes::id.eq(id_bytes(id.as_uuid())));
     registered(id, diesel::update(row).set(told).execute(conn).await?)

@@ -13,7 +13,7 @@ use pinrail_spec::{Match, NameFilter, PinFilter, Status, Timestamp, fold};
 use pinrail_storage::PAGE_BYTES;
 
 use super::{Conn, Db, RunQueryDsl, counts, dialect};
-use crate::columns::{look_up_text, to_column};
+use crate::convert::{look_up_text, to_column};
 use crate::error::TxResult;
 use crate::rows::{PinRequestRow, State};
 use crate::schema::{pin_meta, pin_requests, roots};

@@ -11,10 +11,10 @@ use pinrail_spec::{Multiaddr, PinFilter, Timestamp};
 
 use super::accounts::account_key;
 use super::clock::{self, Clock};
-use super::matching::{Matching, count_matching};
 use super::nodes::KnownNodes;
+use super::pin_filters::{Matching, count_matching};
 use super::{Conn, Db, RunQueryDsl, holds};
-use crate::columns::{from_column, id, moment};
+use crate::convert::{from_column, id, moment};
 use crate::error::{TxError, TxResult};
 use crate::rows::{NodeRow, PinRequestRow, Root, RootRow, State};
 use crate::schema::{accounts, nodes, pin_requests, root_progress, roots};
@@ -38,7 +38,7 @@ type Received = Option<(i64, i64)>;
 /// One request with whose it is, its root and node, how many are ahead of it, when its holds end, and what the clock
 /// shows.
 #[derive(Queryable)]
-pub(crate) struct Found {
+pub(crate) struct FoundRequest {
     pub(crate) account: Vec<u8>,
     pub(crate) request: PinRequestRow,
     root: RootRow,
@@ -76,9 +76,9 @@ pub(crate) fn found_rows() -> _ {
 }
 
 /// What an account is told of its own request, its status the root's truth.
-pub(crate) fn shown(conn: &Conn, found: &Found, now: Timestamp) -> TxResult<PinRequest> {
+pub(crate) fn shown(conn: &Conn, found: &FoundRequest, now: Timestamp) -> TxResult<PinRequest> {
     let account = AccountId::from_uuid(id(&found.account)?);
-    let Found { request, root, received, node, ahead, held, clock, .. } = found;
+    let FoundRequest { request, root, received, node, ahead, held, clock, .. } = found;
     let now = Clock::reading(conn, *clock).moment(now);
     let root = Root::try_from(root.clone())?;
     let state = State(root.record.state);

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::nodes::KnownNodes;
 use super::unit_of_work::{RootsToLock, UnitOfWork};
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::{from_column, id_bytes, moment};
+use crate::convert::{from_column, id_bytes, moment};
 use crate::error::{TxError, TxResult};
 use crate::rows::{AccountRow, HoldRow, PinRequestRow, Root, State, root_name};
 use crate::schema::pin_requests;
@@ -80,7 +80,8 @@ pub(crate) async fn replace_pin_request(
     let now = Clock::read(conn).await?.moment(now);
     let Some(old) = find_own(conn, &account, old).await? else { return Ok(None) };
     let key = request.pin.cid.root();
-    let wanted = RootsToLock { keys: [old.root].into(), owner: Some(old.id.clone()), ..RootsToLock::named([&key].into_iter()) };
+    let wanted =
+        RootsToLock { keys: [old.root].into(), owner: Some(old.id.clone()), ..RootsToLock::named([&key].into_iter()) };
     let mut unit = UnitOfWork::lock(conn, wanted.with_held(), &[account.key]).await?;
     let missing = usize::from(unit.key_of(&root_name(key.clone())).is_none());
     let mut acceptance = Acceptance::prepare(conn, missing).await?;

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use pinrail_domain::ServiceId;
 
 use super::{Conn, RunQueryDsl};
-use crate::columns::id;
+use crate::convert::id;
 use crate::error::TxResult;
 use crate::schema::service;
 

@@ -56,12 +56,7 @@ pub(crate) async fn settle(
 }
 
 /// Settle one lease; nothing changes when it is lost.
-async fn settle_one(
-    conn: &mut Conn,
-    unit: &mut UnitOfWork,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> TxResult<()> {
+async fn settle_one(conn: &mut Conn, unit: &mut UnitOfWork, settlement: &Settlement, now: Timestamp) -> TxResult<()> {
     let key = held(unit, &settlement.lease)?.ok_or(StorageError::LeaseLost)?;
     match unit.settle(key, &settlement.verdict, now)? {
         Settled::Released => released(conn, unit, key, now).await,

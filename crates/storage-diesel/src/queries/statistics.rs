@@ -7,7 +7,7 @@ use pinrail_spec::{Status, Timestamp};
 use pinrail_storage::{COUNTED_ROOTS, LongestDue, Statistics};
 
 use super::{Conn, RunQueryDsl, dialect};
-use crate::columns::moment;
+use crate::convert::moment;
 use crate::error::TxResult;
 use crate::schema::{accounts, nodes, pin_counts, queue, roots};
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::accounts::account_key;
 use super::audit::{Deed, note};
 use super::{Conn, Db, RunQueryDsl};
-use crate::columns::{id, id_bytes, key_state, key_state_word, moment, role};
+use crate::convert::{id, id_bytes, key_state, key_state_word, moment, role};
 use crate::error::{TxError, TxResult};
 use crate::rows::{TokenRow, access, key_number};
 use crate::schema::{access_tokens, accounts, signing_keys};

@@ -8,7 +8,7 @@ use pinrail_spec::Timestamp;
 use super::session::insert_all;
 use super::unit_of_work::{RootsToLock, UnitOfWork};
 use super::{Conn, RunQueryDsl};
-use crate::columns::to_column;
+use crate::convert::to_column;
 use crate::error::TxResult;
 use crate::rows::{self, State, Stored};
 use crate::schema::{

@@ -3,7 +3,7 @@
 use pinrail_domain::{Access, Account, AccountId, Limits, Usage};
 
 use super::AccountRow;
-use crate::columns::{from_column, id, moment, role};
+use crate::convert::{from_column, id, moment, role};
 use crate::error::TxResult;
 
 impl AccountRow {

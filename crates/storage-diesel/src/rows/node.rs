@@ -3,7 +3,7 @@
 use pinrail_domain::{Node, NodeId};
 
 use super::NodeRow;
-use crate::columns::{addresses, backend, from_column, id, moment};
+use crate::convert::{addresses, backend, from_column, id, moment};
 use crate::error::TxResult;
 
 impl NodeRow {

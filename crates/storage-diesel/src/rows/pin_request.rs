@@ -6,7 +6,7 @@ use pinrail_domain::NewPinRequest;
 use pinrail_spec::{Cid, Pin, fold};
 
 use super::{MetaRow, PinRequestRow, State};
-use crate::columns::{addresses, addresses_text, id_bytes, json, json_text, look_up_text, to_column};
+use crate::convert::{addresses, addresses_text, id_bytes, json, json_text, look_up_text, to_column};
 use crate::error::{TxError, TxResult};
 
 impl PinRequestRow {

@@ -4,7 +4,7 @@ use pinrail_domain::{DagSize, LeaseKey, LeaseRecord, LeaseToken, RootRecord};
 use pinrail_spec::RootKey;
 
 use super::{RootRow, State};
-use crate::columns::{from_column, id, id_bytes, json, json_text, moment, root_key, to_column};
+use crate::convert::{from_column, id, id_bytes, json, json_text, moment, root_key, to_column};
 use crate::error::{TxError, TxResult};
 
 /// The codec and multihash that name a root.

@@ -3,7 +3,7 @@
 use pinrail_domain::{AccountId, RevocationId, TokenId, TokenRecord};
 
 use super::TokenRow;
-use crate::columns::{id, moment, word};
+use crate::convert::{id, moment, word};
 use crate::error::{TxError, TxResult};
 
 impl TokenRow {

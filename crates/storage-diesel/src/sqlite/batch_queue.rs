@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What waits to be taken together.
 ///
 /// Its reader sleeps until as much is there as it wants, so that it is woken once for a group and not for each item.
-pub struct Gathering<T> {
+pub struct BatchQueue<T> {
     state: Mutex<State<T>>,
     enough: Condvar,
 }
@@ -18,7 +18,7 @@ struct State<T> {
     is_closed: bool,
 }
 
-impl<T> Gathering<T> {
+impl<T> BatchQueue<T> {
     pub const fn new() -> Self {
         let state = State { waiting: Vec::new(), wanted: usize::MAX, is_closed: false };
         Self { state: Mutex::new(state), enough: Condvar::new() }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn takes_what_waits_in_its_order() {
-        let queue = Gathering::new();
+        let queue = BatchQueue::new();
         for number in 0..5 {
             queue.put(number).expect("it is open");
         }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn waits_for_those_expected() {
-        let queue = Gathering::new();
+        let queue = BatchQueue::new();
         std::thread::scope(|scope| {
             let taken = scope.spawn(|| queue.take(3, LONG, LONG, 9));
             for number in 0..3 {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_closed_one_is_emptied() {
-        let queue = Gathering::new();
+        let queue = BatchQueue::new();
         std::thread::scope(|scope| {
             let taken = scope.spawn(|| queue.take(2, LONG, LONG, 9));
             queue.put(1).expect("it is open");

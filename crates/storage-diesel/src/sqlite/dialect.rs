@@ -11,7 +11,7 @@ use diesel::sqlite::Sqlite;
 use pinrail_domain::{NodeId, RootState};
 
 use super::interrupt::goes_on;
-use super::queries::matching::Condition;
+use super::queries::pin_filters::Condition;
 use super::queries::unit_of_work::RootsToLock;
 pub(crate) use super::writes::{
     add_counts, insert_meta, insert_requests, insert_roots, update_places, update_roots, update_statuses, update_usage,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::connection::{at_once, open_reader, wrap};
 use super::interrupt::Interrupt;
-use super::queries::pages;
+use super::queries::pin_lists;
 use super::{SqliteOptions, SqliteStorage, migrate};
 use crate::TimeSource;
 use crate::list_samples::{NOW, account, everything, fill, shapes_of_lists};
@@ -157,7 +157,7 @@ async fn hundreds_of_shapes_of_lists_leave_few_statements() {
     let mut shapes = 0;
     for filter in shapes_of_lists() {
         conn.begin().expect("a transaction");
-        let page = at_once(pages::list_pin_requests(&mut conn, &account(1), &filter, NOW)).expect("a list");
+        let page = at_once(pin_lists::list_pin_requests(&mut conn, &account(1), &filter, NOW)).expect("a list");
         conn.roll_back().expect("its end");
         assert_eq!((page.count, page.requests.len()), (3, 1), "{filter:?}");
         shapes += 1;

@@ -7,10 +7,10 @@ use pinrail_domain::{AccountId, PinRequest, RequestId, Standing, TokenId};
 use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 
-use super::queries::pages::{Found, found_rows, shown};
+use super::queries::pin_lists::{FoundRequest, found_rows, shown};
 use super::queries::tokens::{StandingRow, standing_rows};
 use super::{RunQueryDsl, SqliteStorage};
-use crate::columns::id_bytes;
+use crate::convert::id_bytes;
 use crate::schema::{access_tokens, pin_requests};
 
 /// What stands before the id of an account in the condition on its requests. The index by id has the account too, so a
@@ -41,7 +41,7 @@ impl SqliteStorage {
             Box::pin(async move {
                 let own = sql::<Bool>(OWN).bind::<Binary, _>(id_bytes(account.as_uuid())).sql(")");
                 let row = found_rows().filter(pin_requests::id.eq(id_bytes(id.as_uuid()))).filter(own);
-                let row: Option<Found> = row.get_result(conn).await.optional()?;
+                let row: Option<FoundRequest> = row.get_result(conn).await.optional()?;
                 row.map(|row| shown(conn, &row, now)).transpose()
             })
         })

@@ -8,7 +8,7 @@ use pinrail_spec::Timestamp;
 
 use super::connection::{open_alone, wrap};
 use super::open::{connect_to_read, told};
-use super::impls::Session;
+use super::trait_impls::Session;
 use super::{Conn, clock};
 use crate::TimeSource;
 use crate::error::TxResult;

@@ -14,14 +14,14 @@ use pinrail_storage::{ListUse, Statistics, Storage, StorageError};
 use super::connection::{open_watcher, open_writer, wrap};
 use super::open::{check_schema, failed, told};
 use super::pace::Pace;
+use super::queries::{check, clock_repair, service, statistics};
 use super::reader::{Length, Reader, Readers};
 use super::revision::Revisions;
 use super::writer::{Work, Writer};
-use super::queries::{check, future, service, statistics};
 use super::{Conn, OpenError, SqliteOptions, clock};
-use crate::Difference;
+use crate::CounterMismatch;
+use crate::clock_repair::problem_of;
 use crate::error::TxResult;
-use crate::repair::problem_of;
 use crate::room::Room;
 
 /// Connections that read what is no list, so that it never waits for one.
@@ -87,7 +87,7 @@ impl SqliteStorage {
     }
 
     /// Compare every counter with what it counts; the differences, none in a database that is whole. Reads all of it.
-    pub async fn check_counters(&self) -> Result<Vec<Difference>, StorageError> {
+    pub async fn check_counters(&self) -> Result<Vec<CounterMismatch>, StorageError> {
         self.list_readers.read(Length::Long, |conn| Box::pin(check::check_counters(conn))).await
     }
 
@@ -96,7 +96,7 @@ impl SqliteStorage {
         let (stored, mut found) = self
             .list_readers
             .read(Length::Long, move |conn| {
-                Box::pin(async move { Ok((clock::clock(conn).await?, future::find(conn, system_time).await?)) })
+                Box::pin(async move { Ok((clock::clock(conn).await?, clock_repair::find(conn, system_time).await?)) })
             })
             .await?;
         if stored.since(system_time) > AHEAD {
@@ -230,5 +230,9 @@ impl Storage for SqliteStorage {
     async fn ready(&self) -> Result<(), StorageError> {
         self.read(|conn| Box::pin(clock::clock(conn))).await?;
         self.write(None, |conn| Box::pin(service::touch(conn))).await
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
     }
 }

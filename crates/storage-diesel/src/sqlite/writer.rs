@@ -7,8 +7,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -17,8 +16,8 @@ use pinrail_spec::Timestamp;
 use pinrail_storage::StorageError;
 use tokio::sync::{oneshot, watch};
 
+use super::batch_queue::BatchQueue;
 use super::connection::at_once;
-use super::gathering::Gathering;
 use super::open::cannot_lock;
 use super::queries::pin_requests;
 use super::{Conn, clock};
@@ -152,8 +151,7 @@ impl Group {
 
 /// What the steps of a storage are handed to.
 pub(super) struct Writer {
-    queue: Arc<Gathering<Waiting>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    queue: Arc<BatchQueue<Waiting>>,
     changed: watch::Receiver<u64>,
 }
 
@@ -166,7 +164,7 @@ impl Writer {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> std::io::Result<Self> {
         let locks = Locks::open(path)?;
-        let queue = Arc::new(Gathering::new());
+        let queue = Arc::new(BatchQueue::new());
         let (announce, changed) = watch::channel(0);
         let mut thread = WriterThread {
             conn,
@@ -177,8 +175,8 @@ impl Writer {
             announce,
             seen: None,
         };
-        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)), changed })
+        std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || thread.run())?;
+        Ok(Self { queue, changed })
     }
 
     /// Do a step in the next commit, and answer when that is on the disk.
@@ -210,6 +208,14 @@ impl Writer {
         answer.await.map_err(|_| stopped())?
     }
 
+    /// Take no more steps, and wait until those that wait are done and the thread has ended.
+    pub(super) async fn close(&self) {
+        self.queue.close();
+        let mut changes = self.changed.clone();
+        // The thread drops its end when it ends, after its connection.
+        while changes.changed().await.is_ok() {}
+    }
+
     /// What counts up with each change that may concern workers, of this process or another.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.clone()
@@ -219,16 +225,11 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic of the thread has been told to whoever waited for it.
-            drop(thread.join());
-        }
     }
 }
 
 /// The thread's end of the queue: nobody is to wait for a thread that has ended, by a panic too.
-struct Closing(Arc<Gathering<Waiting>>);
+struct Closing(Arc<BatchQueue<Waiting>>);
 
 impl Drop for Closing {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp};
 use pinrail_storage::{PinRequests, StorageError};
 
 use super::Store;
-use super::queries::{pages, pin_requests};
+use super::queries::{pin_lists, pin_requests};
 
 #[async_trait]
 impl PinRequests for Store {
@@ -62,7 +62,7 @@ impl PinRequests for Store {
             return Ok(PinPage { count: 0, requests: Vec::new() });
         }
         self.list(account, walks(&filter), move |conn| {
-            Box::pin(async move { pages::list_pin_requests(conn, &account, &filter, now).await })
+            Box::pin(async move { pin_lists::list_pin_requests(conn, &account, &filter, now).await })
         })
         .await
     }

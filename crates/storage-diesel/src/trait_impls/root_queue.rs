@@ -54,17 +54,16 @@ impl RootQueue for Store {
     }
 
     async fn expire_holds(&self, now: Timestamp) -> Result<usize, StorageError> {
-        self.write_for_workers(now, move |conn| {
-            Box::pin(async move { holds::expire_holds(conn, now).await })
-        })
-        .await
+        self.write_for_workers(now, move |conn| Box::pin(async move { holds::expire_holds(conn, now).await })).await
     }
 
     async fn wake(&self, node: &NodeId, roots: &[RootKey], now: Timestamp) -> Result<(), StorageError> {
         let node = *node;
         let roots = roots.to_vec();
-        self.write_for_workers(now, move |conn| Box::pin(async move { maintenance::wake(conn, &node, &roots, now).await }))
-            .await
+        self.write_for_workers(now, move |conn| {
+            Box::pin(async move { maintenance::wake(conn, &node, &roots, now).await })
+        })
+        .await
     }
 
     async fn list_waiting(
@@ -75,8 +74,10 @@ impl RootQueue for Store {
     ) -> Result<Vec<RootKey>, StorageError> {
         let node = *node;
         let after = after.cloned();
-        self.read(move |conn| Box::pin(async move { maintenance::list_waiting(conn, &node, after.as_ref(), limit).await }))
-            .await
+        self.read(move |conn| {
+            Box::pin(async move { maintenance::list_waiting(conn, &node, after.as_ref(), limit).await })
+        })
+        .await
     }
 
     async fn changed(&self) -> Result<(), StorageError> {

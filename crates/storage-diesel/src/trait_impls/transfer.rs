@@ -5,10 +5,10 @@ use pinrail_spec::Timestamp;
 use serde_json::json;
 
 use super::queries::audit::{self, Deed};
-use super::queries::{check, future, service, tokens, transfer};
+use super::queries::{check, clock_repair, service, tokens, transfer};
 use super::{Conn, session};
+use crate::clock_repair::Repaired;
 use crate::error::{TxError, TxResult};
-use crate::repair::Repaired;
 use crate::rows::{EachTable, Row, ServiceRow, Stored, each_table};
 use crate::transfer::{Arrival, Arrived, Mover, TransferError};
 
@@ -82,7 +82,7 @@ impl Session {
     pub(crate) async fn bring_back(&mut self, by: &str, system_time: Timestamp) -> Result<Repaired, TransferError> {
         let bring = async |conn: &mut Conn| -> TxResult<Repaired> {
             let now = session::true_now(conn, system_time).await?;
-            future::bring_back(conn, by, now).await
+            clock_repair::bring_back(conn, by, now).await
         };
         bring(&mut self.conn).await.map_err(|failed| self.failed(failed))
     }

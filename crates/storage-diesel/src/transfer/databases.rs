@@ -8,9 +8,9 @@ use pinrail_domain::{PublicKeyRecord, ServiceId};
 use pinrail_spec::Timestamp;
 
 use super::moving::{Sink, Source};
-use crate::rows::Row;
 use super::{Arrival, Arrived, Mover, Others, TransferError};
-use crate::repair::Repaired;
+use crate::clock_repair::Repaired;
+use crate::rows::Row;
 use crate::{Database, DatabaseError, OpenError, PostgresError, Problem, SchemaStatus, postgres, sqlite};
 
 /// A transaction on a database.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pinrail_storage::StorageError;
 use thiserror::Error;
 
-use crate::{DatabaseError, Difference, OpenError};
+use crate::{CounterMismatch, DatabaseError, OpenError};
 
 /// Why nothing was moved. What was begun is undone.
 #[derive(Debug, Error)]
@@ -63,7 +63,7 @@ pub enum TransferError {
         /// The database that was copied.
         database: String,
         /// Where they differ.
-        differences: Vec<Difference>,
+        differences: Vec<CounterMismatch>,
     },
     /// The file of a backup cannot be written or read.
     #[error("the backup cannot be {doing}: {error}")]

@@ -19,11 +19,11 @@ pub use archive::{Backup, KeyFile, Manifest, TableManifest};
 pub use error::TransferError;
 pub use moving::{Moved, Tell};
 
-use crate::{Database, Difference};
+use crate::rows::{EachTable, Row, each_table};
+use crate::{CounterMismatch, Database};
 use archive::Writing;
 pub(crate) use databases::Session;
 use moving::Move;
-use crate::rows::{EachTable, Row, each_table};
 
 /// Who else may use a database while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Arrived {
     /// Roots that were pinned and are queued now.
     pub requeued: u64,
     /// Counters that are not what they count.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<CounterMismatch>,
 }
 
 /// Copy the whole of one database to another one that is empty, of whatever kinds; no program may be connected to

@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use tokio::sync::oneshot;
 
 use super::{CID, CLAIMED, Load, ORIGINS};
-use crate::gathering::Gathering;
+use crate::batch_queue::BatchQueue;
 use crate::scene::{per_second, stopwatch};
 
 const SETUP: &str = "
@@ -25,7 +25,7 @@ const SETUP: &str = "
     CREATE UNIQUE INDEX whole_id ON whole (id);
 ";
 
-type Queue = Gathering<(i64, oneshot::Sender<()>)>;
+type Queue = BatchQueue<(i64, oneshot::Sender<()>)>;
 
 /// Durable inserts in a second.
 pub async fn rate(path: &Path, load: Load) -> Result<f64> {

@@ -5,7 +5,7 @@ use pinrail_domain::{Claims, Progress, QueuePlace};
 
 use super::super::{Conn, RunQueryDsl, dialect};
 use super::{Counted, LockedRoot, UnitOfWork};
-use crate::columns::{from_column, to_column};
+use crate::convert::{from_column, to_column};
 use crate::error::TxResult;
 use crate::rows::{QueueRow, Root, RootRow, State};
 use crate::schema::{holds, pin_meta, pin_requests, queue, root_holders, root_progress, roots};
@@ -72,9 +72,12 @@ impl UnitOfWork {
         if changed.is_empty() {
             return Ok(());
         }
-        let rows = queue::table
-            .filter(dialect::any_of("queue.root", &changed))
-            .select((queue::root, queue::account, queue::requests, queue::holds));
+        let rows = queue::table.filter(dialect::any_of("queue.root", &changed)).select((
+            queue::root,
+            queue::account,
+            queue::requests,
+            queue::holds,
+        ));
         for (root, account, requests, holds) in rows.load::<(i64, i64, i64, i64)>(conn).await? {
             if self.claims.contains_key(&(root, account)) {
                 continue;
@@ -211,11 +214,7 @@ async fn write_received(conn: &mut Conn, locked: &LockedRoot) -> TxResult<()> {
 }
 
 /// Find up to [`COPIED_AT_ONCE`] requests of a root after its cursor, move that on, and return the copies to be written.
-async fn copy_state(
-    conn: &mut Conn,
-    root: &mut Root,
-    deltas: &mut super::CounterDeltas,
-) -> TxResult<Vec<StatusCopy>> {
+async fn copy_state(conn: &mut Conn, root: &mut Root, deltas: &mut super::CounterDeltas) -> TxResult<Vec<StatusCopy>> {
     let Some((account, created)) = root.copied else { return Ok(Vec::new()) };
     let state = State(root.record.state);
     let beyond = pin_requests::account.gt(account).or(pin_requests::created.gt(created));

@@ -8,7 +8,7 @@ use pinrail_spec::RootKey;
 
 use super::super::{Conn, RunQueryDsl, dialect};
 use super::{ClaimChange, LockedRoot, UnitOfWork};
-use crate::columns::from_column;
+use crate::convert::from_column;
 use crate::error::TxResult;
 use crate::rows::{HoldRow, ProgressRow, Root, RootName, RootRow, root_name};
 use crate::schema::{holds, queue, root_progress};

@@ -11,11 +11,11 @@ use pinrail_domain::{Claims, DagSize, Progress, RootRecord, Settled, Unwanted, V
 use pinrail_spec::Timestamp;
 
 pub(crate) use flush::place;
-pub(crate) use lock::RootsToLock;
 pub(crate) use flush::{Place, StatusCopy};
+pub(crate) use lock::RootsToLock;
 
 use super::counter_deltas::CounterDeltas;
-use crate::columns::to_column;
+use crate::convert::to_column;
 use crate::error::{TxError, TxResult};
 use crate::rows::{HoldRow, HolderRow, MetaRow, PinRequestRow, Root, RootName};
 

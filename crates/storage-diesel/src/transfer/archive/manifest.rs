@@ -5,9 +5,9 @@ use pinrail_spec::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, VERSION};
+use crate::rows::{EachTable, Row, each_table};
 use crate::transfer::TransferError;
 use crate::transfer::moving::Source;
-use crate::rows::{EachTable, Row, each_table};
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

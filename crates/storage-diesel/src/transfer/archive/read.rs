@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use tar::{Archive, Entry};
 
 use super::{KeyFile, MANIFEST, Manifest, SUMS, key_name, sum_line};
+use crate::rows::Row;
 use crate::transfer::TransferError;
 use crate::transfer::moving::Source;
-use crate::rows::Row;
 
 /// The longest entry with rows. One of 500 rows with the longest texts that requests may bring has a tenth of it.
 const LONGEST_PART: u64 = 512 << 20;

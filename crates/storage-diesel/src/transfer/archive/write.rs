@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::{KeyFile, MANIFEST, Manifest, SUMS, key_name, part_name, sum_line};
+use crate::rows::Row;
 use crate::transfer::TransferError;
 use crate::transfer::moving::Sink;
-use crate::rows::Row;
 
 /// A backup that is being written.
 pub(in crate::transfer) struct Writing<W: Write> {
