@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use pinrail_domain::{Access, Account, AccountId, Limits, Usage};
-use pinrail_spec::Timestamp;
+use pinrail_spec::{RootKey, Timestamp};
 use pinrail_storage::{Accounts, NewAccount, StorageError};
 
 use super::MemoryStorage;
@@ -67,8 +67,16 @@ impl Accounts for MemoryStorage {
             let was_blocked = tables.is_blocked(id);
             tables.account_mut(id)?.blocked = reason.map(str::to_owned);
             match (was_blocked, reason) {
-                (false, Some(_)) => tables.end_blocked_leases(id),
-                (true, None) => tables.resume_unblocked(id, now),
+                (false, Some(_)) => {
+                    for key in tables.wanted_alone(id) {
+                        tables.root_mut(&key).record.end_lease();
+                    }
+                }
+                (true, None) => {
+                    for key in tables.wanted_alone(id) {
+                        tables.root_mut(&key).record.resume(now);
+                    }
+                }
                 (true, Some(_)) | (false, None) => {}
             }
             let account = tables.account(id)?;
@@ -113,26 +121,14 @@ impl Tables {
         self.accounts.values().find(|row| row.account.name == name).map(|row| row.account.id)
     }
 
-    /// Take the leases of fetches away that `account`, which is blocked now, wants and no open account.
-    fn end_blocked_leases(&mut self, account: &AccountId) {
-        let is_wanted = |root: &RootRow| root.accounts().contains(account) && root.is_unfinished();
-        let unwanted = self.roots.iter().filter(|(_, root)| is_wanted(root) && !self.has_open_account(root));
-        for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.root_mut(&key).lease = None;
-        }
-    }
-
-    /// Make what was wanted by blocked accounts only, until `account` was unblocked, due at once.
-    fn resume_unblocked(&mut self, account: &AccountId, now: Timestamp) {
-        let alone = |accounts: &[AccountId]| {
+    /// The unfinished roots that `account` wants, and no other account that is not blocked.
+    fn wanted_alone(&self, account: &AccountId) -> Vec<RootKey> {
+        let is_alone = |root: &RootRow| {
+            let accounts = root.accounts();
             accounts.contains(account) && accounts.iter().all(|other| other == account || self.is_blocked(other))
         };
-        let resumed = self.roots.iter().filter(|(_, root)| root.is_unfinished() && alone(&root.accounts()));
-        for key in resumed.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            let root = self.root_mut(&key);
-            root.due = root.due.min(now);
-            root.wanted_since = now;
-        }
+        let alone = self.roots.iter().filter(|(_, root)| root.record.is_unfinished() && is_alone(root));
+        alone.map(|(key, _)| key.clone()).collect()
     }
 }
 

@@ -3,11 +3,11 @@
 //! A storage that locks row by row leaves out of a lease what another step holds at that moment, and chooses a node by
 //! loads that another step is about to change. What it then does is a step that the reference might have taken too.
 
-use pinrail_domain::{AccountId, Lease, NodeId, RequestId};
+use pinrail_domain::{AccountId, Lease, NodeId, RequestId, most_for_one_account};
 use pinrail_spec::{RootKey, Timestamp};
 
 use super::MemoryStorage;
-use super::fairness::{Turns, most_of_one, running};
+use super::fair_queue::Turns;
 use super::tables::Tables;
 
 /// What a worker asks for when it asks for leases.
@@ -73,7 +73,7 @@ impl Tables {
 
     fn may_lease(&self, wanted: Wanted, roots: &[(RootKey, Option<AccountId>)]) -> bool {
         let Wanted { node, now, limit, slots, .. } = wanted;
-        let mut running = running(self, node, now);
+        let mut running = self.running(&node, now);
         let (mut pins, mut releases) = (0, 0);
         let may_take = |(key, account): &(RootKey, Option<AccountId>)| {
             let Some(root) = self.roots.get(key) else { return false };
@@ -85,7 +85,7 @@ impl Tables {
             let running = running.entry(*account).or_default();
             *running += 1;
             let is_its = root.accounts().contains(account) && !self.is_blocked(account);
-            self.is_due_on(&node, root, now) && is_its && *running <= most_of_one(slots)
+            self.may_pin(root, &node, now) && is_its && *running <= most_for_one_account(slots)
         };
         let all = roots.iter().all(may_take);
         all && pins <= limit
@@ -96,7 +96,7 @@ impl Tables {
     /// Whether the node could have more: so many to pin, or one to release.
     fn has_due(&self, wanted: Wanted, limit: usize) -> bool {
         let Wanted { node, now, slots, .. } = wanted;
-        let has_pin = limit > 0 && Turns::new(self, node, now, slots).take_next().is_some();
+        let has_pin = limit > 0 && Turns::new(self, node, now, slots).next().is_some();
         !self.is_retired(&node) && (has_pin || !self.due_releases(&node, now, slots).is_empty())
     }
 }

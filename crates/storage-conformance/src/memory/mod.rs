@@ -6,7 +6,7 @@
 mod accounts;
 mod audit;
 mod clock;
-mod fairness;
+mod fair_queue;
 mod guided;
 mod holds;
 mod leases;
@@ -14,8 +14,8 @@ mod limits;
 mod list;
 mod nodes;
 mod pin_requests;
+mod root_queue;
 mod roots;
-mod settle;
 mod statistics;
 mod tables;
 mod tokens;

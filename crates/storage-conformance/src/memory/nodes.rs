@@ -6,7 +6,7 @@ use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use pinrail_storage::{NodeRegistration, Nodes, StorageError};
 
 use super::MemoryStorage;
-use super::tables::{RootRow, Tables};
+use super::tables::Tables;
 
 #[async_trait]
 impl Nodes for MemoryStorage {
@@ -24,7 +24,7 @@ impl Nodes for MemoryStorage {
             };
             tables.nodes.insert(node.id, row);
             for root in tables.roots.values_mut().filter(|root| root.node == node.id) {
-                root.lease = None;
+                root.record.end_lease();
             }
         });
         Ok(())
@@ -55,9 +55,12 @@ impl Nodes for MemoryStorage {
             tables.node_mut(id)?.retired = true;
             let own = tables.roots.iter().filter(|(_, root)| root.node == *id).map(|(key, _)| key.clone());
             for key in own.collect::<Vec<_>>() {
-                tables.root_mut(&key).lease = None;
-                match tables.root_mut(&key).state {
-                    RootState::Pinned => tables.want_afresh(&key, now),
+                tables.root_mut(&key).record.end_lease();
+                match tables.roots[&key].record.state {
+                    RootState::Pinned => {
+                        tables.change(&key, |root| root.want_afresh(now));
+                        tables.after_wanted_afresh(&key);
+                    }
                     RootState::Releasing => tables.finish_release(&key, now),
                     RootState::Queued | RootState::Pinning | RootState::Failed => {}
                 }
@@ -71,7 +74,7 @@ impl Nodes for MemoryStorage {
 impl Tables {
     pub fn nodes_with_load(&self) -> Vec<Node> {
         let load = |node: &Node| {
-            let own = self.roots.values().filter(|root| root.node == node.id && root.is_unfinished());
+            let own = self.roots.values().filter(|root| root.node == node.id && root.record.is_unfinished());
             own.count().try_into().unwrap_or(u64::MAX)
         };
         self.nodes.values().map(|node| Node { load: load(node), ..node.clone() }).collect()
@@ -91,34 +94,29 @@ impl Tables {
 
     /// The node for a new root: `preferred` if it is live, else the one that the domain chooses.
     pub fn choose_node(&self, preferred: Option<NodeId>, now: Timestamp) -> Result<NodeId, StorageError> {
-        if let Some(node) = self.given_to {
-            return Ok(node);
-        }
         let preferred = preferred.filter(|node| self.is_live(node, now));
-        let chosen = || Node::choose(&self.nodes_with_load(), now).map(|node| node.id);
+        let chosen = || Node::choose(&self.nodes_to_give_to(None), now).map(|node| node.id);
         preferred.or_else(chosen).ok_or(StorageError::NoNode)
     }
 
     /// Give an unfinished root, that nobody works on, to another node if its own is not live.
     pub fn move_from_silent_node(&mut self, key: &RootKey, now: Timestamp) {
         let root = &self.roots[key];
-        if !root.is_unfinished() || root.is_leased(now) || self.is_live(&root.node, now) {
+        if !root.record.is_unfinished() || root.record.is_leased(now) {
             return;
         }
-        let others = self.choose_node(None, now).ok();
-        let is_better = |other: &NodeId| self.is_live(other, now) || self.is_retired(&root.node);
-        if let Some(node) = others.filter(is_better) {
-            self.root_mut(key).give_to(node);
+        let node = Node::keep_or_move(&self.nodes_to_give_to(Some(root.node)), root.node, now);
+        let root = self.root_mut(key);
+        if root.node != node {
+            root.node = node;
+            root.record.end_lease();
         }
     }
-}
 
-impl RootRow {
-    /// Make it another node's; what its own still does is lost.
-    pub fn give_to(&mut self, node: NodeId) {
-        if self.node != node {
-            self.node = node;
-            self.lease = None;
-        }
+    /// The nodes to choose from: all of them, or of those with another than `own` the one that all roots go to.
+    fn nodes_to_give_to(&self, own: Option<NodeId>) -> Vec<Node> {
+        let mut nodes = self.nodes_with_load();
+        nodes.retain(|node| self.given_to.is_none_or(|given| node.id == given || Some(node.id) == own));
+        nodes
     }
 }

@@ -1,5 +1,7 @@
 //! Pin requests in memory: added, replaced, removed, found.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use pinrail_domain::{AccountId, NewPinRequest, NodeId, PinPage, PinRequest, QueuePosition, RequestId, RootState};
 use pinrail_spec::{PinFilter, RootKey, Status, Timestamp};
@@ -7,7 +9,7 @@ use pinrail_storage::{PinRequests, StorageError};
 
 use super::MemoryStorage;
 use super::accounts::missing_account;
-use super::tables::{RequestKey, RequestRow, Tables};
+use super::tables::{RequestKey, RequestRow, RootRow, Tables};
 
 /// How far a place in the queue is counted.
 const COUNTED_PLACES: usize = 1_000;
@@ -44,7 +46,7 @@ impl PinRequests for MemoryStorage {
         Ok(self.step_for_workers(now, |tables| {
             let Some(key) = tables.own_request(account, id) else { return false };
             let row = tables.take_request(&key);
-            tables.after_request_went(&row.root, now);
+            tables.change(&row.root, |root| root.lose_request(false, now));
             for held in row.holds {
                 tables.end_hold(row.id, &held, now);
             }
@@ -100,7 +102,7 @@ impl Tables {
         self.insert_request(key, request);
         self.want(&request.pin.cid, key, node, now);
         // A root that needs no change of its state has none to copy: the request takes it as it stands.
-        let state = self.roots[&request.pin.cid.root()].state;
+        let state = self.roots[&request.pin.cid.root()].record.state;
         self.requests.get_mut(&key).expect("it was inserted").status = state.status().unwrap_or(Status::Queued);
         Ok(key)
     }
@@ -111,7 +113,7 @@ impl Tables {
             pin: request.pin.clone(),
             root: request.pin.cid.root(),
             status: Status::Queued,
-            holds: std::collections::BTreeSet::new(),
+            holds: BTreeSet::new(),
         };
         self.requests.insert(key, row);
         self.request_ids.insert(request.id, key);
@@ -125,13 +127,15 @@ impl Tables {
     fn hand_over(&mut self, old: &RequestKey, new: &RequestKey, now: Timestamp) {
         let row = self.take_request(old);
         let new_root = self.requests[new].root.clone();
-        if self.roots[&new_root].state != RootState::Pinned {
-            for held in row.holds.iter().chain((row.root != new_root).then_some(&row.root)) {
-                self.hold(new, held);
-            }
+        let waits = self.roots[&new_root].record.state != RootState::Pinned;
+        let inherited = if waits { row.holds.clone() } else { BTreeSet::new() };
+        for held in &inherited {
+            self.root_mut(held).holds.remove(&row.id);
+            self.hold(new, held);
         }
-        self.after_request_went(&row.root, now);
-        for held in &row.holds {
+        let is_held = waits && row.root != new_root && self.hold(new, &row.root);
+        self.change(&row.root, |root| root.lose_request(is_held, now));
+        for held in row.holds.difference(&inherited) {
             self.end_hold(row.id, held, now);
         }
     }
@@ -155,7 +159,7 @@ impl Tables {
             account: key.0,
             created: key.1,
             pin: row.pin.clone(),
-            status: root.state.status().unwrap_or(row.status),
+            status: root.record.state.status().unwrap_or(row.status),
             root: self.view(root, now),
             delegates: self.nodes.get(&root.node).map_or_else(Vec::new, |node| node.delegates().to_vec()),
             queue_position: None,
@@ -165,14 +169,11 @@ impl Tables {
     }
 
     fn queue_position(&self, account: &AccountId, key: &RootKey) -> Option<QueuePosition> {
-        let place = |key: &RootKey| (self.roots[key].due, self.roots[key].age);
-        let is_queued = |key: &RootKey| self.roots[key].state == RootState::Queued;
-        if !is_queued(key) {
-            return None;
-        }
-        let queued = self.requests_of(account).map(|(_, row)| &row.root).filter(|root| is_queued(root));
-        let before = queued.map(place).filter(|other| *other < place(key));
-        let position = before.collect::<std::collections::BTreeSet<_>>().len() + 1;
+        let place = |root: &RootRow| (root.record.due, root.age);
+        let is_queued = |root: &RootRow| root.record.state == RootState::Queued;
+        let own = self.roots.get(key).filter(|root| is_queued(root))?;
+        let queued = self.roots.values().filter(|root| is_queued(root) && root.accounts().contains(account));
+        let position = queued.filter(|root| place(root) < place(own)).count() + 1;
         let counted = u32::try_from(position).ok().filter(|_| position <= COUNTED_PLACES);
         Some(counted.map_or(QueuePosition::Beyond, QueuePosition::At))
     }

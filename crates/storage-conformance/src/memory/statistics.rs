@@ -14,26 +14,26 @@ impl Tables {
         Statistics {
             bytes: 0,
             requests: Status::ALL.map(with),
-            unfinished: count(&RootRow::is_unfinished) as u64,
-            waiting: some(&|root| root.waiting),
-            releasing: some(&|root| root.state == RootState::Releasing),
-            leased: count(&|root| root.lease.is_some()) as u64,
+            unfinished: count(&|root| root.record.is_unfinished()) as u64,
+            waiting: some(&|root| root.record.waiting),
+            releasing: some(&|root| root.record.state == RootState::Releasing),
+            leased: count(&|root| root.record.lease.is_some()) as u64,
             longest_due: self.longest_due(now),
         }
     }
 
     fn longest_due(&self, now: Timestamp) -> LongestDue {
-        let is_due = |root: &&RootRow| root.is_unfinished() && root.lease.is_none() && root.due <= now;
-        let may_run =
-            |root: &&RootRow| root.requests.iter().any(|(account, _)| self.accounts[account].account.blocked.is_none());
+        let is_due =
+            |root: &&RootRow| root.record.is_unfinished() && root.record.lease.is_none() && root.record.due <= now;
+        let may_run = |root: &&RootRow| root.accounts().iter().any(|account| !self.is_blocked(account));
         let longest = |of: &dyn Fn(&RootRow) -> bool| {
             let due = self.roots.values().filter(is_due).filter(may_run).filter(|root| of(root));
-            due.map(|root| root.due).min()
+            due.map(|root| root.record.due).min()
         };
         LongestDue {
-            queued: longest(&|root| root.state == RootState::Queued),
-            pinning: longest(&|root| root.state == RootState::Pinning && !root.retry),
-            retry: longest(&|root| root.state == RootState::Pinning && root.retry),
+            queued: longest(&|root| root.record.state == RootState::Queued),
+            pinning: longest(&|root| root.record.state == RootState::Pinning && !root.record.retry),
+            retry: longest(&|root| root.record.state == RootState::Pinning && root.record.retry),
         }
     }
 }

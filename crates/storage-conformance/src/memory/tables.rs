@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinrail_domain::{
-    Account, AccountId, DagSize, LeaseToken, Node, NodeId, Progress, PublicKeyRecord, RequestId, RootFailure,
-    RootState, TokenId, TokenRecord,
+    Account, AccountId, Node, NodeId, Progress, PublicKeyRecord, RequestId, RootRecord, TokenId, TokenRecord,
 };
 use pinrail_spec::{Pin, RootKey, Status, Timestamp};
 use pinrail_storage::AuditEntry;
@@ -56,38 +55,22 @@ pub struct RequestRow {
     pub holds: BTreeSet<RootKey>,
 }
 
-/// A root: what is kept, and the job of fetching or releasing it.
+/// A root: how it stands, and what belongs to its row alone.
 #[derive(Clone)]
 pub struct RootRow {
     /// Which row was made first.
     pub age: u64,
     pub node: NodeId,
-    pub state: RootState,
+    pub record: RootRecord,
     pub requests: BTreeSet<RequestKey>,
     /// When each hold ends at the latest, once its owner's root failed; by the request that owns it.
     pub holds: BTreeMap<RequestId, Option<Timestamp>>,
-    pub epoch: u64,
-    pub due: Timestamp,
-    pub wanted_since: Timestamp,
-    pub attempts: u32,
-    pub retry: bool,
-    pub waiting: bool,
-    pub paused: bool,
-    pub lease: Option<LeaseRow>,
-    pub progress: Progress,
-    pub size: Option<DagSize>,
-    pub failure: Option<RootFailure>,
+    /// The account that its last lease was taken for; `None` for a release.
+    pub leased_for: Option<AccountId>,
+    /// What a fetch has received so far.
+    pub received: Progress,
     /// The nodes that leased it to pin it, so each may have a copy.
     pub holders: BTreeSet<NodeId>,
     /// The requests whose copy of the state is older than the state.
     pub behind: BTreeSet<RequestKey>,
-}
-
-/// The lease in a root's row.
-#[derive(Clone)]
-pub struct LeaseRow {
-    pub token: LeaseToken,
-    pub until: Timestamp,
-    /// Whose turn it was; `None` for a release.
-    pub account: Option<AccountId>,
 }
