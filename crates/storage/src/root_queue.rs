@@ -37,8 +37,8 @@ pub struct Settlement {
 ///   more.
 /// - Any further request on an unfinished one that is not leased makes it due at once (`due = min(due, now)`) and no
 ///   longer a retry, for its origins may be what was missing.
-/// - When its last request goes while a hold stays: a `pinned` one stays as it is; another loses its lease, stops
-///   waiting, and `epoch + 1`.
+/// - When its last request goes while a hold stays: an unfinished one loses its lease, stops waiting, and `epoch + 1`;
+///   any other stays as it is.
 /// - When its last request and hold are gone: `releasing`, `epoch + 1`, no lease, no attempts, due now.
 ///
 /// A lease that a request, a removal or a block took away is lost: its worker reads `Lost` and settles `LeaseLost`.

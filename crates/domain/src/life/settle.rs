@@ -53,7 +53,7 @@ impl RootRecord {
             (Verdict::Pause { due, storage_full }, _) => {
                 self.put_off(*due);
                 self.attempts = self.attempts.saturating_sub(1);
-                self.retry = !storage_full && self.failure.is_some();
+                self.retry &= !storage_full && self.failure.is_some();
                 self.paused = *storage_full;
                 Ok(Settled::PutOff)
             }

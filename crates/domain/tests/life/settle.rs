@@ -109,8 +109,10 @@ fn what_was_asked_for_during_an_attempt_is_tried_again_at_once() {
     let (retried, waiting) = (settle(&asked_for(), &retry()).1, settle(&asked_for(), &wait()).1);
     assert_eq!((retried.due, retried.retry), (NOW, false), "the attempt may not have asked the request's origins");
     assert_eq!((waiting.due, waiting.retry, waiting.waiting), (NOW, false, true));
-    let paused = settle(&asked_for(), &pause(true)).1;
-    assert_eq!((paused.due, paused.retry), (DUE, false), "a full disk is not the attempt's");
+    for storage_full in [false, true] {
+        let paused = settle(&asked_for(), &pause(storage_full)).1;
+        assert_eq!((paused.due, paused.retry), (DUE, false), "a pause makes no retry of what was asked for");
+    }
 }
 
 #[test]
