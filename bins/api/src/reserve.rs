@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytesize::ByteSize;
+use pinrail_domain::format_size;
 use pinrail_http::State;
 use pinrail_storage_diesel::Database;
 use tokio::task::spawn_blocking;
@@ -38,7 +38,7 @@ pub async fn watch(database: Database, reserve: u64, state: State) {
 }
 
 fn tell(is_full: bool, free: u64, reserve: u64) {
-    let (free, reserve) = (ByteSize(free), ByteSize(reserve));
+    let (free, reserve) = (format_size(free), format_size(reserve));
     if is_full {
         warn!(%free, %reserve, "the disk of the database is at its reserve, new pins are answered 503");
     } else {

@@ -55,6 +55,7 @@ mod node;
 mod origins;
 mod pin_request;
 mod root;
+#[cfg(feature = "settings")]
 pub mod settings;
 mod size;
 mod token;

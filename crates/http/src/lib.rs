@@ -34,7 +34,7 @@ mod strangers;
 mod usage;
 mod verified;
 
-pub use client_address::{ClientAddress, Network};
+pub use client_address::ClientAddress;
 pub use metrics::metrics_router;
 pub use openapi::openapi;
 pub use router::router;

@@ -15,12 +15,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use crate::client_address::{ClientAddress, Network, TrustedProxies};
+use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::connections::{Connections, Place};
 use crate::sending::{PIECE, Sending, Streams};
 
@@ -33,7 +34,7 @@ pub struct ServerLimits {
     /// The same for one client address, an IPv6 address with its /48; a further one is closed while all are busy.
     pub connections_per_address: usize,
     /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed; the limit for one address is not for them.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNet>,
     /// How long the headers of a request may take to arrive, and how long a connection may be idle between two.
     pub header_timeout: Duration,
     /// How long a client may read nothing of an answer; over HTTP/2 the stream is reset then, else the connection.

@@ -1,13 +1,12 @@
 //! The commands as they are typed.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pinrail_domain::Scope;
+use pinrail_domain::settings::parse_size;
 
 use super::ServeArgs;
 use crate::system::{Expiry, Since};
@@ -222,7 +221,7 @@ pub struct GrantArgs {
     #[arg(long, value_name = "N")]
     pub queued: Option<u64>,
     /// The most bytes it may have pinned [default: unchanged]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub bytes: Option<u64>,
     /// When the access ends: a time from now, a date, which counts from midnight UTC, or never [default: unchanged, and
     /// never for an account without access]
@@ -394,15 +393,4 @@ pub enum NodeCommand {
 
 fn key_id(text: &str) -> Result<u32> {
     text.parse().map_err(|_| anyhow!("not the id of a key, wanted a number as `key list` shows it"))
-}
-
-/// Read a time such as `90s`.
-pub fn duration(text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
-}
-
-/// Read a size such as `32GiB`, in bytes.
-pub fn size(text: &str) -> Result<u64> {
-    let size = text.parse::<ByteSize>().map_err(|_| anyhow!("not a size, wanted one such as 500MiB or 32GiB"))?;
-    Ok(size.as_u64())
 }

@@ -2,30 +2,23 @@
 
 mod commands;
 mod file;
-mod refusal;
 mod serve;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use pinrail_domain::settings::{Wrong, check_log};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Error, FromArgMatches, Parser, ValueEnum};
+use pinrail_domain::settings::{CONNECTIONS, File, Program, join_lines, parse_log, parse_number};
 
 pub use commands::{
     AccessCommand, AccountCommand, AuditCommand, Command, DatabaseCommand, GrantArgs, KeyCommand, MigrateStep,
     MintArgs, NarrowArgs, NodeCommand, TokenCommand,
 };
 pub use serve::ServeArgs;
-
-/// The section of the file that is read besides its top level, and the command that it is for.
-const SECTION: (&str, &str) = ("api", "serve");
-
-/// The section of the file that the other program reads.
-const FOREIGN: &str = "worker";
 
 /// The HTTP service of Pinrail, and what its operator does.
 #[derive(Debug, Parser)]
@@ -68,12 +61,12 @@ pub struct Common {
     pub database: Option<String>,
     /// With PostgreSQL, the connections at most
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE_CONNECTIONS", value_name = "N")]
-    #[arg(default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    #[arg(default_value_t = 10, value_parser = parse_number::<u16>(CONNECTIONS))]
     pub database_connections: u16,
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,pinrail_http=debug`) [default:
     /// info, and warn for other commands than serve]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
-    #[arg(value_parser = log_filter)]
+    #[arg(value_parser = parse_log)]
     pub log: Option<String>,
     /// How to log
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -97,10 +90,6 @@ impl Common {
     }
 }
 
-fn log_filter(text: &str) -> Result<String, Wrong> {
-    check_log(text).map(|()| text.to_owned())
-}
-
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -113,48 +102,66 @@ pub enum LogFormat {
 /// Read the settings from `arguments`, the environment and the file; prints help and ends the process when asked to,
 /// or when an argument is wrong. For `check` a file that is wrong is passed over: it says all that is wrong.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
-    let mut arguments = arguments.into_iter().collect::<Vec<_>>();
-    let matches = Cli::command().try_get_matches_from(&arguments);
-    let matches = matches.unwrap_or_else(|problem| refusal::tell(problem, &Cli::command()));
+    let arguments = arguments.into_iter().collect::<Vec<_>>();
+    let matches = Cli::command().try_get_matches_from(&arguments).unwrap_or_else(|problem| refuse(problem));
     let cli = Cli::from_arg_matches(&matches)?;
-    match add_file(&cli.common, &mut arguments, &matches) {
-        Ok(matches) => Ok(Cli::from_arg_matches(&matches)?),
+    match file::command(&cli.common) {
+        Ok(command) => {
+            let matches = command.try_get_matches_from(&arguments).unwrap_or_else(|problem| refuse(problem));
+            Ok(Cli::from_arg_matches(&matches)?)
+        }
         Err(_) if matches!(cli.command, Command::Check { .. }) => Ok(cli),
         Err(problem) => Err(problem),
     }
 }
 
-fn add_file(common: &Common, arguments: &mut Vec<OsString>, matches: &ArgMatches) -> Result<ArgMatches> {
-    let Some(file) = file::find(common)? else { return Ok(matches.clone()) };
-    file.add_to(arguments, matches)?;
-    // The arguments alone were right, so it is the file.
-    let read = Cli::command().try_get_matches_from(&*arguments);
-    read.map_err(|problem| file.wrong(&refusal::in_one_line(&problem)))
+/// Print the help or the version that was asked for, or what is wrong in one line, and end the process.
+fn refuse(mut problem: Error) -> ! {
+    match problem.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            problem.exit()
+        }
+        _ => {
+            forget_hidden(&mut problem);
+            eprintln!("error: {}; --help tells more", join_lines(&problem.to_string()));
+            std::process::exit(problem.exit_code())
+        }
+    }
+}
+
+/// A command that the help does not show is not suggested either.
+fn forget_hidden(problem: &mut Error) {
+    let Some(ContextValue::Strings(similar)) = problem.remove(ContextKind::SuggestedSubcommand) else { return };
+    let command = Cli::command();
+    let is_shown = |name: &String| command.find_subcommand(name).is_none_or(|found| !found.is_hide_set());
+    let shown = similar.into_iter().filter(is_shown).collect::<Vec<_>>();
+    if !shown.is_empty() {
+        problem.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+    }
 }
 
 /// Everything that is wrong with the settings file and with what the environment says to `serve`.
 pub fn problems(common: &Common) -> Vec<String> {
     let mut problems = match file::find(common) {
-        Ok(file) => file.map(|file| file.problems()).unwrap_or_default(),
+        Ok(None) => Vec::new(),
+        Ok(Some((path, file))) => {
+            file.problems().iter().map(|problem| format!("{}, {problem}", path.display())).collect()
+        }
         Err(problem) => vec![format!("{problem:#}")],
     };
-    if let Err(problem) = Cli::command().try_get_matches_from(["pinrail-api", SECTION.1]) {
-        problems.push(format!("the environment: {}", refusal::in_one_line(&problem)));
+    if let Err(problem) = Cli::command().try_get_matches_from(["pinrail-api", "serve"]) {
+        problems.push(format!("the environment: {}", join_lines(&problem.to_string())));
     }
     problems
 }
 
 /// The programs that allow private addresses, as far as the settings file and the environment of `serve` tell.
 pub fn programs_that_allow_private(common: &Common) -> Vec<&'static str> {
-    let serve = ["pinrail-api", SECTION.1].map(OsString::from);
-    let own = || -> Result<bool> {
-        let mut arguments = serve.to_vec();
-        let matches = add_file(common, &mut arguments, &Cli::command().try_get_matches_from(&serve)?)?;
-        let serve = matches.subcommand_matches(SECTION.1);
-        Ok(serve.and_then(|serve| serve.get_one("allow_private")).is_some_and(|is_on| *is_on))
-    };
-    let workers = file::find(common).ok().flatten().is_some_and(|file| file.lets_worker_dial_private());
     // What cannot be read is told as a problem.
-    let programs = [("pinrail-api", own().unwrap_or(false)), ("pinrail-worker", workers)];
+    let api = || file::command(common).ok()?.try_get_matches_from(["pinrail-api", "serve"]).ok();
+    let api = api().and_then(|matches| matches.subcommand_matches("serve")?.get_one::<bool>("allow_private").copied());
+    let worker = |(_, file): (_, File)| file.values(Some(Program::Worker), "allow-private") == ["true"];
+    let worker = file::find(common).ok().flatten().is_some_and(worker);
+    let programs = [("pinrail-api", api.unwrap_or(false)), ("pinrail-worker", worker)];
     programs.into_iter().filter(|(_, is_on)| *is_on).map(|(program, _)| program).collect()
 }

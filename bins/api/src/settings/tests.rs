@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 
 use clap::{Arg, Command, CommandFactory};
+use pinrail_domain::settings::{Program, Setting};
 
-use super::worker::{self, SETTINGS};
-use super::{Cli, Command as Asked, SECTION, ServeArgs, read};
+use super::{Cli, Command as Asked, ServeArgs, read};
 
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
 
@@ -57,9 +57,25 @@ fn row(argument: &Arg, prefix: &str) -> [String; 3] {
 fn the_document_names_every_setting_with_its_default() {
     let command = Cli::command();
     assert_eq!(documented("Of both programs"), defined(&command, ""));
-    let (section, subcommand) = SECTION;
-    let serve = command.find_subcommand(subcommand).expect("it can serve");
-    assert_eq!(documented("Of pinrail-api serve"), defined(serve, &format!("{section}.")));
+    let serve = command.find_subcommand("serve").expect("it can serve");
+    assert_eq!(documented("Of pinrail-api serve"), defined(serve, "api."));
+}
+
+#[test]
+fn the_file_knows_every_setting_and_accepts_its_default() {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").expect("it can serve");
+    for (section, command) in [(None, &command), (Some(Program::Api), serve)] {
+        let arguments = command.get_arguments().filter(|argument| argument.get_env().is_some());
+        let arguments = arguments.filter(|argument| argument.get_id() != "config").collect::<Vec<_>>();
+        let known = Setting::of(section).iter().map(|setting| setting.name).collect::<Vec<_>>();
+        assert_eq!(arguments.iter().map(|argument| long(argument)).collect::<Vec<_>>(), known);
+        for (setting, argument) in Setting::of(section).iter().zip(arguments) {
+            for default in argument.get_default_values() {
+                assert_eq!(setting.check(default.to_str().expect("UTF-8")), Ok(()), "{}", setting.name);
+            }
+        }
+    }
 }
 
 #[test]
@@ -79,49 +95,9 @@ fn the_documents_commands_can_be_typed() {
 
 #[test]
 fn check_knows_every_setting_of_the_worker() {
-    let mut known = SETTINGS.map(|(name, _)| format!("--{name}"));
-    known.sort_unstable();
-    assert_eq!(documented("Of pinrail-worker serve").into_keys().collect::<Vec<_>>(), known);
-}
-
-#[test]
-fn what_is_wrong_in_the_workers_section_is_said_with_its_name() {
-    let right = "listen = ['/ip4/127.0.0.1/tcp/1']\nslots = 3\nallow-private = true\nlease = '60s'\nreserve = '1GiB'";
-    for (section, wanted) in [
-        (right, None),
-        ("slot = 3", Some("[worker] slot is no setting, wanted one of health, metrics, listen, ")),
-        ("slots = 'many'", Some("[worker] slots is \"many\": not a number")),
-        ("slots = [1]", Some("[worker] slots is a list, a table or a date, wanted a number")),
-        ("lease = 60", Some("[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h")),
-        ("reserve = 'much'", Some("[worker] reserve is \"much\": not a size, wanted one such as 500MiB or 32GiB")),
-        ("allow-private = 'perhaps'", Some("[worker] allow-private is \"perhaps\": neither true nor false")),
-        ("slots = 0", Some("[worker] slots is \"0\": 0 is not in 1..=4096")),
-        ("listen = [1]", Some("[worker] listen is \"1\": not an address to listen on, wanted one such as")),
-        (
-            "health = 'here'",
-            Some("[worker] health is \"here\": not an address to listen on, wanted an IP address and a"),
-        ),
-        (
-            "announce = ['/ip4/0.0.0.0/tcp/4401']",
-            Some(
-                "[worker] announce is \"/ip4/0.0.0.0/tcp/4401\": the address of every interface, which nobody can dial",
-            ),
-        ),
-        (
-            "announce = '/dns4/pins.example.net'",
-            Some("[worker] announce is \"/dns4/pins.example.net\": not an address that clients can dial, wanted one"),
-        ),
-        ("never-dial = ['198.41.0.0/16', '2a01:4f8::/32']", None),
-        ("never-dial = '198.41.0.0/33'", Some("[worker] never-dial is \"198.41.0.0/33\": not a network, wanted one")),
-    ] {
-        let table = section.parse::<toml::Table>().expect("TOML");
-        let found = worker::problems(&toml::Value::Table(table));
-        match wanted {
-            None => assert_eq!(found, [""; 0]),
-            Some(wanted) => assert!(found.len() == 1 && found[0].starts_with(wanted), "{section}: {found:?}"),
-        }
-    }
-    assert_eq!(worker::problems(&toml::Value::Integer(3)), ["worker is a value, wanted a section [worker]"]);
+    let known = Setting::of(Some(Program::Worker)).iter().map(|setting| format!("--{}", setting.name));
+    let known = known.collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(documented("Of pinrail-worker serve").into_keys().collect::<std::collections::BTreeSet<_>>(), known);
 }
 
 /// The settings of `serve`, with this text in the file.
@@ -154,7 +130,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
-        ("[api]\nlistn = 'x'\n", "[api] listn is no setting, wanted one of listen, "),
+        ("[api]\nlistn = 'x'\n", "line 2: [api] listn is no setting, wanted one of listen, "),
         (
             "colour = 'red'\n",
             "colour is no setting, wanted one of data-dir, database, database-connections, log, log-format",
@@ -165,7 +141,7 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
         ("[api]\nin-flight = 0\n", "[api] in-flight is \"0\": 0 is not in 1.."),
         (
             "[api]\nlisten = { port = 1 }\n",
-            "[api] listen is a table or a date, wanted text, a number or a list of them",
+            "line 2: [api] listen is a list, a table or a date, wanted an address such as 127.0.0.1:7401",
         ),
         ("api = 3\n", "api is a value, wanted a section [api]"),
         ("[api\n", "line 1: "),
@@ -186,6 +162,26 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
         assert!(error.contains("pinrail.toml") && error.contains(wanted), "{file:?} gives {error:?}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn a_boolean_is_read_with_and_without_an_equals_sign() {
+    for (arguments, wanted) in [
+        (&["--rate-limits", "false"][..], false),
+        (&["--rate-limits=false"], false),
+        (&["--rate-limits", "true"], true),
+        (&["--rate-limits=true"], true),
+        (&["--rate-limits", "--literal-status"], true),
+        (&["--rate-limits"], true),
+    ] {
+        for file in ["", "[api]\nrate-limits = false\n", "[api]\nrate-limits = 'true'\n"] {
+            assert_eq!(serve(file, arguments).expect("it can be read").rate_limits, wanted, "{arguments:?}, {file}");
+        }
+    }
+    let settings = serve("", &["--allow-private", "true", "--literal-status", "true"]).expect("it can be read");
+    assert!(settings.allow_private && settings.literal_status && settings.rate_limits);
+    let settings = serve("[api]\nrate-limits = 'false'\nliteral-status = true\n", &[]).expect("it can be read");
+    assert!(!settings.rate_limits && settings.literal_status);
 }
 
 #[test]

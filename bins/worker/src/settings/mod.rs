@@ -1,7 +1,6 @@
 //! The settings: a flag wins over the environment, that over the file `pinrail.toml`.
 
 mod file;
-mod refusal;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -11,18 +10,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Error, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use pinrail_domain::settings::{Wrong, check_log};
+use pinrail_domain::settings::{CONNECTIONS, join_lines, parse_log, parse_number};
 
 pub use serve::ServeArgs;
 pub use tools::{CheckArgs, FetchArgs, ProvideArgs};
-
-/// The section of the file that is read besides its top level, and the command that it is for.
-const SECTION: (&str, &str) = ("worker", "serve");
-
-/// The section of the file that the other program reads.
-const FOREIGN: &str = "api";
 
 /// Fetches what is to be pinned into an IPFS node of its own, keeps it and serves it.
 #[derive(Debug, Parser)]
@@ -63,12 +57,12 @@ pub struct Common {
     pub database: Option<String>,
     /// With PostgreSQL, the connections at most
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_DATABASE_CONNECTIONS", value_name = "N")]
-    #[arg(default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    #[arg(default_value_t = 10, value_parser = parse_number::<u16>(CONNECTIONS))]
     pub database_connections: u16,
     /// What to log: error, warn, info, debug or trace, also for single modules (`info,libp2p=debug`) [default: info,
     /// and warn for other commands than serve]
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG", value_name = "FILTER")]
-    #[arg(value_parser = log_filter)]
+    #[arg(value_parser = parse_log)]
     pub log: Option<String>,
     /// How to log
     #[arg(long, help_heading = HEADING, global = true, env = "PINRAIL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -80,10 +74,6 @@ impl Common {
     pub fn database(&self) -> String {
         self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("pinrail.db").display()))
     }
-}
-
-fn log_filter(text: &str) -> Result<String, Wrong> {
-    check_log(text).map(|()| text.to_owned())
 }
 
 /// How log lines look.
@@ -117,14 +107,22 @@ pub enum Command {
 /// Read the settings from `arguments`, the environment and the file; prints help and ends the process when asked to,
 /// or when an argument is wrong.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli> {
-    let mut arguments = arguments.into_iter().collect::<Vec<_>>();
-    let matches = Cli::command().try_get_matches_from(&arguments);
-    let matches = matches.unwrap_or_else(|problem| refusal::tell(problem, &Cli::command()));
-    let common = Common::from_arg_matches(&matches)?;
-    let Some(file) = file::find(&common)? else { return Ok(Cli::from_arg_matches(&matches)?) };
-    file.add_to(&mut arguments, &matches)?;
-    // The arguments alone were right, so it is the file.
-    let matches = Cli::command().try_get_matches_from(&arguments);
-    let matches = matches.map_err(|problem| file.wrong(&refusal::in_one_line(&problem)))?;
+    let arguments = arguments.into_iter().collect::<Vec<_>>();
+    let matches = Cli::command().try_get_matches_from(&arguments).unwrap_or_else(|problem| refuse(&problem));
+    let command = file::command(&Common::from_arg_matches(&matches)?)?;
+    let matches = command.try_get_matches_from(&arguments).unwrap_or_else(|problem| refuse(&problem));
     Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// Print the help or the version that was asked for, or what is wrong in one line, and end the process.
+fn refuse(problem: &Error) -> ! {
+    match problem.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            problem.exit()
+        }
+        _ => {
+            eprintln!("error: {}; --help tells more", join_lines(&problem.to_string()));
+            std::process::exit(problem.exit_code())
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! The settings of `serve`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Error, Result, anyhow};
-use bytesize::ByteSize;
+use anyhow::{Error, Result};
 use clap::Args;
 use ipnet::IpNet;
 use pinrail_domain::Policy;
-use pinrail_domain::settings::{ROOT_BLOCKS, SLOTS, check_announce, check_listen, check_socket};
+use pinrail_domain::settings::{
+    ROOT_BLOCKS, SLOTS, check_announce, check_listen, parse_network, parse_number, parse_size, parse_socket, parse_time,
+};
 use pinrail_ipfs_embedded::store::StoreOptions;
 use pinrail_ipfs_embedded::{DialPolicy, Multiaddr};
 
@@ -24,10 +25,10 @@ Examples:
 pub struct ServeArgs {
     /// Where /health/live and /health/ready answer
     #[arg(long, env = "PINRAIL_WORKER_HEALTH", value_name = "ADDRESS", default_value = "127.0.0.1:7401",
-        value_parser = check_socket)]
+        value_parser = parse_socket)]
     pub health: SocketAddr,
     /// Where /metrics answers, for Prometheus
-    #[arg(long, env = "PINRAIL_WORKER_METRICS", value_name = "ADDRESS", value_parser = check_socket)]
+    #[arg(long, env = "PINRAIL_WORKER_METRICS", value_name = "ADDRESS", value_parser = parse_socket)]
     pub metrics: Option<SocketAddr>,
     /// Where the IPFS node listens, several times for several addresses
     #[arg(
@@ -49,7 +50,6 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_ALLOW_PRIVATE",
         value_name = "BOOL",
         num_args = 0..=1,
-        require_equals = true,
         default_value = "false",
         default_missing_value = "true",
         action = clap::ArgAction::Set
@@ -61,7 +61,7 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_NEVER_DIAL",
         value_name = "NETWORK",
         value_delimiter = ',',
-        value_parser = network
+        value_parser = parse_network
     )]
     pub never_dial: Vec<IpNet>,
     /// How many roots to work on at once
@@ -70,32 +70,32 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_SLOTS",
         value_name = "N",
         default_value = "64",
-        value_parser = clap::value_parser!(u32).range(SLOTS)
+        value_parser = parse_number::<u32>(SLOTS)
     )]
     pub slots: u32,
     /// How long a lease lasts; it is renewed at half time
-    #[arg(long, env = "PINRAIL_WORKER_LEASE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_LEASE", value_name = "TIME", default_value = "60s", value_parser = parse_time)]
     pub lease: Duration,
     /// How long to wait after the first attempt that failed; doubled with each further one
-    #[arg(long, env = "PINRAIL_WORKER_FIRST_RETRY", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_FIRST_RETRY", value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     pub first_retry: Duration,
     /// The longest wait between two attempts
-    #[arg(long, env = "PINRAIL_WORKER_MAX_RETRY", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_MAX_RETRY", value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     pub max_retry: Duration,
     /// How long a root is tried before it fails
-    #[arg(long, env = "PINRAIL_WORKER_TIME_LIMIT", value_name = "TIME", default_value = "24h", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_TIME_LIMIT", value_name = "TIME", default_value = "24h", value_parser = parse_time)]
     pub time_limit: Duration,
     /// The shortest wait between two searches for a root that no peer had; ten times as long for one without origins
-    #[arg(long, env = "PINRAIL_WORKER_ROTATION", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_ROTATION", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub rotation: Duration,
     /// How long a fetch may go without a block before the attempt ends
-    #[arg(long, env = "PINRAIL_WORKER_STALL", value_name = "TIME", default_value = "2m", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_STALL", value_name = "TIME", default_value = "2m", value_parser = parse_time)]
     pub stall: Duration,
     /// How long fetches pause when the disk is full
-    #[arg(long, env = "PINRAIL_WORKER_PAUSE", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_PAUSE", value_name = "TIME", default_value = "60s", value_parser = parse_time)]
     pub pause: Duration,
     /// The largest DAG of one root
-    #[arg(long, env = "PINRAIL_WORKER_MAX_ROOT_SIZE", value_name = "SIZE", default_value = "32GiB", value_parser = size)]
+    #[arg(long, env = "PINRAIL_WORKER_MAX_ROOT_SIZE", value_name = "SIZE", default_value = "32GiB", value_parser = parse_size)]
     pub max_root_size: u64,
     /// The most blocks of one root
     #[arg(
@@ -103,17 +103,17 @@ pub struct ServeArgs {
         env = "PINRAIL_WORKER_MAX_ROOT_BLOCKS",
         value_name = "N",
         default_value = "4194304",
-        value_parser = clap::value_parser!(u32).range(ROOT_BLOCKS)
+        value_parser = parse_number::<u32>(ROOT_BLOCKS)
     )]
     pub max_root_blocks: u32,
     /// Free disk space that fetches never use up
-    #[arg(long, env = "PINRAIL_WORKER_RESERVE", value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    #[arg(long, env = "PINRAIL_WORKER_RESERVE", value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub reserve: u64,
     /// The disk space that is held ready for deletes to go on when the reserve is reached
-    #[arg(long, env = "PINRAIL_WORKER_BALLAST", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    #[arg(long, env = "PINRAIL_WORKER_BALLAST", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub ballast: u64,
     /// How long unfinished work may go on once the worker is told to stop
-    #[arg(long, env = "PINRAIL_WORKER_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "PINRAIL_WORKER_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_time)]
     pub drain: Duration,
 }
 
@@ -153,20 +153,4 @@ fn listen_address(text: &str) -> Result<Multiaddr> {
 fn announced_address(text: &str) -> Result<Multiaddr> {
     check_announce(text).map_err(Error::msg)?;
     Ok(text.parse()?)
-}
-
-/// Read a time such as `90s`.
-pub fn duration(text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|_| anyhow!("not a time, wanted one such as 90s, 5m or 24h"))
-}
-
-/// Read a network such as `203.0.113.0/24`; a single address is one too.
-fn network(text: &str) -> Result<IpNet> {
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map_err(|_| anyhow!("not a network, wanted one such as 10.0.0.0/8, fd00::/8 or 192.0.2.7"))
-}
-
-fn size(text: &str) -> Result<u64> {
-    let size = text.parse::<ByteSize>().map_err(|_| anyhow!("not a size, wanted one such as 500MiB or 32GiB"))?;
-    Ok(size.as_u64())
 }

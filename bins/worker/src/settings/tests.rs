@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 
 use clap::{Arg, Command, CommandFactory};
+use pinrail_domain::settings::{Program, Setting};
 
-use super::{Cli, Command as Asked, SECTION, ServeArgs, read};
+use super::{Cli, Command as Asked, ServeArgs, read};
 
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
 
@@ -56,9 +57,25 @@ fn row(argument: &Arg, prefix: &str) -> [String; 3] {
 fn the_document_names_every_setting_with_its_default() {
     let command = Cli::command();
     assert_eq!(documented("Of both programs"), defined(&command, ""));
-    let (section, subcommand) = SECTION;
-    let serve = command.find_subcommand(subcommand).expect("it can serve");
-    assert_eq!(documented("Of pinrail-worker serve"), defined(serve, &format!("{section}.")));
+    let serve = command.find_subcommand("serve").expect("it can serve");
+    assert_eq!(documented("Of pinrail-worker serve"), defined(serve, "worker."));
+}
+
+#[test]
+fn the_file_knows_every_setting_and_accepts_its_default() {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").expect("it can serve");
+    for (section, command) in [(None, &command), (Some(Program::Worker), serve)] {
+        let arguments = command.get_arguments().filter(|argument| argument.get_env().is_some());
+        let arguments = arguments.filter(|argument| argument.get_id() != "config").collect::<Vec<_>>();
+        let known = Setting::of(section).iter().map(|setting| setting.name).collect::<Vec<_>>();
+        assert_eq!(arguments.iter().map(|argument| long(argument)).collect::<Vec<_>>(), known);
+        for (setting, argument) in Setting::of(section).iter().zip(arguments) {
+            for default in argument.get_default_values() {
+                assert_eq!(setting.check(default.to_str().expect("UTF-8")), Ok(()), "{}", setting.name);
+            }
+        }
+    }
 }
 
 /// The settings of `serve`, with this text in the file.
@@ -95,7 +112,7 @@ fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
         ("[worker]\nslot = 3\n", "[worker] slot is no setting, wanted one of health, metrics, listen, "),
         ("slots = 3\n", "slots stands above all sections, wanted it under [worker]"),
-        ("[ap]\nlisten = 1\n", "[ap] is no section, wanted [worker] or [api]"),
+        ("[ap]\nlisten = 1\n", "line 1: [ap] is no section, wanted [api] or [worker]"),
         ("[worker]\nslots = 0\n", "[worker] slots is \"0\": 0 is not in 1..=4096"),
         ("log = 'verbose'\n", "log is \"verbose\": not a log level, wanted error, warn, info, debug, trace or off"),
         (
@@ -138,6 +155,20 @@ fn private_addresses_are_dialled_only_if_it_is_said() {
     }
     assert!(serve("", &["--allow-private"]).expect("it can be read").dial().allow_private);
     assert!(serve("[worker]\nallow-private = true\n", &[]).expect("it can be read").dial().allow_private);
+}
+
+#[test]
+fn a_boolean_is_read_with_and_without_an_equals_sign() {
+    for (arguments, wanted) in [
+        (&["--allow-private", "false"][..], false),
+        (&["--allow-private=false"], false),
+        (&["--allow-private", "true"], true),
+        (&["--allow-private", "--slots", "3"], true),
+    ] {
+        for file in ["", "[worker]\nallow-private = false\n", "[worker]\nallow-private = 'true'\n"] {
+            assert_eq!(serve(file, arguments).expect("it can be read").allow_private, wanted, "{arguments:?}, {file}");
+        }
+    }
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use pinrail_domain::settings::parse_time;
 use pinrail_ipfs_embedded::Multiaddr;
-
-use super::serve::duration;
 
 const PROVIDE_EXAMPLES: &str = "\
 Example:
@@ -48,7 +47,7 @@ pub struct FetchArgs {
     #[arg(long, requires = "output")]
     pub force: bool,
     /// How long it may take
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_time)]
     pub timeout: Duration,
 }
 

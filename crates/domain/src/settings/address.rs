@@ -1,59 +1,31 @@
-//! Rules for the values of settings, so that both programs and `check` refuse the same ones in the same words.
-//!
-//! Each function judges one value. An error is read behind the setting's name and value, as in
-//! `log is "verbose": not a level, …`.
+//! Addresses and paths in settings. An error is read behind the setting's name and value, as in
+//! `listen is "here": not an address to listen on, …`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
-
-/// What is wrong with a value, and what is wanted.
-pub type Wrong = &'static str;
-
-/// The levels of log lines, and `off`.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// How many roots a worker may work on at once.
-pub const SLOTS: RangeInclusive<i64> = 1..=4_096;
-
-/// How many blocks the DAG of one root may have at most.
-pub const ROOT_BLOCKS: RangeInclusive<i64> = 1..=u32::MAX as i64;
 
 /// Paths of the API's own, which a base path must not hide.
 const OWN_PATHS: [&str; 5] = ["pins", "health", "docs", "openapi.json", "api"];
 
-/// Checks a log filter: a level, and `module=level` for single modules, separated by commas.
-///
-/// A word that is no level would be read as the name of a module, and silence all others.
-pub fn check_log(text: &str) -> Result<(), Wrong> {
-    let is_directive = |directive: &str| {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
-    };
-    if text.split(',').all(is_directive) {
-        return Ok(());
-    }
-    Err(
-        "not a log level, wanted error, warn, info, debug, trace or off, or such levels for modules: info,pinrail_http=debug",
-    )
-}
-
-/// Checks an address that a program listens on over TCP, such as `127.0.0.1:7401`.
-pub fn check_socket(text: &str) -> Result<SocketAddr, Wrong> {
-    text.parse().map_err(|_| "not an address to listen on, wanted an IP address and a port such as 127.0.0.1:7400")
+/// Reads an address that a program listens on over TCP, such as `127.0.0.1:7401`.
+pub fn parse_socket(text: &str) -> Result<SocketAddr, String> {
+    let wanted = "not an address to listen on, wanted an IP address and a port such as 127.0.0.1:7400";
+    text.parse().map_err(|_| wanted.to_owned())
 }
 
 /// Checks an address that an IPFS node listens on: `/ip4/<address>/tcp/<port>` or the same with `ip6`.
-pub fn check_listen(text: &str) -> Result<(), Wrong> {
+pub fn check_listen(text: &str) -> Result<(), String> {
     match parts_of(text).as_slice() {
         [kind @ ("ip4" | "ip6"), address, "tcp", port] if is_ip(kind, address) && port.parse::<u16>().is_ok() => Ok(()),
-        _ => Err("not an address to listen on, wanted one such as /ip4/0.0.0.0/tcp/4401 or /ip6/::/tcp/4401"),
+        _ => {
+            Err("not an address to listen on, wanted one such as /ip4/0.0.0.0/tcp/4401 or /ip6/::/tcp/4401".to_owned())
+        }
     }
 }
 
 /// Checks an address that clients are to dial: an IP address or a DNS name with a TCP port, or a `/dnsaddr` name,
 /// which lists addresses itself. A `/p2p/<peer id>` may follow.
-pub fn check_announce(text: &str) -> Result<(), Wrong> {
-    const WANTED: Wrong = "not an address that clients can dial, wanted one such as /dns4/pins.example.net/tcp/4401";
+pub fn check_announce(text: &str) -> Result<(), String> {
+    const WANTED: &str = "not an address that clients can dial, wanted one such as /dns4/pins.example.net/tcp/4401";
     let parts = parts_of(text);
     let address = match parts.as_slice() {
         [address @ .., "p2p", _peer] => address,
@@ -63,28 +35,28 @@ pub fn check_announce(text: &str) -> Result<(), Wrong> {
         [kind @ ("ip4" | "ip6"), ip, "tcp", port] if is_ip(kind, ip) && is_port(port) => {
             let unspecified = ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified());
             if unspecified {
-                Err("the address of every interface, which nobody can dial: name one of them")
+                Err("the address of every interface, which nobody can dial: name one of them".to_owned())
             } else {
                 Ok(())
             }
         }
         ["dns" | "dns4" | "dns6", name, "tcp", port] if is_name(name) && is_port(port) => Ok(()),
         ["dnsaddr", name] if is_name(name) => Ok(()),
-        _ => Err(WANTED),
+        _ => Err(WANTED.to_owned()),
     }
 }
 
-/// Checks a path such as `/psa` under which the API is found as well.
-pub fn check_base_path(text: &str) -> Result<(), Wrong> {
+/// Reads a path such as `/psa` under which the API is found as well.
+pub fn parse_base_path(text: &str) -> Result<String, String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "/-._~".contains(character);
     let parts = text.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>();
     if !text.chars().all(plain) || parts.iter().any(|part| matches!(*part, "." | "..")) {
-        return Err("not a path, wanted one of letters, digits and -._~ such as /psa");
+        return Err("not a path, wanted one of letters, digits and -._~ such as /psa".to_owned());
     }
     if parts.first().is_some_and(|first| OWN_PATHS.contains(first)) {
-        return Err("hides a path of the API itself, wanted one such as /psa");
+        return Err("hides a path of the API itself, wanted one such as /psa".to_owned());
     }
-    Ok(())
+    Ok(text.to_owned())
 }
 
 /// The parts of a multiaddr; none if it does not begin with a slash.
@@ -115,19 +87,13 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(check: fn(&str) -> Result<(), Wrong>, right: &[&str], wrong: &[&str]) {
+    fn judge(check: fn(&str) -> Result<(), String>, right: &[&str], wrong: &[&str]) {
         for text in right {
             assert_eq!(check(text), Ok(()), "{text}");
         }
         for text in wrong {
             assert!(check(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_log_filter_names_levels() {
-        let right = ["info", "WARN", "off", "info,pinrail_http=debug", "error,libp2p_swarm=warn,hyper=off"];
-        judge(check_log, &right, &["verbose", "", "info,verbose", "pinrail_http=loud", "pinrail_http", "info,"]);
     }
 
     #[test]
@@ -173,6 +139,10 @@ mod tests {
     #[test]
     fn a_base_path_hides_nothing_of_the_api() {
         let wrong = ["/pins", "pins/", "/docs/x", "/health", "/psa?x", "/a b", "/a/../b", "/%70ins", "/psa#"];
-        judge(check_base_path, &["", "/", "/psa", "psa/", "/services/psa.v1", "/psa/pins"], &wrong);
+        judge(
+            |text| parse_base_path(text).map(drop),
+            &["", "/", "/psa", "psa/", "/services/psa.v1", "/psa/pins"],
+            &wrong,
+        );
     }
 }
