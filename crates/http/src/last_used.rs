@@ -7,27 +7,27 @@ use std::time::Duration;
 use moka::sync::Cache;
 use pinrail_domain::TokenId;
 use pinrail_spec::Timestamp;
-use pinrail_storage::Storage;
+use pinrail_storage::AccessTokens;
+
+use crate::limits::COUNTED;
 
 /// How often the use of one token is written.
 const ONCE_IN: Duration = Duration::from_mins(1);
 /// How long uses are gathered before they are written together.
 const GATHER: Duration = Duration::from_secs(5);
-/// The most tokens whose last writing is remembered.
-const REMEMBERED: u64 = 50_000;
 
 /// The uses that are still to be written.
 #[derive(Clone)]
 pub(crate) struct LastUsed {
-    storage: Arc<dyn Storage>,
+    tokens: Arc<dyn AccessTokens>,
     noted: Cache<TokenId, ()>,
     waiting: Arc<Mutex<HashMap<TokenId, Timestamp>>>,
 }
 
 impl LastUsed {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
-        let noted = Cache::builder().max_capacity(REMEMBERED).time_to_live(ONCE_IN).build();
-        Self { storage, noted, waiting: Arc::default() }
+    pub(crate) fn new(tokens: Arc<dyn AccessTokens>) -> Self {
+        let noted = Cache::builder().max_capacity(COUNTED).time_to_live(ONCE_IN).build();
+        Self { tokens, noted, waiting: Arc::default() }
     }
 
     /// Note that `token` was used at `now`.
@@ -57,7 +57,7 @@ impl LastUsed {
         if used.is_empty() {
             return;
         }
-        if let Err(error) = self.storage.touch_tokens(&used).await {
+        if let Err(error) = self.tokens.touch_tokens(&used).await {
             tracing::warn!(%error, tokens = used.len(), "could not note when tokens were used");
         }
     }

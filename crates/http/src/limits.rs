@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use pinrail_domain::{AccountId, Limits, TokenId, VerifiedToken};
 use pinrail_spec::Reason;
-use pinrail_storage::Storage;
+use pinrail_storage::Accounts;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
@@ -18,10 +18,10 @@ use crate::settings::{Rate, RateLimits};
 use crate::shares::Shares;
 use crate::usage::{Counted, Gauge};
 
-/// The most tokens whose use is counted at the same time; the least used are forgotten.
-const COUNTED_TOKENS: u64 = 50_000;
-/// After so long a token starts afresh; whether its account is unlimited is asked then again.
-const COUNTED_FOR: Duration = Duration::from_mins(1);
+/// The most tokens, and the most networks, whose use is counted at the same time; the least used are forgotten.
+pub(crate) const COUNTED: u64 = 50_000;
+/// The time after which each starts afresh; an account is asked again then whether it is unlimited.
+pub(crate) const COUNTED_FOR: Duration = Duration::from_mins(1);
 /// An account may ask for as much as so many tokens.
 const TOKENS: u32 = 4;
 
@@ -78,8 +78,8 @@ impl TokenLimits {
     pub(crate) fn new(limits: RateLimits) -> Self {
         Self {
             limits,
-            used: Cache::builder().max_capacity(COUNTED_TOKENS).time_to_live(COUNTED_FOR).build(),
-            accounts: Cache::builder().max_capacity(COUNTED_TOKENS).time_to_live(COUNTED_FOR).build(),
+            used: Cache::builder().max_capacity(COUNTED).time_to_live(COUNTED_FOR).build(),
+            accounts: Cache::builder().max_capacity(COUNTED).time_to_live(COUNTED_FOR).build(),
             of_token: Shares::new(limits.in_flight),
             of_account: Shares::new(limits.in_flight * TOKENS as usize),
             in_flight: Gauge::default(),
@@ -97,9 +97,9 @@ impl TokenLimits {
         &self,
         token: &VerifiedToken,
         bucket: Bucket,
-        storage: &dyn Storage,
+        accounts: &dyn Accounts,
     ) -> Result<Place, ApiError> {
-        let Some(used) = self.used_by(token, storage).await? else {
+        let Some(used) = self.used_by(token, accounts).await? else {
             return Ok(Place { _counted: Some(self.in_flight.count()), ..Place::default() });
         };
         used.count(bucket, 1)?;
@@ -121,11 +121,11 @@ impl TokenLimits {
     }
 
     /// The use of a token; `None` if its account has no limits at all, as that of a development service.
-    async fn used_by(&self, token: &VerifiedToken, storage: &dyn Storage) -> Result<Option<Arc<Use>>, ApiError> {
+    async fn used_by(&self, token: &VerifiedToken, accounts: &dyn Accounts) -> Result<Option<Arc<Use>>, ApiError> {
         if let Some(used) = self.used.get(&token.id()) {
             return Ok(used);
         }
-        let account = timed("find_account", storage.find_account(&token.account())).await?;
+        let account = timed("find_account", accounts.find_account(&token.account())).await?;
         let unlimited = account.is_some_and(|account| account.limits == Limits::UNLIMITED);
         let limits = self.limits;
         Ok(self.used.get_with(token.id(), || {

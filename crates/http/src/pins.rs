@@ -43,7 +43,7 @@ pub(crate) async fn list_pins(Shared(state): Shared<State>, request: Request) ->
         let most = (usize::from(filter.limit) * PIN_BYTES).min(PAGE_BYTES + PIN_BYTES);
         let held = caller.reserve(most).await?;
         let account = caller.account();
-        let page = state.storage().list_pin_requests(&account, &filter, caller.now);
+        let page = state.pin_requests().list_pin_requests(&account, &filter, caller.now);
         let page = timed("list_pin_requests", page).await?;
         Document::page(page.count, page.requests.iter().map(status_of), PAGE_BYTES, held)
     };
@@ -72,7 +72,7 @@ pub(crate) async fn add_pin(Shared(state): Shared<State>, request: Request) -> R
     let pin = read_pin(request, &state).await?;
     caller.authorize(&Operation::Add(Subject::from(&pin)))?;
     let request = caller.request(pin);
-    let added = timed("add_pin_request", state.storage().add_pin_request(&request, caller.now)).await;
+    let added = timed("add_pin_request", state.pin_requests().add_pin_request(&request, caller.now)).await;
     let added = added.map_err(|error| state.not_accepted(error))?;
     note_accepted(&added);
     Ok(caller.send(StatusCode::ACCEPTED, Document::pin(&status_of(&added))?))
@@ -120,7 +120,7 @@ pub(crate) async fn replace_pin(
     let old = find(&state, &caller, path, Act::Replace).await?;
     caller.authorize(&Operation::Replace { old: Subject::from(&old.pin), new: Subject::from(&pin) })?;
     let request = caller.request(pin);
-    let replaced = state.storage().replace_pin_request(&old.id, &request, caller.now);
+    let replaced = state.pin_requests().replace_pin_request(&old.id, &request, caller.now);
     let replaced = timed("replace_pin_request", replaced).await;
     let replaced = replaced.map_err(|error| state.not_accepted(error))?.ok_or_else(ApiError::unknown_request)?;
     note_accepted(&replaced);
@@ -143,7 +143,7 @@ pub(crate) async fn remove_pin(
     let found = find(&state, &caller, path, Act::Delete).await?;
     caller.authorize(&Operation::Delete(Subject::from(&found.pin)))?;
     let account = caller.account();
-    let removed = state.storage().remove_pin_request(&account, &found.id, caller.now);
+    let removed = state.pin_requests().remove_pin_request(&account, &found.id, caller.now);
     if !timed("remove_pin_request", removed).await? {
         return Err(ApiError::unknown_request());
     }
@@ -166,7 +166,7 @@ async fn find(
 ) -> Result<PinRequest, ApiError> {
     if let Some(id) = read_id(path)
         && let Some(found) =
-            timed("find_pin_request", state.storage().find_pin_request(&caller.account(), &id, caller.now)).await?
+            timed("find_pin_request", state.pin_requests().find_pin_request(&caller.account(), &id, caller.now)).await?
     {
         return Ok(found);
     }

@@ -62,10 +62,8 @@ impl Default for ServerLimits {
     }
 }
 
-/// The most bytes of headers in one request.
-const HEADER_BYTES: usize = 64 * 1024;
-/// The same for HTTP/2, which counts them as they are once unpacked.
-const HEADER_LIST_BYTES: u32 = 64 * 1024;
+/// The most bytes of headers in one request; HTTP/2 counts them as they are once unpacked.
+const HEADER_BYTES: u32 = 64 * 1024;
 /// The most requests at the same time on one HTTP/2 connection.
 const STREAMS: u32 = 128;
 /// How long accepting pauses when the system has no more file descriptors.
@@ -212,12 +210,16 @@ fn bound(stream: TcpStream, limits: &ServerLimits) -> TimeoutStream<TcpStream> {
 
 fn protocol(limits: &ServerLimits) -> Builder<Streams> {
     let mut builder = Builder::new(Streams { stall: limits.write_timeout });
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEADER_BYTES);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEADER_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADER_LIST_BYTES)
+        .max_header_list_size(HEADER_BYTES)
         .max_send_buf_size(PIECE)
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);

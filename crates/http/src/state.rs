@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pinrail_domain::{Refusal, RequestId, ServiceId};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{AccessTokens, PinRequests, Storage, StorageError};
 
 use crate::answers::Answers;
 use crate::budget::AnswerBytes;
@@ -62,7 +62,7 @@ impl State {
             limits: settings.rate_limits.map(TokenLimits::new),
             strangers: settings.rate_limits.map(Strangers::new),
             answer_bytes: AnswerBytes::new(settings.answer_bytes),
-            last_used: LastUsed::new(Arc::clone(&storage)),
+            last_used: LastUsed::new(Arc::clone(&storage) as Arc<dyn AccessTokens>),
             answers: Answers::default(),
             readiness: Readiness::default(),
             metrics: Metrics::new(),
@@ -104,6 +104,11 @@ impl State {
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
+        self.0.storage.as_ref()
+    }
+
+    /// The part of the storage that the operations of the Pinning Service API use.
+    pub(crate) fn pin_requests(&self) -> &dyn PinRequests {
         self.0.storage.as_ref()
     }
 

@@ -3,7 +3,6 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use governor::DefaultDirectRateLimiter;
 use ipnet::IpNet;
@@ -14,14 +13,10 @@ use tokio::time::timeout;
 
 use crate::client_address::ClientAddress;
 use crate::error::ApiError;
-use crate::limits::{check, limiter, too_many};
+use crate::limits::{COUNTED, COUNTED_FOR, check, limiter, too_many};
 use crate::settings::RateLimits;
 use crate::shares::Shares;
 
-/// The most networks that are counted at the same time; the least used are forgotten.
-const COUNTED_NETWORKS: u64 = 50_000;
-/// A network that asked for nothing so long starts afresh.
-const COUNTED_FOR: Duration = Duration::from_mins(1);
 /// Tokens of one network that are verified, or wait for it, at the same time.
 const FOR_EACH: usize = 8;
 
@@ -45,7 +40,7 @@ impl Strangers {
         let processors = available_parallelism().map_or(1, NonZero::get);
         Self {
             limits,
-            rates: Cache::builder().max_capacity(COUNTED_NETWORKS).time_to_idle(COUNTED_FOR).build(),
+            rates: Cache::builder().max_capacity(COUNTED).time_to_idle(COUNTED_FOR).build(),
             shares: Shares::new(FOR_EACH),
             verifying: Arc::new(Semaphore::new((processors / 2).max(1))),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use pinrail_domain::{KeyRing, PublicKeyRecord, Refusal, ServiceId, TokenError, VerifiedToken, verify};
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{SigningKeys, StorageError};
 use tokio::sync::RwLock;
 
 use crate::request_log::timed;
@@ -68,7 +68,7 @@ impl VerifiedTokens {
     pub(crate) async fn known(
         &self,
         text: &str,
-        storage: &dyn Storage,
+        storage: &dyn SigningKeys,
         now: Timestamp,
     ) -> Result<Option<VerifiedToken>, StorageError> {
         self.ring(storage, now, RING_AGE).await?;
@@ -79,7 +79,7 @@ impl VerifiedTokens {
     pub(crate) async fn verify(
         &self,
         text: &str,
-        storage: &dyn Storage,
+        storage: &dyn SigningKeys,
         now: Timestamp,
     ) -> Result<VerifiedToken, VerifyError> {
         let ring = self.ring(storage, now, RING_AGE).await?;
@@ -99,7 +99,12 @@ impl VerifiedTokens {
     }
 
     /// The ring of keys as it was at most `age` ago.
-    async fn ring(&self, storage: &dyn Storage, now: Timestamp, age: Duration) -> Result<Arc<KeyRing>, StorageError> {
+    async fn ring(
+        &self,
+        storage: &dyn SigningKeys,
+        now: Timestamp,
+        age: Duration,
+    ) -> Result<Arc<KeyRing>, StorageError> {
         let fresh = |keys: &&Keys| now.since(keys.read) < age;
         if let Some(keys) = self.keys.read().await.as_ref().filter(fresh) {
             return Ok(Arc::clone(&keys.ring));
@@ -112,7 +117,7 @@ impl VerifiedTokens {
     }
 
     /// The ring as it is, or as it was once too many unknown keys were asked for.
-    async fn ring_for_unknown(&self, storage: &dyn Storage, now: Timestamp) -> Result<Arc<KeyRing>, StorageError> {
+    async fn ring_for_unknown(&self, storage: &dyn SigningKeys, now: Timestamp) -> Result<Arc<KeyRing>, StorageError> {
         let mut keys = self.keys.write().await;
         let (since, count) = keys.as_ref().map_or((now, 0), |keys| keys.unknown);
         let unknown = if now.since(since) < SECOND && now >= since { (since, count + 1) } else { (now, 1) };
@@ -129,7 +134,7 @@ impl VerifiedTokens {
     async fn read_ring(
         &self,
         keys: &mut Option<Keys>,
-        storage: &dyn Storage,
+        storage: &dyn SigningKeys,
         now: Timestamp,
     ) -> Result<Arc<KeyRing>, StorageError> {
         let records = timed("list_keys", storage.list_keys()).await?;
@@ -144,5 +149,49 @@ impl VerifiedTokens {
         };
         *keys = Some(Keys { records, ring: Arc::clone(&ring), read: now, unknown });
         Ok(ring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use pinrail_domain::{AccountId, KeyState, MintRequest, Scopes, SigningKey, TokenId, mint};
+
+    use super::*;
+
+    /// The one key that signs.
+    struct OneKey(PublicKeyRecord);
+
+    #[async_trait]
+    impl SigningKeys for OneKey {
+        async fn add_key(&self, _: &PublicKeyRecord) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        async fn list_keys(&self) -> Result<Vec<PublicKeyRecord>, StorageError> {
+            Ok(vec![self.0.clone()])
+        }
+
+        async fn set_key_state(&self, _: u32, _: KeyState, _: Timestamp) -> Result<(), StorageError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_text_of_tokens_is_kept_than_there_is_room_for() {
+        let now = Timestamp::from_millis(0);
+        let (service, account) = (ServiceId::new(now, [1; 10]), AccountId::new(now, [2; 10]));
+        let (token, scopes, key) = (TokenId::new(now, [3; 10]), Scopes::pins(), SigningKey::new(1, [4; 32]));
+        let request = MintRequest { service, account, token, name: "x".into(), scopes, expires: None, created: now };
+        let text = mint(&request, &key, [5; 32]).unwrap().text;
+        let (tokens, keys) = (VerifiedTokens::new(service), OneKey(key.public(now)));
+        let verified = tokens.verify(&text, &keys, now).await.ok().unwrap();
+        assert!(tokens.known(&text, &keys, now).await.unwrap().is_some());
+        for number in 0..3 * CACHE_BYTES / 4_096 {
+            tokens.verified.insert(format!("{number:04096}"), verified.clone());
+        }
+        tokens.verified.run_pending_tasks();
+        let kept = tokens.verified.weighted_size();
+        assert!(kept > CACHE_BYTES / 2 && kept <= CACHE_BYTES, "{kept} bytes");
     }
 }
