@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use pinrail_domain::{KeyState, PublicKeyRecord, SigningKey};
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{SigningKeys, StorageError};
 use pinrail_storage_diesel::transfer::KeyFile;
 
 use crate::database::make_folder;
@@ -117,7 +117,7 @@ impl KeyFolder {
     }
 
     /// Make a new key and let it sign from now on; the one before goes on verifying what it signed.
-    pub async fn rotate(&self, storage: &dyn Storage) -> Result<SigningKey> {
+    pub async fn rotate(&self, storage: &dyn SigningKeys) -> Result<SigningKey> {
         let known = storage.list_keys().await?;
         let mut id = known.iter().map(|key| key.id).max().unwrap_or(0) + 1;
         loop {
@@ -138,7 +138,7 @@ impl KeyFolder {
     }
 
     /// The key that signs new tokens; the first one is made when there is none.
-    pub async fn active(&self, storage: &dyn Storage) -> Result<SigningKey> {
+    pub async fn active(&self, storage: &dyn SigningKeys) -> Result<SigningKey> {
         let known = storage.list_keys().await?;
         match known.iter().find(|key| key.state == KeyState::Active) {
             Some(public) => self.load(public),

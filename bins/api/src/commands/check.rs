@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use pinrail_domain::KeyState;
 use pinrail_spec::Multiaddr;
-use pinrail_storage::Storage;
+use pinrail_storage::{SigningKeys, Storage};
 use pinrail_storage_diesel::ConsistencyCheck;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ async fn check_database(storage: &dyn ConsistencyCheck, keys: &KeyFolder, found:
     check_nodes(storage, found).await;
 }
 
-async fn check_keys(storage: &dyn Storage, keys: &KeyFolder, found: &mut Findings) {
+async fn check_keys(storage: &dyn SigningKeys, keys: &KeyFolder, found: &mut Findings) {
     let known = match storage.list_keys().await {
         Ok(known) => known,
         Err(problem) => return found.problem(&problem),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pinrail_domain::{KeyState, PublicKeyRecord};
-use pinrail_storage::Storage;
+use pinrail_storage::{SigningKeys, Storage};
 use serde::Serialize;
 
 use super::{print_json, print_table};
@@ -43,7 +43,7 @@ pub async fn run(command: KeyCommand, storage: &dyn Storage, keys: &KeyFolder) -
     }
 }
 
-async fn list(json: bool, storage: &dyn Storage, keys: &KeyFolder) -> Result<()> {
+async fn list(json: bool, storage: &dyn SigningKeys, keys: &KeyFolder) -> Result<()> {
     let show =
         |key: PublicKeyRecord| Shown { id: key.id, state: key.state, created: key.created, private: keys.has(key.id) };
     let shown = storage.list_keys().await?.into_iter().map(show).collect::<Vec<_>>();

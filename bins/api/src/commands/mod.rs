@@ -15,12 +15,12 @@ pub mod token;
 
 use anyhow::{Context, Result};
 use pinrail_domain::Account;
-use pinrail_storage::Storage;
+use pinrail_storage::Accounts;
 use serde::Serialize;
 
 /// The account with this name.
-async fn find_account(storage: &dyn Storage, name: &str) -> Result<Account> {
-    let found = storage.find_account_by_name(name).await?;
+async fn find_account(accounts: &dyn Accounts, name: &str) -> Result<Account> {
+    let found = accounts.find_account_by_name(name).await?;
     found.with_context(|| format!("there is no account {name:?}, `pinrail-api account list` shows those there are"))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pinrail_domain::NodeId;
 use pinrail_ipfs::IpfsBackend;
 use pinrail_spec::RootKey;
-use pinrail_storage::Storage;
+use pinrail_storage::{RootQueue, Storage};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -27,15 +27,15 @@ pub fn start(
     found: &mpsc::Sender<RootKey>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen(Arc::clone(storage), Arc::clone(bell)));
+    tasks.spawn(listen(Arc::clone(storage) as Arc<dyn RootQueue>, Arc::clone(bell)));
     tasks.spawn(pass_found(Arc::clone(backend), found.clone(), Arc::clone(bell)));
-    tasks.spawn(look_for_waiting(Arc::clone(storage), Arc::clone(backend), node));
+    tasks.spawn(look_for_waiting(Arc::clone(storage) as Arc<dyn RootQueue>, Arc::clone(backend), node));
     tasks.spawn(collect(Arc::clone(backend)));
     tasks
 }
 
 /// Ring whenever another process may have changed something.
-async fn listen(storage: Arc<dyn Storage>, bell: Arc<Notify>) {
+async fn listen(storage: Arc<dyn RootQueue>, bell: Arc<Notify>) {
     loop {
         match storage.changed().await {
             Ok(()) => bell.notify_one(),
@@ -52,7 +52,7 @@ async fn pass_found(backend: Arc<dyn IpfsBackend>, found: mpsc::Sender<RootKey>,
 }
 
 /// After a start, go on asking for the roots that were waiting.
-async fn look_for_waiting(storage: Arc<dyn Storage>, backend: Arc<dyn IpfsBackend>, node: NodeId) {
+async fn look_for_waiting(storage: Arc<dyn RootQueue>, backend: Arc<dyn IpfsBackend>, node: NodeId) {
     let mut last = None;
     let mut waiting = 0;
     loop {

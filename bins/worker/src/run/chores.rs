@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use pinrail_spec::Timestamp;
-use pinrail_storage::{Storage, StorageError};
+use pinrail_storage::{RootQueue, StorageError};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -54,7 +54,7 @@ impl Chores {
 }
 
 /// Do what is due; whether there are more statuses to copy.
-pub async fn do_chores(storage: &dyn Storage, due: Due, now: Timestamp) -> Result<bool, StorageError> {
+pub async fn do_chores(storage: &dyn RootQueue, due: Due, now: Timestamp) -> Result<bool, StorageError> {
     let copy = |_| storage.copy_statuses();
     let expire = async { if due.holds { storage.expire_holds(now).await } else { Ok(0) } };
     let (copied, ended) = tokio::join!(join_all((0..due.copies).map(copy)), expire);
