@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::panic;
 
 use anyhow::{Context, Result};
+use pinrail_domain::settings::escape_line;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{Common, LogFormat};
@@ -32,23 +33,13 @@ fn log_panics() {
     }));
 }
 
-/// Writes each entry as one line: what it quotes may hold line feeds, with which somebody could forge entries.
+/// Writes each entry as one line.
 struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {
     /// Entries come whole, each with one call.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(entry);
-        let mut line = String::with_capacity(text.len());
-        for character in text.trim_end_matches('\n').chars() {
-            if character.is_control() && character != '\t' {
-                line.extend(character.escape_default());
-            } else {
-                line.push(character);
-            }
-        }
-        line.push('\n');
-        self.0.write_all(line.as_bytes())?;
+        self.0.write_all(escape_line(&String::from_utf8_lossy(entry)).as_bytes())?;
         Ok(entry.len())
     }
 

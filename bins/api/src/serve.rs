@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pinrail_domain::settings::SCHEMA_WAIT;
 use pinrail_http::{ServerLimits, State, metrics_router, router};
 use pinrail_storage::{Storage, StorageError};
 use tokio::net::TcpListener;
@@ -14,9 +15,6 @@ use tracing::{info, warn};
 use crate::settings::{Common, ServeArgs};
 use crate::system::{now, random, told_to_stop};
 use crate::{data_folder, database, reserve};
-
-/// How long to wait for a schema that `pinrail-api migrate` has yet to make.
-const SCHEMA: Duration = Duration::from_secs(30);
 
 /// How long the last writes may take at a shutdown.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -30,7 +28,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let metrics = bind_metrics(settings.metrics).await?;
-    let storage: Arc<dyn Storage> = database::open(common, SCHEMA).await?;
+    let storage: Arc<dyn Storage> = database::open(common, SCHEMA_WAIT).await?;
     for open in data_folder::open_to_others(common) {
         warn!("{open}");
     }
@@ -71,7 +69,7 @@ async fn bind_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>
 
 /// Ask again while the database is not there: a server that was just opened may be restarting.
 async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StorageError>) -> Result<T, StorageError> {
-    let until = Instant::now() + SCHEMA;
+    let until = Instant::now() + SCHEMA_WAIT;
     loop {
         match ask().await {
             Err(StorageError::Unavailable(why)) if Instant::now() < until => {

@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use pinrail_domain::settings::SCHEMA_WAIT;
 use pinrail_spec::Timestamp;
 use pinrail_storage::Storage;
 use pinrail_storage_diesel::{Database, DatabaseOptions};
 
 use crate::settings::Common;
 use crate::system::now;
-
-/// How long to wait for a schema that `pinrail-api migrate` has yet to make.
-const SCHEMA: Duration = Duration::from_secs(30);
 
 /// On SQLite the worker's steps can wait for one another, so that it commits ten times a second at most.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
@@ -21,7 +19,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 pub async fn open(common: &Common) -> Result<Arc<dyn Storage>> {
     let connections = usize::from(common.database_connections);
     let actor = "pinrail-worker".to_owned();
-    let options = DatabaseOptions { wait: SCHEMA, commit_interval: COMMIT_INTERVAL, connections, actor };
+    let options = DatabaseOptions { wait: SCHEMA_WAIT, commit_interval: COMMIT_INTERVAL, connections, actor };
     let clock = || Timestamp::from_millis(i64::try_from(now()).unwrap_or(i64::MAX));
     Ok(Database::parse(&common.database())?.open(&options, Arc::new(clock)).await?)
 }

@@ -133,7 +133,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Its kind.
-    pub const fn act(&self) -> Act {
+    const fn act(&self) -> Act {
         match self {
             Self::Read(_) | Self::List { .. } => Act::Read,
             Self::Add(_) => Act::Add,

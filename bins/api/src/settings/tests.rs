@@ -128,6 +128,12 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn the_defaults_are_the_ones_of_the_http_service() {
+    let settings = serve("", &[]).expect("it can be read");
+    assert_eq!((settings.http(), settings.server()), Default::default());
+}
+
+#[test]
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
         ("[api]\nlistn = 'x'\n", "line 2: [api] listn is no setting, wanted one of listen, "),
