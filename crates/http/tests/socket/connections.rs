@@ -86,7 +86,7 @@ async fn one_address_has_its_share_and_others_have_theirs() {
 
 #[tokio::test]
 async fn a_trusted_proxy_has_no_share() {
-    let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     let server = patient(ServerLimits { connections_per_address: 1, trusted_proxies, ..ServerLimits::default() }).await;
     let mut held = Vec::new();
     for _ in 0..3 {
