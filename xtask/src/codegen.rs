@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use pinrail_testbed::command::{program, run};
+use pinrail_testbed::environment::{Environment, root};
+use pinrail_testbed::programs::{self, Binaries};
 use serde::de::IgnoredAny;
 
-use crate::building::{self, Binaries};
-use crate::command::{program, run};
 use crate::database::{Diesel, storage_crate};
-use crate::environment::{Environment, root};
 use crate::progress::Step;
 
 /// What opens schema.rs, as every file says what it is for.
@@ -32,7 +32,7 @@ pub struct Generated {
 
 pub fn run_codegen(environment: &Environment, options: &Options) -> Result<()> {
     let step = Step::start("codegen");
-    let binaries = building::binaries(environment, &step)?;
+    let binaries = programs::binaries(environment, &|line| step.detail(line))?;
     let files = generate(environment, &binaries, &step)?;
     if options.check {
         for file in &files {

@@ -1,20 +1,9 @@
 //! Development in one program: build and run, test, generate, migrate, measure.
 
-mod abuse;
 mod bench;
-mod building;
-mod cache;
-mod chaos;
-mod child;
 mod codegen;
-mod command;
 mod database;
-mod environment;
-mod instance;
 mod progress;
-mod resident;
-mod signals;
-mod stopwatch;
 mod testing;
 mod tidy;
 mod tools;
@@ -24,8 +13,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-
-use crate::environment::Environment;
+use pinrail_testbed::environment::Environment;
+use pinrail_testbed::signals;
 
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", about)]
@@ -42,10 +31,8 @@ enum Task {
     Tidy,
     /// Run every part that has to hold, and set up what they need.
     Test(testing::Options),
-    /// Kill, pause and cut off what runs while clients work, and see that nothing is lost.
-    Chaos(chaos::Options),
-    /// Attack what runs, and see that it goes on for everybody else and stays small.
-    Abuse(abuse::Options),
+    /// Install the programs of others that parts of the tests need.
+    Tools(tools::Options),
     /// Measure, and print each figure beside its yardstick.
     Bench(bench::Options),
     /// Print schema.rs from the migrated database, and the OpenAPI document from the code.
@@ -70,8 +57,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.task {
         Task::Up(options) => up::run(&environment, options),
         Task::Tidy => tidy::run(&environment),
-        Task::Chaos(options) => chaos::run(&environment, options),
-        Task::Abuse(options) => abuse::run(&environment, options),
+        Task::Tools(options) => tools::run(&environment, options),
         Task::Bench(options) => bench::run_bench(&environment, options),
         Task::Codegen(options) => codegen::run_codegen(&environment, options),
         Task::Migrate(options) => database::migrate::migrate(&environment, options),

@@ -1,12 +1,14 @@
 //! What a long step shows: a spinner with its newest line on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::stopwatch::Stopwatch;
+use pinrail_testbed::command::{Finished, run_each};
+use pinrail_testbed::stopwatch::Stopwatch;
 
 /// The column in which results stand.
 const WIDTH: usize = 16;
@@ -64,6 +66,11 @@ impl Step {
             }
             Shown::Nothing => {}
         }
+    }
+
+    /// Runs a command to its end while the step shows its newest line.
+    pub fn run(&self, command: Command) -> Result<Finished> {
+        run_each(command, |line| self.detail(line))
     }
 
     /// End the step with a line that stays.

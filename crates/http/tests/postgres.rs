@@ -7,10 +7,10 @@ mod storage {
     use std::any::Any;
     use std::sync::Arc;
 
-    use pinrail_postgres_fixture::{Lent, lend};
     use pinrail_storage::Storage;
     use pinrail_storage_conformance::TestClock;
     use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, TimeSource, postgres_schema};
+    use pinrail_testbed::postgres::{Lent, lend};
 
     /// An empty storage, and what has to stay as long as it does.
     pub type Fresh = (Arc<dyn Storage>, Box<dyn Any + Send + Sync>);

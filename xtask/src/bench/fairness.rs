@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use pinrail_testbed::instance::client::Client;
+use pinrail_testbed::instance::provider::Provider;
+use pinrail_testbed::stopwatch::Stopwatch;
 
 use super::Bench;
 use super::api::Site;
 use super::table::{Figure, at_most};
-use crate::instance::client::Client;
-use crate::instance::provider::Provider;
-use crate::stopwatch::Stopwatch;
 
 const PINS: usize = 9;
 /// How often a pin is asked for.
@@ -112,7 +112,7 @@ fn pin(bench: &Bench, site: &Site, client: &Client, path: &Path) -> Result<f64> 
     let request = client.add_pin(&provider.cid, "good", &provider.addresses)?;
     while client.find_pinned(&request)?.is_none() {
         ensure!(!watch.passed(PATIENCE), "a root that is provided is not pinned within {} s", PATIENCE.as_secs());
-        crate::signals::check()?;
+        pinrail_testbed::signals::check()?;
         thread::sleep(POLL);
     }
     let took = watch.elapsed().as_secs_f64() * 1e3;

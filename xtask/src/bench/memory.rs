@@ -6,17 +6,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use pinrail_testbed::instance::Instance;
+use pinrail_testbed::instance::client::Client;
+use pinrail_testbed::instance::ports::Ports;
+use pinrail_testbed::instance::provider::Provider;
+use pinrail_testbed::resident;
+use pinrail_testbed::stopwatch::Stopwatch;
 use sha2::{Digest, Sha256};
 
 use super::Bench;
 use super::table::{Figure, at_most};
-use crate::instance::Instance;
-use crate::instance::client::Client;
-use crate::instance::ports::Ports;
-use crate::instance::provider::Provider;
 use crate::progress::Step;
-use crate::resident;
-use crate::stopwatch::Stopwatch;
 
 const FILES: u8 = 4;
 const MEBIBYTES: u32 = 256;

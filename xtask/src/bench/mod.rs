@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use pinrail_testbed::command;
+use pinrail_testbed::command::{cargo, run};
+use pinrail_testbed::environment::{Environment, root};
+use pinrail_testbed::programs::{self, Programs};
+use pinrail_testbed::stopwatch::Stopwatch;
 use serde_json::{Value, json};
 
-use crate::building::{self, Programs};
-use crate::command;
-use crate::command::{cargo, run};
-use crate::environment::{Environment, root};
 use crate::progress::Step;
-use crate::stopwatch::Stopwatch;
 use server::Server;
 use table::{Figure, Measured, Other};
 
@@ -85,7 +85,7 @@ pub fn run_bench(environment: &Environment, options: &Options) -> Result<()> {
     let chosen = choose(&options.groups)?;
     let other = options.beside.as_deref().map_or_else(|| Ok(Other::default()), read_other)?;
     let step = Step::start("build");
-    let programs = building::measuring(environment, &step)?;
+    let programs = programs::measuring(environment, &|line| step.detail(line))?;
     step.done("what measures, and what is measured");
     let mut server = None;
     let mut measured = Vec::new();

@@ -1,17 +1,17 @@
 //! The PostgreSQL server that is measured on.
 
 use anyhow::Result;
-use pinrail_postgres_fixture::ServerOptions;
+use pinrail_testbed::environment::Environment;
+use pinrail_testbed::postgres::ServerOptions;
 
-use crate::environment::Environment;
 use crate::progress::Step;
-use crate::tools::postgres;
+use crate::tools;
 
 /// A server, on which databases are made beside the one that the URL names.
 pub struct Server {
     url: String,
     /// One that was started for this, as its package installs it: each commit waits for the disk.
-    _own: Option<pinrail_postgres_fixture::Server>,
+    _own: Option<pinrail_testbed::postgres::Server>,
 }
 
 impl Server {
@@ -20,9 +20,9 @@ impl Server {
         if let Some(url) = url {
             return Ok(Self { url: url.to_owned(), _own: None });
         }
-        postgres::ensure(environment, step)?;
+        tools::ensure_postgres(environment, step)?;
         let own =
-            pinrail_postgres_fixture::Server::start(&ServerOptions { durable: true, ..ServerOptions::default() })?;
+            pinrail_testbed::postgres::Server::start(&ServerOptions { durable: true, ..ServerOptions::default() })?;
         Ok(Self { url: own.url("postgres"), _own: Some(own) })
     }
 

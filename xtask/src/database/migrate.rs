@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
+use pinrail_testbed::command::run;
+use pinrail_testbed::environment::{Environment, root};
 
 use super::{Diesel, migrations};
-use crate::command::run;
-use crate::environment::{Environment, root};
 use crate::progress::Step;
 
 #[derive(Args)]

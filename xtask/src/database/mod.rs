@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use pinrail_testbed::command::program;
+use pinrail_testbed::environment::{Environment, root};
 
-use crate::command::program;
-use crate::environment::{Environment, root};
 use crate::progress::Step;
 use crate::tools::cargo_tools::DIESEL;
 

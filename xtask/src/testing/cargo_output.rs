@@ -5,13 +5,16 @@ use super::part::Tally;
 /// Count every test of a run. A run that ended badly without a failed test is one failure itself:
 /// it did not compile, or a test binary crashed.
 pub fn tally(output: &str, succeeded: bool) -> Tally {
-    let mut tally = Tally::default();
+    // A test that finds that it cannot run here says so itself, and libtest calls it passed.
+    let skipped = output.lines().filter_map(|line| line.strip_prefix("skipped: ")?.split_once(": "));
+    let skipped = skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect();
+    let mut tally = Tally { skipped, ..Tally::default() };
     for line in output.lines() {
         let Some(result) = line.trim().strip_prefix("test ") else {
             continue;
         };
-        if result.ends_with(" ... ok") {
-            tally.passed += 1;
+        if let Some(name) = result.strip_suffix(" ... ok") {
+            tally.passed += usize::from(!tally.skipped.iter().any(|(skipped, _)| skipped == name));
         } else if let Some(name) = result.strip_suffix(" ... FAILED") {
             tally.failed.push((name.to_owned(), panic_of(output, name)));
         } else if let Some((name, why)) = result.split_once(" ... ignored") {
@@ -21,7 +24,7 @@ pub fn tally(output: &str, succeeded: bool) -> Tally {
         }
     }
     if !succeeded && tally.failed.is_empty() {
-        let end = crate::command::last_lines(output, 80);
+        let end = pinrail_testbed::command::last_lines(output, 80);
         tally.failed.push(("it ran to its end".to_owned(), end));
     }
     tally
@@ -77,6 +80,13 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
         assert!(text.starts_with("thread panicked") && text.ends_with("left: 1"), "{text}");
         let skipped = ("store::full_disk".to_owned(), "needs a small tmpfs".to_owned());
         assert_eq!(tally.skipped, [skipped]);
+    }
+
+    #[test]
+    fn a_test_that_says_that_it_was_skipped_has_not_passed() {
+        let tally = tally("\nskipped: together::disk: it takes root\ntest together::disk ... ok\n", true);
+        assert_eq!((tally.passed, tally.failed.len()), (0, 0));
+        assert_eq!(tally.skipped, [("together::disk".to_owned(), "it takes root".to_owned())]);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! `cargo xtask test`: every part that has to hold, in order, with one line at the end.
 
 mod cargo_output;
-mod fixture;
+mod e2e;
 mod part;
 mod parts;
 mod report;
 mod space;
-mod warm_up;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use pinrail_testbed::environment::Environment;
 
-use crate::environment::Environment;
 use crate::progress::Step;
-use part::{Context, Part, Tally};
+use crate::tools;
+use part::{Context, Part};
 use report::Report;
 
 #[derive(Args)]
@@ -60,12 +60,12 @@ pub fn run(environment: &Environment, options: &Options) -> Result<()> {
     }
     let context = Context::new(environment, &options.histories);
     space::tell_if_short();
-    warm_up::begin(environment, &parts);
+    tools::begin(environment, &parts.iter().map(|part| part.name).collect::<Vec<_>>());
     let mut report = Report::new(environment.ci);
     for part in parts {
-        crate::signals::check()?;
+        pinrail_testbed::signals::check()?;
         let step = Step::start(part.name);
-        let tally = (part.run)(&context, &step).unwrap_or_else(Tally::from);
+        let tally = part.run(&context, &step);
         step.done(&tally.summary());
         report.add(part.name, tally);
     }

@@ -1,21 +1,40 @@
 //! A part of the test run, and what it counts.
 
 use std::fmt::Write;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use anyhow::{Error, Result};
-use pinrail_postgres_fixture::Server;
+use anyhow::{Error, Result, anyhow};
+use pinrail_testbed::environment::Environment;
+use pinrail_testbed::programs::{self, Binaries, Programs};
 
-use crate::building::{self, Binaries, Programs};
-use crate::environment::Environment;
+use super::{Histories, e2e};
 use crate::progress::Step;
-use crate::testing::Histories;
 
 /// Something that is run and counted by itself.
 pub struct Part {
     pub name: &'static str,
     pub about: &'static str,
-    pub run: fn(&Context, &Step) -> Result<Tally>,
+    pub run: Run,
+}
+
+/// How a part is run.
+pub enum Run {
+    /// By a function of its own.
+    Own(fn(&Context, &Step) -> Result<Tally>),
+    /// As the tests of tests/e2e in the module with the part's name.
+    EndToEnd,
+}
+
+impl Part {
+    /// Run it. That no test ran is a failure, or a part whose tests were renamed would pass for ever.
+    pub fn run(&self, context: &Context, step: &Step) -> Tally {
+        let tally = match self.run {
+            Run::Own(run) => run(context, step),
+            Run::EndToEnd => e2e::run(self.name, context, step),
+        };
+        let tally = tally.unwrap_or_else(Tally::from);
+        if tally.is_empty() { Tally::from(anyhow!("no test ran")) } else { tally }
+    }
 }
 
 /// What every part may use.
@@ -23,29 +42,12 @@ pub struct Context {
     pub environment: Environment,
     pub histories: Histories,
     programs: OnceLock<Programs>,
-    /// The server on which every check gets a database; without one they use SQLite.
-    server: Option<Arc<Server>>,
 }
 
 impl Context {
     pub fn new(environment: &Environment, histories: &Histories) -> Self {
         let (environment, histories) = (environment.clone(), histories.clone());
-        Self { environment, histories, programs: OnceLock::new(), server: None }
-    }
-
-    /// The same, on a PostgreSQL server.
-    pub fn on(&self, server: &Arc<Server>) -> Self {
-        Self {
-            programs: self.programs.clone(),
-            server: Some(Arc::clone(server)),
-            ..Self::new(&self.environment, &self.histories)
-        }
-    }
-
-    /// The URL of a new database, if the checks do not use SQLite.
-    pub fn fresh_database(&self) -> Result<Option<String>> {
-        let Some(server) = &self.server else { return Ok(None) };
-        Ok(Some(server.url(&server.create()?)))
+        Self { environment, histories, programs: OnceLock::new() }
     }
 
     /// The binaries, built by the first part that asks.
@@ -58,7 +60,7 @@ impl Context {
         if let Some(programs) = self.programs.get() {
             return Ok(programs.clone());
         }
-        let programs = building::workspace(&self.environment, step)?;
+        let programs = programs::workspace(&self.environment, &|line| step.detail(line))?;
         Ok(self.programs.get_or_init(|| programs).clone())
     }
 }
@@ -91,6 +93,10 @@ impl Tally {
         self.passed += other.passed;
         self.failed.extend(other.failed);
         self.skipped.extend(other.skipped);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.passed == 0 && self.failed.is_empty() && self.skipped.is_empty()
     }
 
     pub fn summary(&self) -> String {

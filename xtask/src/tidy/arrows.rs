@@ -6,14 +6,13 @@ use super::graph::Graph;
 
 /// Each crate with all that it may be built from.
 ///
-/// xtask depends on none of them but the throw-away server, which brings nothing along, or `cargo
-/// xtask up` would compile a network stack before its first word.
+/// xtask and the testbed depend on no product crate, or `cargo xtask up` would compile a network stack before its first
+/// word; the tests of tests/ start what is built.
 const ARROWS: &[(&str, &[&str])] = &[
     ("pinrail-spec", &[]),
     ("pinrail-domain", &["spec"]),
     ("pinrail-storage", &["domain", "spec"]),
     ("pinrail-storage-diesel", &["storage", "domain", "spec"]),
-    ("pinrail-postgres-fixture", &[]),
     ("pinrail-storage-conformance", &["storage", "domain", "spec"]),
     ("pinrail-ipfs", &["spec"]),
     ("pinrail-ipfs-embedded", &["ipfs", "spec"]),
@@ -21,12 +20,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pinrail-http", &["storage", "domain", "spec"]),
     ("pinrail-api", &["http", "storage", "storage-diesel", "domain", "spec"]),
     ("pinrail-worker", &["storage", "storage-diesel", "ipfs", "ipfs-embedded", "domain", "spec"]),
-    ("xtask", &["postgres-fixture"]),
+    ("pinrail-testbed", &[]),
+    ("pinrail-chaos", &["testbed"]),
+    ("pinrail-e2e", &["chaos", "testbed"]),
+    ("xtask", &["testbed"]),
 ];
 
-/// What tests may use beyond the arrows: the suites that adapters pass, and the adapters.
-const FOR_TESTS: &[&str] =
-    &["storage-conformance", "storage-diesel", "postgres-fixture", "ipfs-conformance", "ipfs-embedded"];
+/// What tests may use beyond the arrows: the suites that adapters pass, the adapters, and what tests run.
+const FOR_TESTS: &[&str] = &["storage-conformance", "storage-diesel", "testbed", "ipfs-conformance", "ipfs-embedded"];
 
 /// What both binaries may be built from: decisions, the types they speak of, and the storage that
 /// each plugs in. Anything else would be an application crate in disguise.

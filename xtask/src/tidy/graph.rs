@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, PackageId};
-
-use crate::command::{cargo, run};
-use crate::environment::Environment;
+use pinrail_testbed::command::{cargo, run};
+use pinrail_testbed::environment::Environment;
 
 /// A crate of the workspace.
 #[derive(Debug, Default)]

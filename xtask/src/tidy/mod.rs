@@ -9,8 +9,8 @@ mod security;
 mod sources;
 
 use anyhow::{Result, bail};
+use pinrail_testbed::environment::{Environment, root};
 
-use crate::environment::{Environment, root};
 use graph::Graph;
 
 /// A rule's name, and every place that breaks it.

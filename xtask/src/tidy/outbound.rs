@@ -11,7 +11,7 @@ use super::sources;
 /// Where product code is; the other folders of a crate hold tests, examples and benchmarks.
 const PRODUCT: [&str; 2] = ["bins", "crates"];
 /// Crates that no product is built from.
-const FOR_TESTS: [&str; 3] = ["postgres-fixture", "storage-conformance", "ipfs-conformance"];
+const FOR_TESTS: [&str; 5] = ["testbed", "chaos", "e2e", "storage-conformance", "ipfs-conformance"];
 
 /// What opens a connection, sends a datagram or resolves a name.
 const OPENERS: [&str; 14] = [
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn tests_and_tools_may_connect() {
         assert!(is_product("crates/http/src/serve.rs") && is_product("bins/worker/src/run/step.rs"));
-        for file in ["crates/http/tests/suite/wire.rs", "xtask/src/up/mod.rs", "crates/postgres-fixture/src/lib.rs"] {
+        for file in ["crates/http/tests/suite/wire.rs", "xtask/src/up/mod.rs", "crates/testbed/src/lib.rs"] {
             assert!(!is_product(file), "{file}");
         }
         assert!(is_product_crate("pinrail-http") && !is_product_crate("xtask"));

@@ -1,4 +1,4 @@
-//! The tests that docs/security.md names: each of them exists, and every attack of `cargo xtask abuse` is named.
+//! The tests that docs/security.md names: each of them exists, and every attack of tests/e2e is named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,18 +7,28 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::sources::rust_files;
-use crate::abuse;
+
+/// Where each attack is a test in a file that has its name.
+const ATTACKS: &str = "tests/e2e/tests/abuse";
 
 /// Every name that stands for no test, and every attack that is not named.
 pub fn unshown(root: &Path) -> Result<Vec<String>> {
     let path = root.join("docs/security.md");
     let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let mut functions = BTreeSet::new();
+    let (mut functions, mut attacks) = (BTreeSet::new(), BTreeSet::new());
     for file in rust_files(root)? {
-        functions.extend(functions_of(&fs::read_to_string(file)?));
+        let source = fs::read_to_string(&file)?;
+        functions.extend(functions_of(&source));
+        if file.starts_with(root.join(ATTACKS)) && is_attack(&source) {
+            attacks.extend(file.file_stem().map(|name| name.to_string_lossy().replace('_', "-")));
+        }
     }
-    let attacks = abuse::ALL.iter().map(|attack| attack.name).collect();
-    Ok(differences(&text, &functions, &attacks))
+    Ok(differences(&text, &functions, &attacks.iter().map(String::as_str).collect()))
+}
+
+/// Whether a file has a test of its own, beside those of its helpers in a module of tests.
+fn is_attack(source: &str) -> bool {
+    source.lines().any(|line| line == "#[test]")
 }
 
 fn functions_of(source: &str) -> Vec<String> {
@@ -59,6 +69,7 @@ mod tests {
     fn a_test_that_is_gone_and_an_attack_that_is_not_named_are_found() {
         let text = "| attack | shown by |\n|---|---|\n| a flood | *flood*, `it_is_bounded`, `it_is_gone` |\n";
         let functions = functions_of("    async fn it_is_bounded() {\n").into_iter().collect();
+        assert!(is_attack("#[test]\nfn a_flood() {}\n") && !is_attack("mod tests {\n    #[test]\n"));
         assert_eq!(
             differences(text, &functions, &BTreeSet::from(["flood", "drought"])),
             [

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::graph::Graph;
 
 /// Where the sources are.
-const FOLDERS: &[&str] = &["bins", "crates", "xtask"];
+const FOLDERS: &[&str] = &["bins", "crates", "tests", "xtask"];
 
 /// Every Rust file whose first line is no `//!` sentence.
 pub fn unopened(root: &Path) -> Result<Vec<String>> {
@@ -70,7 +70,7 @@ fn unnamed_in<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Vec<Strin
     names
         .filter(|name| {
             let short = name.trim_start_matches("pinrail-");
-            let folders = [format!("crates/{short}"), format!("bins/{short}")];
+            let folders = ["crates", "bins", "tests"].map(|folder| format!("{folder}/{short}"));
             !words.iter().any(|word| word == name || folders.iter().any(|folder| folder == word))
         })
         .map(|name| format!("docs/architecture.md does not name {name}"))

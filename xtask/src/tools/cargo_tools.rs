@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use pinrail_testbed::cache;
+use pinrail_testbed::command::cargo;
+use pinrail_testbed::environment::Environment;
 
-use crate::cache;
-use crate::command::{cargo, run_showing};
-use crate::environment::Environment;
 use crate::progress::Step;
 
 /// A program from the registry of crates.
@@ -49,7 +49,7 @@ impl CargoTool {
             .arg("--target-dir")
             .arg(build.path())
             .env("CARGO_PROFILE_DEV_DEBUG", "0");
-        run_showing(command, step)?.success(&format!("cargo install {}", self.package))?;
+        step.run(command)?.success(&format!("cargo install {}", self.package))?;
         Ok(())
     }
 }

@@ -4,22 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use pinrail_testbed::cache;
+use pinrail_testbed::command::{program, run};
+use pinrail_testbed::environment::{Environment, root};
+use pinrail_testbed::kubo;
 
 use super::system;
-use crate::cache;
-use crate::command::{program, run, run_showing};
-use crate::environment::{Environment, root};
 use crate::progress::Step;
 
 /// The Go that builds Kubo where the machine's own is older.
 const TOOLCHAIN: &str = "go1.26.8";
 
-/// The path of `ipfs`; the first call on a machine builds it.
-pub fn path(environment: &Environment, step: &Step) -> Result<PathBuf> {
-    let sources = root().join("xtask/tools/kubo");
-    let key = cache::key_of(&[sources.join("go.mod"), sources.join("go.sum")])?;
-    let folder = cache::folder(environment, "kubo", &key, |draft| build(environment, &sources, draft, step))?;
-    Ok(folder.join("ipfs"))
+/// Build `ipfs`, unless it is built.
+pub fn install(environment: &Environment, step: &Step) -> Result<()> {
+    let (sources, key) = kubo::sources()?;
+    cache::folder(environment, kubo::NAME, &key, |draft| build(environment, &sources, draft, step)).map(drop)
 }
 
 fn build(environment: &Environment, sources: &Path, draft: &Path, step: &Step) -> Result<()> {
@@ -34,7 +33,7 @@ fn build(environment: &Environment, sources: &Path, draft: &Path, step: &Step) -
         .env("GOFLAGS", "-buildvcs=false")
         .env("GOWORK", "off");
     step.detail("go build github.com/ipfs/kubo/cmd/ipfs");
-    run_showing(command, step)?.success("go build of Kubo")?;
+    step.run(command)?.success("go build of Kubo")?;
     Ok(())
 }
 

@@ -4,11 +4,16 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use pinrail_testbed::cache;
+use pinrail_testbed::command::program;
+use pinrail_testbed::environment::{Environment, root};
 
-use crate::cache;
-use crate::command::{program, run_showing};
-use crate::environment::{Environment, root};
 use crate::progress::Step;
+
+/// Install the Debian package that brings `name`, unless it is there.
+pub fn ensure(environment: &Environment, name: &str, package: &str, step: &Step) -> Result<()> {
+    environment.find_program(name).map_or_else(|| install(environment, name, package, step), Ok).map(drop)
+}
 
 /// Install the Debian package that brings `name`, and say where the program is.
 pub fn install(environment: &Environment, name: &str, package: &str, step: &Step) -> Result<PathBuf> {
@@ -26,7 +31,7 @@ pub fn install(environment: &Environment, name: &str, package: &str, step: &Step
     {
         let mut command = program("apt-get", root());
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run_showing(command, step)?.success(&format!("apt-get {}", arguments.join(" ")))?;
+        step.run(command)?.success(&format!("apt-get {}", arguments.join(" ")))?;
     }
     environment.find_program(name).with_context(|| format!("{package} is installed, but there is no `{name}`"))
 }

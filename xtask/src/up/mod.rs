@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use pinrail_testbed::child::Running;
+use pinrail_testbed::environment::{Environment, root};
+use pinrail_testbed::instance::Instance;
+use pinrail_testbed::instance::client::Client;
+use pinrail_testbed::instance::pins::{Pinned, SAMPLE_NAME};
+use pinrail_testbed::instance::ports::Ports;
+use pinrail_testbed::instance::provider::Provider;
+use pinrail_testbed::instance::sample;
+use pinrail_testbed::{cache, programs, signals};
 
-use crate::child::Running;
-use crate::environment::{Environment, root};
-use crate::instance::Instance;
-use crate::instance::client::Client;
-use crate::instance::pins::{Pinned, SAMPLE_NAME};
-use crate::instance::ports::Ports;
-use crate::instance::provider::Provider;
-use crate::instance::sample;
 use crate::progress::Step;
-use crate::{building, cache, command, signals};
 use place::Place;
 use remembered::Remembered;
 
@@ -57,7 +57,7 @@ pub fn run(environment: &Environment, options: &Options) -> Result<()> {
     }
     let place = Place::find(environment, options)?;
     let step = Step::start("build");
-    let binaries = building::binaries(environment, &step)?;
+    let binaries = programs::binaries(environment, &|line| step.detail(line))?;
     step.done("both binaries");
 
     let instance = Instance::at(&place.folder, binaries, ports)?.on(place.database.clone());
@@ -128,7 +128,7 @@ fn fetch_back(instance: &Instance, pinned: &Pinned) -> Result<()> {
     for delegate in &pinned.delegates {
         command.args(["--from", delegate]);
     }
-    command::run_showing(command, &step)?.success("pinrail-worker fetch")?;
+    step.run(command)?.success("pinrail-worker fetch")?;
     let sample = sample::folder(instance.data());
     ensure!(sample::same(&sample, &output)?, "what the worker serves differs from {}", sample.display());
     step.done("the worker's node served it back, byte for byte");

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use pinrail_postgres_fixture::{Server, ServerOptions};
+use pinrail_testbed::environment::{Environment, root};
+use pinrail_testbed::postgres::{Server, ServerOptions};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::Options;
-use crate::environment::{Environment, root};
 use crate::progress::Step;
-use crate::tools::postgres;
+use crate::tools;
 
 /// The data folder and the database.
 pub struct Place {
@@ -37,7 +37,7 @@ impl Place {
 
     fn thrown_away(environment: &Environment) -> Result<Self> {
         let step = Step::start("server");
-        postgres::ensure(environment, &step)?;
+        tools::ensure_postgres(environment, &step)?;
         let server = Server::start(&ServerOptions { durable: true, ..ServerOptions::default() })?;
         let database = server.url(&server.create()?);
         let folder = tempfile::Builder::new().prefix("pinrail-up-").tempdir()?;

@@ -5,10 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use pinrail_testbed::unprivileged::Unprivileged;
 use serde_json::Value;
 use tempfile::TempDir;
-
-use crate::nobody::Unprivileged;
 
 /// `pinrail-api` on a data folder of its own.
 pub struct Api {

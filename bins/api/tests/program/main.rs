@@ -3,6 +3,5 @@
 mod api;
 mod cli;
 mod moving;
-mod nobody;
 mod observed;
 mod serving;

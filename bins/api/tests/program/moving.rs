@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use pinrail_postgres_fixture::{Lent, lend};
+use pinrail_testbed::postgres::{Lent, lend};
+use pinrail_testbed::unprivileged::{ReadOnly, Unprivileged};
 use serde_json::json;
 
 use crate::api::Api;
-use crate::nobody::{ReadOnly, Unprivileged};
 use crate::serving::{CID, LONG, Serving, prepared, try_post};
 
 /// An empty database on a server.

@@ -12,10 +12,10 @@ use pinrail_domain::{Backend, NodeId};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, Nodes};
 use pinrail_storage_diesel::{SqliteOptions, SqliteStorage};
+use pinrail_testbed::unprivileged::{ReadOnly, Unprivileged};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::nobody::{ReadOnly, Unprivileged};
 
 /// Longer than anything here takes on a busy machine.
 pub const LONG: Duration = Duration::from_mins(1);

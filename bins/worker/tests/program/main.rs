@@ -1,7 +1,6 @@
 //! The built program: its tools, and how it pins, serves, stops and is killed.
 
 mod home;
-mod nobody;
 mod observed;
 mod program;
 mod serving;

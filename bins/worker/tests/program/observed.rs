@@ -1,67 +1,10 @@
 //! What an operator sees of it: the log and the metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use pinrail_testbed::metrics::{documented, exposed, number, sample, scrape};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::program::{LONG, Running, fails, write_file};
-
-const OPERATING: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md"));
-
-/// Kind and labels of each metric.
-type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
-
-/// What the table under a heading of the document lists.
-fn documented(heading: &str) -> Metrics {
-    let (_, section) = OPERATING.split_once(&format!("\n### {heading}\n")).expect("the heading is there");
-    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    let row = |line: &str| {
-        let cells = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>();
-        let [_, name, kind, labels, meaning, _] = cells[..] else { panic!("{line} has not four columns") };
-        assert!(meaning.len() > 10, "{name} is not explained");
-        let labels = labels.split(", ").filter(|label| !label.is_empty()).map(str::to_owned);
-        (name.to_owned(), (kind.to_owned(), labels.collect()))
-    };
-    table.skip(2).map(row).collect()
-}
-
-/// What a scrape shows.
-fn exposed(text: &str) -> Metrics {
-    let mut metrics = Metrics::new();
-    let mut last = String::new();
-    for line in text.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            name.clone_into(&mut last);
-            metrics.insert(last.clone(), (kind.to_owned(), BTreeSet::new()));
-        } else if let Some((_, labels)) = metrics.get_mut(&last).filter(|_| !line.starts_with('#')) {
-            let parts = line.split("=\"").collect::<Vec<_>>();
-            let names = parts[..parts.len() - 1].iter().filter_map(|before| before.rsplit(['{', ',']).next());
-            labels.extend(names.filter(|name| *name != "le").map(str::to_owned));
-        }
-    }
-    metrics
-}
-
-/// The text that a program exposes where it said that it does.
-fn scrape(up: &Value) -> String {
-    let config = ureq::Agent::config_builder().timeout_global(Some(LONG)).proxy(None).build();
-    let address = up["metrics"].as_str().expect("it says where");
-    let mut answer = ureq::Agent::from(config).get(format!("http://{address}/metrics")).call().expect("it answers");
-    let kind = answer.headers()["content-type"].to_str().expect("text").to_owned();
-    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    answer.body_mut().read_to_string().expect("text")
-}
-
-/// The value of the sample that a line of the text begins with.
-fn sample<'a>(text: &'a str, name: &str) -> &'a str {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
-    line.trim()
-}
-
-fn number(text: &str) -> f64 {
-    text.parse().expect("a number")
-}
+use crate::program::{Running, fails, write_file};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_life_of_a_root_is_in_the_log_and_counted() {

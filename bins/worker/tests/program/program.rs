@@ -7,9 +7,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use pinrail_testbed::unprivileged::Unprivileged;
 use serde_json::Value;
-
-use crate::nobody::Unprivileged;
 
 /// Longer than anything here takes on a busy machine.
 pub const LONG: Duration = Duration::from_mins(2);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use pinrail_spec::Status;
 use pinrail_storage_diesel::migrate;
+use pinrail_testbed::unprivileged::{ReadOnly, Unprivileged};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::nobody::{ReadOnly, Unprivileged};
 use crate::program::{LONG, Running, command, fails, fails_as, prints, write_file};
 
 fn get(url: &str) -> (u16, Value) {

@@ -1,4 +1,4 @@
-//! Peers that harm a node, for `cargo xtask abuse`: each mode is one attack, and its lines of output say what happened.
+//! Peers that harm a node, for the attacks of tests/e2e: each mode is one attack, and its output says what happened.
 //!
 //! The peers of one run come from one address, or each from a network of its own. One that is closed comes back under
 //! another identity.

@@ -3,8 +3,8 @@
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
-use pinrail_postgres_fixture::lend;
 use pinrail_storage::{PinRequests, StorageError};
+use pinrail_testbed::postgres::lend;
 
 use super::{PostgresOptions, PostgresStorage, migrate};
 use crate::TimeSource;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pinrail_domain::Limits;
-use pinrail_postgres_fixture::{Server, ServerOptions, Tls};
 use pinrail_storage::{PinRequests, Storage};
 use pinrail_storage_diesel::{PostgresError, PostgresOptions, PostgresStorage, Problem, postgres_schema};
+use pinrail_testbed::postgres::{Server, ServerOptions, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::clock::system_time;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use pinrail_domain::{DagSize, Limits, Verdict};
-use pinrail_postgres_fixture::{Server, ServerOptions};
 use pinrail_spec::{Match, NameFilter, PinFilter, Timestamp};
 use pinrail_storage::{Accounts, Nodes, PinRequests, RootQueue, Settlement, Storage, StorageError};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, postgres_schema};
+use pinrail_testbed::postgres::{Server, ServerOptions};
 
 use crate::clock::system_time;
 use crate::scene::{add_while_working, everything, registration, request, settle_in};

@@ -1,7 +1,7 @@
 //! A migrated PostgreSQL database for one test.
 
-use pinrail_postgres_fixture::{Lent, lend};
 use pinrail_storage_diesel::{PostgresOptions, PostgresStorage, TimeSource, postgres_schema};
+use pinrail_testbed::postgres::{Lent, lend};
 
 /// A migrated database, which goes when its test ends.
 pub struct PostgresDatabase {

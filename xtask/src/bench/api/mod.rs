@@ -10,17 +10,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pinrail_testbed::child::Running;
+use pinrail_testbed::command::program;
+use pinrail_testbed::environment::root;
+use pinrail_testbed::instance::Instance;
+use pinrail_testbed::instance::ports::Ports;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::storage::TOOL;
 use super::table::Figure;
 use super::{Bench, document, number};
-use crate::child::Running;
-use crate::command::program;
-use crate::environment::root;
-use crate::instance::Instance;
-use crate::instance::ports::Ports;
 
 /// The example that loads a service.
 const LOAD: &str = "load";

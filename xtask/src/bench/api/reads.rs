@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use pinrail_testbed::command::program;
+use pinrail_testbed::instance::client::Client;
+use pinrail_testbed::instance::ports::Ports;
 use serde_json::Value;
 
 use super::super::Bench;
 use super::super::table::{Figure, at_least};
 use super::{LOAD, Service, rate};
-use crate::command::program;
-use crate::instance::client::Client;
-use crate::instance::ports::Ports;
 
 const HALF: &str = "half of an axum handler that returns the same JSON";
 const LIMIT: &str = "each answer is read from the database and written out as JSON anew";

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use crate::codegen;
 use crate::progress::Step;
-use crate::testing::part::{Context, Part, Tally};
+use crate::testing::part::{Context, Part, Run, Tally};
 
-pub const CODEGEN: Part = Part { name: "codegen", about: "schema.rs and openapi.json are fresh", run: check };
+pub const CODEGEN: Part = Part { name: "codegen", about: "schema.rs and openapi.json are fresh", run: Run::Own(check) };
 
 fn check(context: &Context, step: &Step) -> Result<Tally> {
     let binaries = context.binaries(step)?;

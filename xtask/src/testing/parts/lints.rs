@@ -1,18 +1,18 @@
 //! The parts that read the sources: fmt, tidy, clippy.
 
 use anyhow::{Result, ensure};
+use pinrail_testbed::command::{cargo, run};
 
-use crate::command::{cargo, run, run_showing};
 use crate::progress::Step;
-use crate::testing::part::{Context, Part, Tally};
+use crate::testing::part::{Context, Part, Run, Tally};
 use crate::tidy;
 
-pub const FMT: Part = Part { name: "fmt", about: "every file is formatted", run: fmt };
+pub const FMT: Part = Part { name: "fmt", about: "every file is formatted", run: Run::Own(fmt) };
 
 pub const TIDY: Part =
-    Part { name: "tidy", about: "the arrows between the crates, and what every file says", run: tidy };
+    Part { name: "tidy", about: "the arrows between the crates, and what every file says", run: Run::Own(tidy) };
 
-pub const CLIPPY: Part = Part { name: "clippy", about: "no warning in any target of any crate", run: clippy };
+pub const CLIPPY: Part = Part { name: "clippy", about: "no warning in any target of any crate", run: Run::Own(clippy) };
 
 fn fmt(context: &Context, _: &Step) -> Result<Tally> {
     run(cargo(&context.environment, ["fmt", "--all", "--", "--check", "--files-with-diff"]))?.success("cargo fmt")?;
@@ -34,6 +34,6 @@ fn tidy(context: &Context, _: &Step) -> Result<Tally> {
 
 fn clippy(context: &Context, step: &Step) -> Result<Tally> {
     let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    run_showing(cargo(&context.environment, arguments), step)?.success("cargo clippy")?;
+    step.run(cargo(&context.environment, arguments))?.success("cargo clippy")?;
     Ok(Tally::one())
 }

@@ -1,24 +1,11 @@
 //! Every part of the test run, the quick ones first.
 
-mod abuse;
-mod chaos;
 mod codegen;
-mod compliance;
 mod deny;
-mod docs;
-mod embed;
-mod full_disk;
-mod helia;
-mod kubo;
 mod lints;
-mod moving;
-mod postgres;
-mod script;
-mod several;
-mod together;
 mod unit;
 
-use super::part::Part;
+use super::part::{Part, Run};
 
 /// The parts in the order of their running.
 pub const ALL: &[Part] = &[
@@ -28,13 +15,26 @@ pub const ALL: &[Part] = &[
     unit::UNIT,
     codegen::CODEGEN,
     deny::DENY,
-    embed::EMBED,
-    together::TOGETHER,
-    postgres::POSTGRES,
-    chaos::CHAOS,
-    abuse::ABUSE,
-    docs::DOCS,
-    compliance::COMPLIANCE,
-    helia::HELIA,
-    kubo::KUBO,
+    end_to_end("embed", "a fresh workspace of its own verifies a token with pinrail-domain alone"),
+    end_to_end("together", "both binaries: a pin's whole life, kill -9 at any moment, clean stops, one-line refusals"),
+    end_to_end(
+        "postgres",
+        "both binaries on PostgreSQL: the same, several of each, and the server restarted under them",
+    ),
+    end_to_end(
+        "chaos",
+        "clients keep working while processes are killed, paused and cut off: nothing is lost, nothing comes back",
+    ),
+    end_to_end("abuse", "attackers by the API and by the IPFS node's port: a victim's work goes on, memory stays"),
+    end_to_end(
+        "docs",
+        "the page at /docs/ in Chromium: it shows the operations, one is tried, nothing comes from elsewhere",
+    ),
+    end_to_end("compliance", "the official compliance suite, 9 of 9"),
+    end_to_end("helia", "Helia as a peer in both directions, and its remote pinning as a client"),
+    end_to_end("kubo", "Kubo's own program drives both binaries: service add, add, ls, rm, the MFS policy"),
 ];
+
+const fn end_to_end(name: &'static str, about: &'static str) -> Part {
+    Part { name, about, run: Run::EndToEnd }
+}

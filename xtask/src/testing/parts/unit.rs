@@ -1,26 +1,28 @@
 //! `cargo test` over the workspace: unit tests, conformance, HTTP without sockets, documentation.
 
 use anyhow::Result;
+use pinrail_testbed::command::cargo;
 
-use crate::command::{cargo, run_showing};
 use crate::progress::Step;
 use crate::testing::cargo_output;
-use crate::testing::part::{Context, Part, Tally};
-use crate::tools::postgres;
+use crate::testing::part::{Context, Part, Run, Tally};
+use crate::tools;
 
-pub const UNIT: Part =
-    Part { name: "unit", about: "the tests of every crate, and the examples in its documentation", run: unit };
+pub const UNIT: Part = Part {
+    name: "unit",
+    about: "the tests of every crate, and the examples in its documentation",
+    run: Run::Own(unit),
+};
 
 fn unit(context: &Context, step: &Step) -> Result<Tally> {
-    postgres::ensure(&context.environment, step)?;
-    // Built in one go with the binaries: features are then resolved once, and the parts that run
-    // the binaries find them built.
-    context.binaries(step)?;
+    tools::prepare(&context.environment, "unit", step)?;
     let mut tally = Tally::default();
-    for targets in [&["--lib", "--bins", "--tests", "--examples"][..], &["--doc"][..]] {
+    // The tests of tests/e2e are parts of their own.
+    let targets = ["--exclude", "pinrail-e2e", "--lib", "--bins", "--tests", "--examples"];
+    for targets in [&targets[..], &["--doc"][..]] {
         let mut command = cargo(&context.environment, ["test", "--workspace", "--locked", "--no-fail-fast"]);
         command.args(targets).envs(context.histories.variables());
-        let finished = run_showing(command, step)?;
+        let finished = step.run(command)?;
         tally.add(cargo_output::tally(&finished.output, finished.status.success()));
     }
     Ok(tally)
