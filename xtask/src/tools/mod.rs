@@ -7,7 +7,7 @@ mod system;
 
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use pinrail_testbed::environment::Environment;
 use pinrail_testbed::{postgres, tools};
@@ -58,8 +58,12 @@ pub struct Options {
 
 /// Install what was asked for.
 pub fn run(environment: &Environment, options: &Options) -> Result<()> {
+    let needs = |tool: &Tool, part: &String| tool.needed_by.contains(&part.as_str());
+    if let Some(part) = options.parts.iter().find(|part| !TOOLS.iter().any(|tool| needs(tool, part))) {
+        bail!("there is no part `{part}` that needs tools");
+    }
     for tool in TOOLS {
-        if options.parts.is_empty() || options.parts.iter().any(|part| tool.needed_by.contains(&part.as_str())) {
+        if options.parts.is_empty() || options.parts.iter().any(|part| needs(tool, part)) {
             let step = Step::start(tool.name);
             (tool.install)(environment, &step)?;
             step.done("is installed");
