@@ -27,7 +27,7 @@ pub struct Fixture {
     pub worker: Option<Running>,
     /// The HTTP service, while it runs.
     pub api: Option<Running>,
-    /// Where both are.
+    /// Their data folder, their database and their ports.
     pub instance: Instance,
     /// For whatever else a test writes; after the binaries, which are gone before it goes.
     pub folder: TempDir,

@@ -17,7 +17,7 @@ pub struct Part {
     pub run: Run,
 }
 
-/// How a part is run.
+/// The way a part is run.
 pub enum Run {
     /// By a function of its own.
     Own(fn(&Context, &Step) -> Result<Tally>),
@@ -37,7 +37,7 @@ impl Part {
     }
 }
 
-/// What every part may use.
+/// The programs and settings that every part may use.
 pub struct Context {
     pub environment: Environment,
     pub histories: Histories,
@@ -65,7 +65,7 @@ impl Context {
     }
 }
 
-/// What a part counted. A part that could not run at all is one failure.
+/// The counts of a part. A part that could not run at all is one failure.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub passed: usize,

@@ -30,7 +30,7 @@ const READY: Duration = Duration::from_secs(45);
 pub struct Instance {
     binaries: Binaries,
     data: PathBuf,
-    /// Where the binaries put what they throw away, so that it goes with ours when they are killed.
+    /// The folder for what the binaries throw away; it goes with ours when they are killed.
     temporary: PathBuf,
     /// The database's URL; without one it is SQLite in the data folder.
     database: Option<String>,

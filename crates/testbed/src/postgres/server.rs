@@ -37,10 +37,10 @@ else
 fi
 "#;
 
-/// How a server is made.
+/// The settings of a new server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
-    /// Whether each commit waits for the disk, as an operator's server does. Tests are quicker without.
+    /// Makes each commit wait for the disk, as an operator's server does. Tests are quicker without.
     pub durable: bool,
     /// A certificate and its key in PEM; with them only connections over TLS are accepted.
     pub tls: Option<Tls>,
@@ -50,7 +50,7 @@ pub struct ServerOptions {
     pub environment: Vec<(String, String)>,
 }
 
-/// What a server proves itself with.
+/// The certificate of a server.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// The certificate in PEM.
