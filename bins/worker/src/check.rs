@@ -1,9 +1,9 @@
 //! `check`: reads every block of a data folder that is not in use again, and hashes it.
 
 use anyhow::{Context, Result, bail};
+use pinrail_block_store::{BlockStore, NodeKey, StoreError};
 use pinrail_domain::format_size;
-use pinrail_ipfs_embedded::matches;
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, StoreError};
+use pinrail_ipfs::hash::matches;
 use serde::Serialize;
 
 use crate::folder::NodeFolder;

@@ -1,10 +1,10 @@
 //! `fetch`: gets a CID over bitswap, to see that it is served.
 
 use anyhow::{Context, Result, anyhow, bail};
+use pinrail_block_store::{NodeKey, Totals};
 use pinrail_domain::format_size;
-use pinrail_ipfs_embedded::store::{NodeKey, Totals};
 use pinrail_ipfs_embedded::{
-    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase, provide,
+    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase,
 };
 use pinrail_spec::Cid;
 use tokio::sync::watch;
@@ -74,7 +74,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
     if let Some(output) = asked.output.clone() {
         let shown = output.display().to_string();
         let inner = *cid.inner();
-        tokio::task::spawn_blocking(move || provide::export(&store, &inner, &output)).await??;
+        tokio::task::spawn_blocking(move || pinrail_unixfs::export(&store, &inner, &output)).await??;
         println!("written to {shown}");
     }
     Ok(())

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use pinrail_block_store::{BlockStore, StoreOptions};
 use pinrail_domain::NodeId;
-use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
 use pinrail_ipfs_embedded::{Keypair, load_or_create_key};
 use pinrail_spec::Timestamp;
 use rustix::fs::Mode;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use pinrail_ipfs_embedded::{DialPolicy, Keypair, Node, NodeLimits, NodeOptions, provide};
+use pinrail_ipfs_embedded::{DialPolicy, Keypair, Node, NodeLimits, NodeOptions};
 use serde::Serialize;
 
 use crate::log;
@@ -11,9 +11,9 @@ use crate::scratch::Scratch;
 use crate::settings::{Common, ProvideArgs};
 use crate::system::{now, told_to_stop};
 
-/// What is served, for scripts.
+/// The content and where it is served, for scripts.
 #[derive(Serialize)]
-struct Announcement {
+struct Served {
     cid: String,
     addresses: Vec<String>,
 }
@@ -32,8 +32,8 @@ pub async fn provide(common: &Common, asked: &ProvideArgs) -> Result<()> {
 async fn provide_on(asked: &ProvideArgs) -> Result<()> {
     let scratch = Scratch::new("pinrail-provide-")?;
     let store = scratch.open_blocks()?;
-    let (adding, path) = (store.clone(), asked.path.clone());
-    let roots = tokio::task::spawn_blocking(move || provide::add(&adding, &path, now())).await??;
+    let (into, path) = (store.clone(), asked.path.clone());
+    let roots = tokio::task::spawn_blocking(move || pinrail_unixfs::add(&into, &path, now())).await??;
     let cid = roots.first().context("the CAR names no root, so there is nothing to provide")?.to_string();
     let options = NodeOptions {
         keypair: Keypair::generate_ed25519(),
@@ -44,18 +44,18 @@ async fn provide_on(asked: &ProvideArgs) -> Result<()> {
     };
     let node = Node::start(options, store).await?;
     let addresses = node.addresses().iter().map(ToString::to_string).collect();
-    announce(&Announcement { cid, addresses }, asked.json)?;
+    print(&Served { cid, addresses }, asked.json)?;
     std::future::pending().await
 }
 
-/// Say what is served, whole and at once: whoever started this waits for it.
-fn announce(announcement: &Announcement, json: bool) -> Result<()> {
+/// Prints what is served, whole and at once: the caller of the command waits for it.
+fn print(served: &Served, json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", serde_json::to_string(announcement)?)?;
+        writeln!(out, "{}", serde_json::to_string(served)?)?;
     } else {
-        writeln!(out, "providing {}", announcement.cid)?;
-        for address in &announcement.addresses {
+        writeln!(out, "providing {}", served.cid)?;
+        for address in &served.addresses {
             writeln!(out, "  at {address}")?;
         }
     }

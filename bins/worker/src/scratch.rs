@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use pinrail_ipfs_embedded::store::{BlockStore, StoreOptions};
+use pinrail_block_store::{BlockStore, StoreOptions};
 
 /// A folder in the system's temporary place, until this is dropped.
 pub struct Scratch(PathBuf);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
+use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
 use pinrail_ipfs_embedded::{DialPolicy, FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;

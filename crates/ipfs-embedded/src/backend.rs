@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use libp2p::Multiaddr;
 use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
 use pinrail_spec::RootKey;
+use pinrail_unixfs::UnixFsError;
 use tokio::sync::watch;
 
 use crate::fetch::{self, FetchError, FetchRequest, Phase};
 use crate::node::Node;
-use crate::provide;
-use crate::store::{BlockStore, NodeKey, StoreError, Totals};
+use pinrail_block_store::{BlockStore, NodeKey, StoreError, Totals};
 
 /// How long a fetch waits for a source before it gives up its place.
 const NO_SOURCE: Duration = Duration::from_secs(10);
@@ -126,7 +126,7 @@ impl IpfsBackend for EmbeddedBackend {
 
     async fn import(&self, car: &Path) -> Result<Vec<RootKey>, IpfsError> {
         let (store, car, now) = (self.node.store().clone(), car.to_owned(), (self.clock)());
-        let imported = tokio::task::spawn_blocking(move || provide::import_car(&store, &car, now)).await;
+        let imported = tokio::task::spawn_blocking(move || pinrail_unixfs::import_car(&store, &car, now)).await;
         let roots = imported.map_err(|error| broken_store(&error))?.map_err(import_error)?;
         let node = self.node.clone();
         let served = tokio::task::spawn_blocking(move || node.serve_waiting()).await;
@@ -221,9 +221,9 @@ fn broken_store(error: &dyn std::error::Error) -> IpfsError {
     IpfsError::Unavailable { stage: Stage::Storing, details: error.to_string() }
 }
 
-fn import_error(error: provide::ProvideError) -> IpfsError {
+fn import_error(error: UnixFsError) -> IpfsError {
     match error {
-        provide::ProvideError::Store(error) => store_error(error),
+        UnixFsError::Store(error) => store_error(error),
         other => IpfsError::Unpinnable { reason: "BAD_CAR", details: other.to_string() },
     }
 }

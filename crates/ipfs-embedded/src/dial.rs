@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::gate::{Host, OutboundGate};
-use crate::store::NodeKey;
+use pinrail_block_store::NodeKey;
 
 /// Dials under way at once.
 const MAX_DIALS: usize = 64;

@@ -1,4 +1,4 @@
-//! An IPFS node inside the worker: bitswap and a durable block store.
+//! An IPFS node inside the worker: bitswap, fetches of whole DAGs, and the connections for them.
 
 mod address_block;
 mod admission;
@@ -11,16 +11,13 @@ mod dial;
 mod fellows;
 mod fetch;
 mod gate;
-mod hash;
 mod identity;
 mod known_peers;
 mod limits;
 mod listen;
 mod node;
-pub mod provide;
 mod reach;
 mod receive;
-pub mod store;
 mod transport;
 mod trim;
 mod watch;
@@ -30,7 +27,6 @@ pub use backend::{Clock, EmbeddedBackend};
 pub use counters::{NodeStats, RefusedConnections};
 pub use fetch::{FetchError, FetchRequest, Phase};
 pub use gate::DialPolicy;
-pub use hash::matches;
 pub use identity::load_or_create_key;
 pub use libp2p::identity::Keypair;
 pub use libp2p::{Multiaddr, PeerId};

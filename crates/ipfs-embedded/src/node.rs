@@ -29,10 +29,10 @@ use crate::limits::NodeLimits;
 use crate::listen::listen;
 use crate::reach::best_first;
 use crate::receive::Budget;
-use crate::store::{BlockStore, NodeKey, StoreError, Totals};
 use crate::transport;
 use crate::trim::keep_places;
 use crate::watch::{Sighting, WatchList};
+use pinrail_block_store::{BlockStore, NodeKey, StoreError, Totals};
 
 /// What identify calls this kind of node.
 const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::bitswap::{Event, Events, Exchange, Peer, Subscription, lock};
 use crate::known_peers::KnownPeers;
-use crate::store::NodeKey;
+use pinrail_block_store::NodeKey;
 
 /// Roots that one peer is asked for at once; other nodes keep 1,024 wants for each peer, blocks among them.
 const ASKED_AT_ONCE: usize = 200;
@@ -378,7 +378,7 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::hash;
+    use pinrail_ipfs::hash::hash;
 
     #[test]
     fn a_root_is_told_of_less_and_less_often() {

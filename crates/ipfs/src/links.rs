@@ -8,16 +8,9 @@ use cid::Cid;
 use libipld::Ipld;
 use libipld::codec::References;
 use libipld::pb::DagPbCodec;
+use pinrail_spec::multicodec::{CBOR, DAG_CBOR, DAG_JSON, DAG_PB, JSON, RAW};
 use std::io::Cursor;
 use thiserror::Error;
-
-const RAW: u64 = 0x55;
-const DAG_PB: u64 = 0x70;
-const DAG_CBOR: u64 = 0x71;
-const DAG_JSON: u64 = 0x0129;
-/// Plain CBOR and plain JSON, which have no links.
-const CBOR: u64 = 0x51;
-const JSON: u64 = 0x0200;
 
 /// The codecs of the blocks that [`links`] reads.
 pub const READABLE_CODECS: [u64; 6] = [RAW, DAG_PB, DAG_CBOR, DAG_JSON, CBOR, JSON];

@@ -5,10 +5,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::multicodec::{DAG_CBOR, DAG_JSON, DAG_PB, IDENTITY, LIBP2P_KEY, RAW};
 use crate::{Reason, hash};
 
-/// The multicodec of `libp2p-key`, the codec of IPNS names.
-const LIBP2P_KEY: u64 = 0x72;
 /// A longer CID is refused by other nodes, so nobody could read what we accepted.
 const MAX_CID_BYTES: usize = 168;
 /// No text of a CID that we accept is longer: base2 writes eight characters for each byte.
@@ -31,10 +30,10 @@ impl Codec {
     /// The codec for a multicodec code, if it can be pinned.
     pub const fn from_code(code: u64) -> Option<Self> {
         match code {
-            0x55 => Some(Self::Raw),
-            0x70 => Some(Self::DagPb),
-            0x71 => Some(Self::DagCbor),
-            0x0129 => Some(Self::DagJson),
+            RAW => Some(Self::Raw),
+            DAG_PB => Some(Self::DagPb),
+            DAG_CBOR => Some(Self::DagCbor),
+            DAG_JSON => Some(Self::DagJson),
             _ => None,
         }
     }
@@ -42,10 +41,10 @@ impl Codec {
     /// Its multicodec code.
     pub const fn code(self) -> u64 {
         match self {
-            Self::Raw => 0x55,
-            Self::DagPb => 0x70,
-            Self::DagCbor => 0x71,
-            Self::DagJson => 0x0129,
+            Self::Raw => RAW,
+            Self::DagPb => DAG_PB,
+            Self::DagCbor => DAG_CBOR,
+            Self::DagJson => DAG_JSON,
         }
     }
 }
@@ -210,7 +209,7 @@ impl Cid {
 
     /// Whether the CID holds its whole content: an identity digest of codec raw.
     pub fn is_whole(&self) -> bool {
-        self.cid.hash().code() == hash::IDENTITY && self.cid.codec() == Codec::Raw.code()
+        self.cid.hash().code() == IDENTITY && self.cid.codec() == Codec::Raw.code()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The hash functions of CIDs: what they are called, and which of them content can be checked with.
 
-/// The multihash code of `identity`, whose digest is the content itself.
-pub(crate) const IDENTITY: u64 = 0x00;
+use crate::multicodec::IDENTITY;
 
 /// The shortest truncated digest that other nodes accept.
 const MIN_DIGEST_BYTES: u8 = 20;

@@ -10,6 +10,7 @@ mod hash;
 mod ip;
 mod json;
 mod multiaddr;
+pub mod multicodec;
 mod name;
 mod pin;
 mod query;

@@ -59,9 +59,10 @@ pub fn for_tests() -> Result<&'static Programs> {
 
 /// Builds the binaries and the examples that measure as they are released, in one go, so that nothing is built twice.
 pub fn measuring(environment: &Environment, show: Show) -> Result<Programs> {
-    let packages = ["pinrail-api", "pinrail-worker", "pinrail-http", "pinrail-storage-diesel", "pinrail-ipfs-embedded"];
+    let measured = ["pinrail-http", "pinrail-storage-diesel", "pinrail-block-store", "pinrail-ipfs-embedded"];
+    let packages = ["pinrail-api", "pinrail-worker"].into_iter().chain(measured);
     let mut what = vec!["--release", "--bins", "--examples"];
-    what.extend(packages.iter().flat_map(|package| ["--package", package]));
+    what.extend(packages.flat_map(|package| ["--package", package]));
     build_programs(environment, &what, show)
 }
 

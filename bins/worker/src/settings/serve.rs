@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use clap::Args;
 use ipnet::IpNet;
+use pinrail_block_store::StoreOptions;
 use pinrail_domain::Policy;
 use pinrail_domain::settings::{
     ROOT_BLOCKS, SLOTS, check_announce, check_listen, parse_network, parse_number, parse_size, parse_socket, parse_time,
 };
-use pinrail_ipfs_embedded::store::StoreOptions;
 use pinrail_ipfs_embedded::{DialPolicy, Multiaddr};
 
 const EXAMPLES: &str = "\

@@ -64,8 +64,8 @@ fn split_repeated(entries: &[WantEntry]) -> Vec<&[WantEntry]> {
 mod tests {
     use super::super::wire::WantKind;
     use super::*;
-    use crate::hash::hash;
     use cid::Cid;
+    use pinrail_ipfs::hash::hash;
 
     #[test]
     fn a_want_after_its_cancel_goes_in_another_message() {

@@ -70,7 +70,7 @@ mod tests {
     use libp2p::PeerId;
 
     use super::*;
-    use crate::hash::hash;
+    use pinrail_ipfs::hash::hash;
 
     #[tokio::test]
     async fn repeated_words_are_left_out_and_nothing_else_is() {

@@ -23,7 +23,7 @@ use crate::bans::Bans;
 use crate::counters::Counters;
 use crate::known_peers::KnownPeers;
 use crate::receive::Budget;
-use crate::store::{BlockStore, StoreError};
+use pinrail_block_store::{BlockStore, StoreError};
 
 /// After this many blocks within a minute that nobody asked for a peer is dropped.
 const MAX_STRIKES: u32 = 8;

@@ -19,8 +19,8 @@ use super::peer::Peer;
 use super::serve_budget::{Reader, Room};
 use super::serve_queue::{MAX_WANTS, Want};
 use super::wire::{self, WantEntry, WantKind};
-use crate::hash::IDENTITY;
-use crate::store::{BlockStore, StoreError};
+use pinrail_block_store::{BlockStore, StoreError};
+use pinrail_spec::multicodec::IDENTITY;
 
 /// A smaller block is copied together with its neighbours before it is written.
 const SMALL_BLOCK_BYTES: usize = 16 << 10;

@@ -68,7 +68,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::hash;
+    use pinrail_ipfs::hash::hash;
 
     #[test]
     fn the_last_ones_are_remembered_and_not_all() {

@@ -13,8 +13,6 @@ use thiserror::Error;
 
 /// The largest message that is read, as other nodes have it.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
-/// The largest block that a DAG may have, as other nodes have it; a message can hold a larger one.
-pub const MAX_BLOCK_BYTES: usize = 2 << 20;
 /// More blocks, wants or presences than this in one message are an error: a peer may keep 1,024 wants with us, and we
 /// ask one for fewer.
 const MAX_ITEMS: usize = 4_096;

@@ -4,7 +4,7 @@ use futures::io::Cursor;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hash::hash;
+use pinrail_ipfs::hash::hash;
 
 fn cid(name: &[u8]) -> Cid {
     Cid::new_v1(0x70, hash(0x12, 32, name).expect("sha2-256"))

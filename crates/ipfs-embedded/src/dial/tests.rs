@@ -99,7 +99,7 @@ async fn what_becomes_free_goes_to_the_account_with_the_fewest_dials() {
 async fn roots_of_an_account_take_turns_and_what_failed_goes_behind() {
     let (mut dials, now) = (dials(), Instant::now());
     let root = |number: u8| {
-        Some(NodeKey::from(&cid::Cid::new_v1(0x55, crate::hash::hash(0x12, 32, &[number]).expect("sha2-256"))))
+        Some(NodeKey::from(&cid::Cid::new_v1(0x55, pinrail_ipfs::hash::hash(0x12, 32, &[number]).expect("sha2-256"))))
     };
     let (first, second) = (Asker { root: root(1), ..VICTIM }, Asker { root: root(2), ..VICTIM });
     let many = (1..=20).map(|host| ask(&mut dials, first, host, 1)).collect::<Vec<_>>();

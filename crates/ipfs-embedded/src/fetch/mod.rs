@@ -11,8 +11,8 @@ use libp2p::Multiaddr;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::bitswap::wire::MAX_BLOCK_BYTES;
-use crate::store::{NodeKey, Totals};
+use pinrail_block_store::{NodeKey, Totals};
+use pinrail_ipfs::MAX_BLOCK_BYTES;
 
 pub(crate) use session::fetch;
 

@@ -19,7 +19,7 @@ use super::{FetchError, FetchRequest};
 use crate::bitswap::{Event, Events, Exchange, Subscription};
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
-use crate::store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
+use pinrail_block_store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
 
 /// Bytes that all fetches together may ask for at once, and that may be on their way to the disk.
 const SHARED_BYTES: usize = 32 << 20;

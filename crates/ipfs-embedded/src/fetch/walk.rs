@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::store::NodeKey;
+use pinrail_block_store::NodeKey;
 
 /// Links kept in memory; beyond it those of the oldest nodes are read again from the store when their turn comes.
 /// A hostile DAG can have 50,000 links in each of its nodes and be arbitrarily deep.
@@ -103,7 +103,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::hash;
+    use pinrail_ipfs::hash::hash;
 
     fn key(name: usize) -> NodeKey {
         NodeKey { codec: 0x71, multihash: hash(0x12, 32, &name.to_le_bytes()).expect("sha2-256") }

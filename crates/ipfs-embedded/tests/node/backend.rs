@@ -8,8 +8,8 @@ use std::time::Duration;
 use cid::Cid;
 use libp2p::Multiaddr;
 use multihash_codetable::Code;
+use pinrail_block_store::{BlockStore, Disk, StoreOptions};
 use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
-use pinrail_ipfs_embedded::store::{BlockStore, Disk, StoreOptions};
 use pinrail_ipfs_embedded::{EmbeddedBackend, Keypair, Node};
 use pinrail_spec::RootKey;
 use tempfile::TempDir;
@@ -89,7 +89,7 @@ async fn what_cannot_be_is_told_apart() {
     provider.node.store().begin((&malformed).into(), 1).expect("it begins");
     let (done, mut answers) = tokio::sync::mpsc::unbounded_channel();
     let key = (&malformed).into();
-    let put = pinrail_ipfs_embedded::store::Put { root: key, epoch: 1, key, bytes, links: Vec::new(), done };
+    let put = pinrail_block_store::Put { root: key, epoch: 1, key, bytes, links: Vec::new(), done };
     provider.node.store().put(put);
     answers.recv().await.expect("an answer").result.expect("the provider does not look");
     let refused = backend.pin(job(malformed, 1, &origins)).await.expect_err("it is malformed");

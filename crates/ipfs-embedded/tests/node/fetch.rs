@@ -9,7 +9,7 @@ use crate::support::{
 use cid::Cid;
 use libp2p::multihash::Multihash;
 use multihash_codetable::Code;
-use pinrail_ipfs_embedded::store::Totals;
+use pinrail_block_store::Totals;
 use pinrail_ipfs_embedded::{FetchError, Phase};
 use tokio::sync::watch;
 

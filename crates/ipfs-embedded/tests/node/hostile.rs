@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
+use pinrail_block_store::Totals;
 use pinrail_ipfs_embedded::FetchError;
-use pinrail_ipfs_embedded::store::Totals;
 use tokio::sync::watch;
 
 use crate::script::{Script, blocks, read_message, varint, wants, write_message};

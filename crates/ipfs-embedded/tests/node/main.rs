@@ -13,7 +13,6 @@ mod honest;
 mod hostile;
 mod listen;
 mod promises;
-mod provide;
 mod receiving;
 mod refused;
 mod resume;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::poll;
-use pinrail_ipfs_embedded::store::Totals;
+use pinrail_block_store::Totals;
 use tokio::sync::watch;
 
 use crate::support::{TestNode, flat, put_blocks, request};

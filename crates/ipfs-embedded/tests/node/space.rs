@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pinrail_ipfs_embedded::store::{Access, BlockStore, Disk, DiskFile, StoreOptions, SystemDisk};
+use pinrail_block_store::{Access, BlockStore, Disk, DiskFile, StoreOptions, SystemDisk};
 use pinrail_ipfs_embedded::{FetchError, Keypair, Node};
 
 use crate::support::{TestNode, flat, options, request};

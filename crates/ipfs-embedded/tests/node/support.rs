@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
+use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
 use pinrail_ipfs::links;
-use pinrail_ipfs_embedded::store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
 use pinrail_ipfs_embedded::{
     DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions,
 };

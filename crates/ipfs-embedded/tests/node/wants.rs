@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use cid::Cid;
-use pinrail_ipfs_embedded::store::NodeKey;
+use pinrail_block_store::NodeKey;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::script::{Script, cancels, wants, write_message};

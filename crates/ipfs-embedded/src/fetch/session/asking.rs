@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::bitswap::Peer;
-use crate::bitswap::wire::MAX_BLOCK_BYTES;
 use crate::dial::Asker;
 use crate::fetch::sources::{Proof, Source};
 use crate::fetch::{FetchError, Missing, Phase};
+use pinrail_ipfs::MAX_BLOCK_BYTES;
 
 impl Session {
     /// Look at everybody who is connected already.

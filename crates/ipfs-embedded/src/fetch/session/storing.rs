@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{SHARED_BYTES, Session, VISITS, WINDOW_BLOCKS, Want, run_blocking, store_error};
 use crate::fetch::FetchError;
 use crate::fetch::walk::Next;
-use crate::hash;
-use crate::store::{Adopt, Committed, NodeKey, Put, StoreError, Totals};
+use pinrail_block_store::{Adopt, Committed, NodeKey, Put, StoreError, Totals};
+use pinrail_ipfs::hash;
 
 impl Session {
     /// Visit nodes while there is room for more wants; true if only the look at events made it stop.
