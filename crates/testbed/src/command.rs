@@ -40,6 +40,20 @@ impl Finished {
     }
 }
 
+/// The variables by which cargo tells a program about its own package. Handed on, they would make cargo run others'
+/// build scripts again, and build all that depends on them.
+const OF_THE_CALLER: [&str; 9] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// Returns a cargo command at the root of the repository.
 pub fn cargo<I, S>(environment: &Environment, arguments: I) -> Command
 where
@@ -52,8 +66,7 @@ where
         // Nothing is built a second time there, so what would speed that up only fills the disk.
         command.env("CARGO_INCREMENTAL", "0");
     }
-    // What cargo told us about xtask itself would make cargo rebuild others' build scripts.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
+    for name in OF_THE_CALLER {
         command.env_remove(name);
     }
     command
