@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pinrail_storage::Storage;
-use pinrail_storage_diesel::{Database, DatabaseOptions, ConsistencyCheck};
+use pinrail_storage_diesel::{ConsistencyCheck, Database, DatabaseOptions};
 
 use crate::settings::Common;
 use crate::system::{now, operator};

@@ -161,7 +161,11 @@ fn cars_of_both_versions_are_taken_in() {
         let path = files.path().join(name);
         write(&path, &bytes);
         assert_eq!(add(&store, &path, 1).expect("it is taken in"), roots);
-        assert!(blocks.iter().all(|(cid, bytes)| store.read(cid.hash()).expect("it answers").as_deref() == Some(&bytes[..])));
+        assert!(
+            blocks
+                .iter()
+                .all(|(cid, bytes)| store.read(cid.hash()).expect("it answers").as_deref() == Some(&bytes[..]))
+        );
     }
 }
 
