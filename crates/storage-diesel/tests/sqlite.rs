@@ -50,6 +50,27 @@ async fn error_line(database: &Database) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closing_finishes_what_was_asked_and_takes_no_more() {
+    let database = Database::new();
+    let storage = Arc::new(database.open().await);
+    let (account, _) = settle_in(&*storage, Limits::UNLIMITED).await;
+    let adding = (0..50).map(|number| {
+        let (storage, request) = (Arc::clone(&storage), request(account, number));
+        tokio::spawn(async move { storage.add_pin_request(&request, system_time()).await })
+    });
+    let adding: Vec<_> = adding.collect();
+    storage.close().await;
+    let late = storage.add_pin_request(&request(account, 100), system_time()).await;
+    assert!(matches!(&late, Err(StorageError::Unavailable(why)) if why.contains("stopped")), "{late:?}");
+    let mut added = 0;
+    for outcome in join_all(adding).await {
+        added += u64::from(outcome.expect("it ends").is_ok());
+    }
+    let page = database.open().await.list_pin_requests(&account, &everything(), system_time()).await;
+    assert_eq!(page.expect("a page").count, added, "what was answered is kept, and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_processes_share_a_file() {
     let database = Database::new();
     let (api, worker) = (database.open().await, database.open().await);
