@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use pinrail_block_store::{BlockStore, NodeKey, StoreError};
-use pinrail_domain::format_size;
+use pinrail_domain::{chain, format_size};
 use pinrail_ipfs::hash::matches;
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ fn look_at_blocks(store: &BlockStore, found: &mut Findings) -> Result<()> {
 fn problem_of(store: &BlockStore, key: &NodeKey, size: u32) -> Option<String> {
     match store.read(&key.multihash) {
         Err(StoreError::Corrupt(_)) => Some("damaged on disk".to_owned()),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(chain(&error)),
         Ok(None) => Some("in the index, and not on the disk".to_owned()),
         Ok(Some(bytes)) if !matches(&key.multihash, &bytes) => Some("its bytes are not what it names".to_owned()),
         Ok(Some(bytes)) if bytes.len() as u64 != u64::from(size) => {

@@ -1,11 +1,9 @@
 //! `fetch`: gets a CID over bitswap, to see that it is served.
 
 use anyhow::{Context, Result, anyhow, bail};
-use pinrail_block_store::{NodeKey, Totals};
-use pinrail_domain::format_size;
-use pinrail_ipfs_embedded::{
-    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, Phase,
-};
+use pinrail_block_store::NodeKey;
+use pinrail_domain::{DagSize, Phase, format_size};
+use pinrail_ipfs_embedded::{DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions};
 use pinrail_spec::Cid;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -46,7 +44,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
     };
     let node = Node::start(options, store.clone()).await?;
     let (_origins, origins) = watch::channel(from);
-    let (progress, _progress) = watch::channel(Totals::default());
+    let (progress, _progress) = watch::channel(DagSize::default());
     let request = FetchRequest {
         root: NodeKey::from(cid.inner()),
         account: None,

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use pinrail_domain::NodeId;
+use pinrail_domain::{NodeId, chain};
 use pinrail_ipfs::IpfsBackend;
 use pinrail_spec::{Failure, Reason};
 use pinrail_storage::{Storage, StorageError};
@@ -65,7 +65,7 @@ impl Health {
         }
         let look = async {
             self.look_at_storage().await?;
-            self.backend.ready().await.map_err(|problem| problem.to_string())
+            self.backend.ready().await.map_err(|problem| chain(&problem))
         };
         let late = || Err(format!("no answer within {} seconds", LIMIT.as_secs()));
         let answer = timeout(LIMIT, look).await.unwrap_or_else(|_| late());

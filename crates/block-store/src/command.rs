@@ -2,9 +2,10 @@
 use std::sync::mpsc::SyncSender;
 
 use cid::multihash::Multihash;
+use pinrail_domain::DagSize;
 
 use crate::nodes::Incoming;
-use crate::{Collected, Committed, NodeKey, StoreError, Totals};
+use crate::{Collected, Committed, NodeKey, StoreError};
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = SyncSender<Result<T, StoreError>>;
@@ -27,7 +28,7 @@ pub(crate) enum Command {
 #[derive(Clone, Copy)]
 pub(crate) enum RootCall {
     Begin,
-    Finish(Totals),
+    Finish(DagSize),
     /// Failed, and kept until then, in milliseconds.
     Fail(u64),
     Release,

@@ -107,7 +107,7 @@ impl Disk for SystemDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all().map_err(|error| about(folder, CANNOT_SYNC, &error))
+        File::open(folder)?.sync_all().map_err(|error| about(folder, CANNOT_SYNC, error))
     }
 
     fn free(&self, folder: &Path) -> io::Result<u64> {
@@ -120,7 +120,7 @@ impl Disk for SystemDisk {
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(Locked(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(about(path, CANNOT_LOCK, &error)),
+            Err(TryLockError::Error(error)) => Err(about(path, CANNOT_LOCK, error)),
         }
     }
 }
@@ -141,8 +141,16 @@ const CANNOT_SYNC: &str = "cannot be synced, wanted a disk that does not fail: t
 const CANNOT_ALLOCATE: &str = "cannot be given disk space, wanted a file system with fallocate, or `ballast = 0`";
 
 /// The system's error with the file that it is about, what was tried and what is wanted.
-fn about(path: &Path, what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{} {what}: {error}", path.display()))
+#[derive(Debug, thiserror::Error)]
+#[error("{} {what}", .path.display())]
+struct Refused {
+    path: PathBuf,
+    what: &'static str,
+    source: io::Error,
+}
+
+fn about(path: &Path, what: &'static str, source: io::Error) -> io::Error {
+    io::Error::new(source.kind(), Refused { path: path.to_owned(), what, source })
 }
 
 #[derive(Debug)]
@@ -182,12 +190,12 @@ impl DiskFile for SystemFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data().map_err(|error| about(&self.path, CANNOT_SYNC, &error))
+        self.file.sync_data().map_err(|error| about(&self.path, CANNOT_SYNC, error))
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         let allocated = fallocate(&self.file, FallocateFlags::empty(), 0, length).map_err(io::Error::from);
-        allocated.map_err(|error| about(&self.path, CANNOT_ALLOCATE, &error))
+        allocated.map_err(|error| about(&self.path, CANNOT_ALLOCATE, error))
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {

@@ -126,7 +126,7 @@ fn change<T>(
         transaction.set_quick_repair(true);
     } else {
         let set = transaction.set_durability(Durability::None);
-        set.map_err(|error| StoreError::Index(error.to_string().into()))?;
+        set.map_err(StoreError::index)?;
     }
     let changed = wanted(&transaction)?;
     transaction.commit().map_err(failed)?;
@@ -150,7 +150,7 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let format = numbers.get(FORMAT).map_err(failed)?.map_or(THIS_FORMAT, |format| format.value());
     if format != THIS_FORMAT {
         let text = format!("its format is {format}, wanted {THIS_FORMAT}");
-        return Err(StoreError::Index(text.into()));
+        return Err(StoreError::index(text));
     }
     numbers.insert(FORMAT, THIS_FORMAT).map_err(failed)?;
     Ok(())
@@ -168,13 +168,13 @@ pub(crate) fn failed(error: impl Into<redb::Error>) -> StoreError {
     let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
     match error.into() {
         redb::Error::Io(error) if !damage.contains(&error.kind()) => StoreError::from(error),
-        other => StoreError::Index(other.to_string().into()),
+        other => StoreError::index(other),
     }
 }
 
 /// A row that the index cannot hold unless it is damaged.
 pub(crate) fn damaged(what: &str) -> StoreError {
-    StoreError::Index(format!("{what} is damaged, wanted an index that is made anew").into())
+    StoreError::index(format!("{what} is damaged, wanted an index that is made anew"))
 }
 
 /// redb's file on the store's disk.

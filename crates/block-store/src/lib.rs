@@ -38,14 +38,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cid::multihash::Multihash;
+use pinrail_domain::DagSize;
 
 pub use disk::{Access, Disk, DiskFile, SystemDisk};
 pub use key::NodeKey;
 pub use scan::{RootPage, Scanned};
 pub use space::Reserved;
-pub use types::{
-    Adopt, Collected, Committed, NodeLinks, Put, RootState, Space, StoreError, StoreOptions, Totals, Walk,
-};
+pub use types::{Adopt, Collected, Committed, NodeLinks, Put, RootState, Space, StoreError, StoreOptions, Walk};
 
 use command::{Command, RootCall, refused_node};
 use handle::Handle;
@@ -236,7 +235,7 @@ impl BlockStore {
     /// Walks the whole DAG of a root over what is committed and marks it pinned, durably.
     ///
     /// [`StoreError::Holes`] names nodes that are missing, 4,096 at most.
-    pub fn finish(&self, root: NodeKey, epoch: u64) -> Result<Totals, StoreError> {
+    pub fn finish(&self, root: NodeKey, epoch: u64) -> Result<DagSize, StoreError> {
         let walk = self.walk(&root, HOLES)?;
         if !walk.holes.is_empty() {
             return Err(StoreError::Holes(walk.holes));

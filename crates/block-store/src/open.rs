@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use pinrail_domain::chain;
+
 use crate::disk::{Disk, PAGE};
 use crate::index::Index;
 use crate::replay::{SegmentRows, read_segment_rows, replay};
@@ -17,7 +19,7 @@ use crate::{BlockStore, Handle, NodeKey, Shared, StoreError, StoreOptions, rebui
 
 /// Takes the folder for this process, until the answer is dropped.
 pub(crate) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync>, StoreError> {
-    let unusable = |reason: io::Error| StoreError::Folder { folder: folder.to_owned(), reason: Arc::new(reason) };
+    let unusable = |error: io::Error| StoreError::Folder { folder: folder.to_owned(), source: Arc::new(error) };
     disk.create_folder(folder).map_err(unusable)?;
     let lock = disk.lock(&folder.join("lock")).map_err(unusable)?;
     lock.ok_or_else(|| StoreError::InUse(folder.to_owned()))
@@ -39,7 +41,7 @@ fn sync_above(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
 pub(crate) fn open(disk: &Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<BlockStore, StoreError> {
     let lock = lock(disk.as_ref(), folder)?;
     open_locked(disk, folder, options, lock).map_err(|error| match error {
-        StoreError::Io(reason) => StoreError::Folder { folder: folder.to_owned(), reason },
+        StoreError::Io(source) => StoreError::Folder { folder: folder.to_owned(), source },
         other => other,
     })
 }
@@ -107,7 +109,7 @@ pub(crate) fn open_index(segments: &Segments, options: &StoreOptions) -> Result<
                 None => return Ok(index),
                 Some(number) => format!("segment {number} is shorter than it says"),
             },
-            Err(StoreError::Index(why)) => why.to_string(),
+            Err(StoreError::Index(why)) => chain(&*why),
             Err(error) => return Err(error),
         },
     };

@@ -1,11 +1,12 @@
 //! What holds a DAG: roots, their epochs, and how they are begun, finished, failed and released.
+use pinrail_domain::DagSize;
 use redb::ReadableTable;
 
 use crate::change::Change;
 use crate::index::failed;
 use crate::nodes::admit;
 use crate::row::{Hold, Root};
-use crate::{NodeKey, StoreError, Totals};
+use crate::{NodeKey, StoreError};
 
 /// A refusal is the caller's; an index that failed ends the whole batch.
 type Answer = Result<Result<(), StoreError>, StoreError>;
@@ -36,7 +37,7 @@ pub(crate) fn begin(change: &mut Change<'_>, key: &NodeKey, epoch: u64) -> Answe
 }
 
 /// Marks a root pinned that was walked and found whole.
-pub(crate) fn finish(change: &mut Change<'_>, key: &NodeKey, epoch: u64, totals: Totals) -> Answer {
+pub(crate) fn finish(change: &mut Change<'_>, key: &NodeKey, epoch: u64, totals: DagSize) -> Answer {
     if let Err(refused) = admit_finish(change, key, epoch)? {
         return Ok(Err(refused));
     }

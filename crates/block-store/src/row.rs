@@ -1,8 +1,8 @@
 //! What the index keeps in its rows, and how it looks as bytes.
+use pinrail_domain::DagSize;
 use unsigned_varint::{decode, encode};
 
 use crate::key::{NodeKey, multihash_bytes};
-use crate::types::Totals;
 
 /// Where a record lies, and what is needed to trust what is read there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub(crate) enum Hold {
     /// It is being fetched.
     Fetching,
     /// It is whole.
-    Pinned(Totals),
+    Pinned(DagSize),
     /// Its fetch was given up; its blocks are kept until then, in milliseconds.
     Failed(u64),
     /// It is not held; the row stays for a while to refuse older epochs. Zero: collection has not
@@ -218,7 +218,7 @@ impl Root {
         let (epoch, first, second) = (input.u64()?, input.u64()?, input.u64()?);
         let hold = match kind {
             0 => Hold::Fetching,
-            1 => Hold::Pinned(Totals { blocks: first, bytes: second }),
+            1 => Hold::Pinned(DagSize { blocks: first, bytes: second }),
             2 => Hold::Failed(first),
             3 => Hold::Released(first),
             _ => return None,
@@ -304,7 +304,7 @@ mod tests {
         }
         let wanted = Node { key, known: None };
         assert_eq!(Node::from_bytes(5, &wanted.to_bytes(5)), Some(wanted));
-        let totals = Totals { blocks: 4, bytes: 5 };
+        let totals = DagSize { blocks: 4, bytes: 5 };
         for hold in [Hold::Fetching, Hold::Pinned(totals), Hold::Failed(9), Hold::Released(0)] {
             let root = Root { epoch: 77, hold };
             assert_eq!(Root::from_bytes(&root.to_bytes()), Some(root));

@@ -3,11 +3,12 @@ use std::ops::Bound;
 use std::sync::PoisonError;
 
 use cid::multihash::Multihash;
+use pinrail_domain::DagSize;
 use redb::ReadableTable;
 
 use crate::index::{BLOCKS, COUNTS, NODES, ROOTS, damaged, failed};
 use crate::row::{Block, Hold, Node, Root};
-use crate::{BlockStore, NodeKey, RootState, StoreError, Totals};
+use crate::{BlockStore, NodeKey, RootState, StoreError};
 
 /// A page of roots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,7 +121,7 @@ fn state(row: &[u8]) -> Result<Option<RootState>, StoreError> {
     let root = Root::from_bytes(row).ok_or_else(|| damaged("a root row"))?;
     let (pinned, totals) = match root.hold {
         Hold::Pinned(totals) => (true, totals),
-        Hold::Fetching | Hold::Failed(_) => (false, Totals::default()),
+        Hold::Fetching | Hold::Failed(_) => (false, DagSize::default()),
         Hold::Released(_) => return Ok(None),
     };
     Ok(Some(RootState { epoch: root.epoch, pinned, totals }))

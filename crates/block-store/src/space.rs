@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pinrail_domain::chain;
+
 use crate::disk::{Access, Disk};
 use crate::{Shared, Space, StoreError};
 
@@ -146,7 +148,7 @@ impl Watch {
             file.allocate(self.ballast)
         });
         if let Err(error) = &made {
-            tracing::warn!(%error, "ballast of the block store could not be made");
+            tracing::warn!(error = chain(error), "ballast of the block store could not be made");
             let _ = self.disk.remove(&path);
         }
         made.is_ok()

@@ -1,9 +1,11 @@
 //! What goes into the store and comes out of it: options, puts, answers and errors.
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pinrail_domain::DagSize;
 use pinrail_spec::multicodec::RAW;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -113,20 +115,11 @@ pub struct NodeLinks {
     pub size: u32,
 }
 
-/// Distinct nodes and the bytes of their blocks; identity blocks are part of their parents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Distinct nodes.
-    pub blocks: u64,
-    /// The sum of their blocks' lengths.
-    pub bytes: u64,
-}
-
 /// What a walk from a root over committed nodes found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// The committed nodes that were reached.
-    pub totals: Totals,
+    /// The committed nodes that were reached. Identity blocks are part of their parents and not counted.
+    pub totals: DagSize,
     /// Nodes that are linked to and not committed, up to the limit that was asked for.
     pub holes: Vec<NodeKey>,
 }
@@ -139,7 +132,7 @@ pub struct RootState {
     /// Whether the whole DAG was committed when [`finish`](crate::BlockStore::finish) walked it.
     pub pinned: bool,
     /// The DAG's size when pinned, otherwise zero.
-    pub totals: Totals,
+    pub totals: DagSize,
 }
 
 /// What one step of collection did.
@@ -173,12 +166,12 @@ pub enum StoreError {
     #[error("block store {} is in use by another process, wanted one worker for each folder", .0.display())]
     InUse(PathBuf),
     /// The folder cannot be created, read or written.
-    #[error("block store {} cannot be used: {reason}", .folder.display())]
+    #[error("block store {} cannot be used", .folder.display())]
     Folder {
         /// The store's folder.
         folder: PathBuf,
-        /// What the system said.
-        reason: Arc<io::Error>,
+        /// The system's error.
+        source: Arc<io::Error>,
     },
     /// The root was taken over since: whoever asks holds an old lease.
     #[error("epoch is {given}, wanted {held} or higher")]
@@ -205,14 +198,21 @@ pub enum StoreError {
     #[error("storage is full")]
     StorageFull,
     /// The disk failed otherwise.
-    #[error("disk failed: {0}")]
-    Io(Arc<io::Error>),
+    #[error("disk failed")]
+    Io(#[source] Arc<io::Error>),
     /// The index failed.
-    #[error("index of the block store failed: {0}")]
-    Index(Arc<str>),
+    #[error("index of the block store failed")]
+    Index(#[source] Arc<dyn Error + Send + Sync>),
     /// The store was closed, or its disk failed and the index could not be opened again so far.
     #[error("block store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// A failure of the index, by an error or a sentence.
+    pub(crate) fn index(source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError::Index(source.into().into())
+    }
 }
 
 impl From<io::Error> for StoreError {

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use pinrail_domain::chain;
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::change::{Change, Usage};
@@ -201,12 +202,12 @@ impl Writer {
     /// After an error: the index is opened again as it was last saved, and catches up with what is
     /// durable. If the batch's own commit failed it may have become so or not, but never by half.
     fn recover(&mut self, error: &StoreError) {
-        tracing::warn!(%error, "block store could not commit");
+        tracing::warn!(error = chain(error), "block store could not commit");
         if matches!(error, StoreError::StorageFull) {
             self.store.watch.give_up_ballast();
         }
         if let Err(error) = self.catch_up() {
-            tracing::error!(%error, "index of the block store could not be opened again");
+            tracing::error!(error = chain(&error), "index of the block store could not be opened again");
         }
     }
 

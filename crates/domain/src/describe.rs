@@ -56,7 +56,7 @@ fn info(request: &PinRequest) -> BTreeMap<String, String> {
         put("queue_position", position.to_string());
     }
     if let Some(failure) = &root.failure {
-        put("failure_reason", failure.reason.clone());
+        put("failure_reason", failure.reason.as_str().to_owned());
         if let Some(missing) = &failure.missing {
             put("missing_block", missing.block.clone());
             put("missing_blocks", missing.more.saturating_add(1).to_string());

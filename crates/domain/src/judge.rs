@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use pinrail_spec::Timestamp;
 
-use crate::{DagSize, Lease, LeaseTask, Missing, Phase, RootFailure, Verdict};
+use crate::{DagSize, FailureReason, Lease, LeaseTask, Missing, Phase, RootFailure, Verdict};
 
 /// How patient a worker is. In settings every duration is a number of seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,20 +88,11 @@ pub enum Outcome {
         missing: Option<Missing>,
     },
     /// The attempt broke off: a stall, lost peers, a backend that does not answer.
-    Broken {
-        /// What was being done.
-        phase: Phase,
-        /// The kind, such as `STALLED`.
-        reason: String,
-        /// What happened, one sentence without addresses.
-        details: String,
-        /// What was waited for in vain.
-        missing: Option<Missing>,
-    },
+    Broken(RootFailure),
     /// The content cannot be pinned, whoever has it: an unknown hash, a malformed block, over the size limit.
     Unpinnable {
-        /// The kind, such as `UNSUPPORTED_HASH`.
-        reason: String,
+        /// The kind, such as [`FailureReason::UnsupportedHash`].
+        reason: FailureReason,
         /// What is wrong with it, one sentence.
         details: String,
     },
@@ -129,9 +120,7 @@ pub fn judge(lease: &Lease, outcome: Outcome, now: Timestamp, jitter: f64, polic
         Outcome::Interrupted => Verdict::Pause { due: now, storage_full: false },
         Outcome::StorageFull => Verdict::Pause { due: now + policy.pause, storage_full: true },
         Outcome::NotProvided { phase, tried, missing } => patience.wait(not_provided(phase, &tried, missing)),
-        Outcome::Broken { phase, reason, details, missing } => {
-            patience.retry(RootFailure { phase, reason, details, missing })
-        }
+        Outcome::Broken(failure) => patience.retry(failure),
         Outcome::Unpinnable { reason, details } => patience.give_up(unpinnable(reason, &details)),
         Outcome::OverQuota => patience.give_up(over_quota()),
     }
@@ -141,7 +130,7 @@ fn not_provided(phase: Phase, tried: &str, missing: Option<Missing>) -> RootFail
     let what = if missing.is_some() { "the rest of it" } else { "it" };
     RootFailure {
         phase,
-        reason: "NO_PROVIDER_FOUND".to_owned(),
+        reason: FailureReason::NoProviderFound,
         details: format!(
             "no peer that has {what} was found: {tried}; keep a node that has it online and connect it to the \
              delegates, or name it in origins"
@@ -150,7 +139,7 @@ fn not_provided(phase: Phase, tried: &str, missing: Option<Missing>) -> RootFail
     }
 }
 
-fn unpinnable(reason: String, details: &str) -> RootFailure {
+fn unpinnable(reason: FailureReason, details: &str) -> RootFailure {
     let details = format!("{details}; that is in the content, so trying again changes nothing");
     RootFailure { phase: Phase::Checking, reason, details, missing: None }
 }
@@ -158,7 +147,7 @@ fn unpinnable(reason: String, details: &str) -> RootFailure {
 fn over_quota() -> RootFailure {
     RootFailure {
         phase: Phase::Transferring,
-        reason: "QUOTA_EXCEEDED".to_owned(),
+        reason: FailureReason::QuotaExceeded,
         details: "the account's bytes are used up; delete some pins or ask for a higher limit, then pin it again"
             .to_owned(),
         missing: None,

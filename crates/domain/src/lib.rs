@@ -45,6 +45,8 @@
 mod account;
 mod authorize;
 mod describe;
+mod error_chain;
+mod failure;
 mod fair_queue;
 mod id;
 mod judge;
@@ -66,6 +68,8 @@ pub use pinrail_spec as spec;
 pub use account::{Access, Account, Role, Usage};
 pub use authorize::{Act, NoAccess, Operation, Refusal, Standing, Subject, authorize, authorize_scope};
 pub use describe::status_of;
+pub use error_chain::chain;
+pub use failure::{FailureReason, Missing, Phase, RootFailure};
 pub use fair_queue::{FairQueue, WaitingAccount, most_for_one_account};
 pub use id::{AccountId, LeaseToken, NodeId, RequestId, ServiceId, TokenId};
 pub use judge::{Outcome, Policy, judge};
@@ -75,7 +79,7 @@ pub use limits::{Admission, Claims, Limits, QuotaExceeded};
 pub use node::{Backend, Node, SILENCE};
 pub use origins::{MAX_REQUESTS_WITH_ORIGINS, take_origins_in_turns};
 pub use pin_request::{NewPinRequest, PinPage, PinRequest, QueuePosition, carried_bytes};
-pub use root::{BLOCK_OVERHEAD, DagSize, Missing, Phase, Progress, RootFailure, RootState, RootView};
+pub use root::{BLOCK_OVERHEAD, DagSize, Progress, RootState, RootView};
 pub use size::format_size;
 pub use token::{
     AttenuateError, InspectedBlock, Inspection, KeyError, KeyRing, KeyState, MAX_TOKEN_BLOCKS, MAX_TOKEN_BYTES,

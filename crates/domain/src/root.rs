@@ -1,11 +1,12 @@
 //! Roots: what the service keeps, one for each codec and multihash over all accounts.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use pinrail_spec::{Status, Timestamp};
+
+use crate::RootFailure;
 
 /// Where a root stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,34 +67,7 @@ impl FromStr for RootState {
 /// the empty space that these leave. Measured with blocks of 64 bytes.
 pub const BLOCK_OVERHEAD: u64 = 1024;
 
-/// What a running fetch has durably received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Progress {
-    /// Distinct blocks.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-impl Progress {
-    /// The bytes that it counts for in an account.
-    pub const fn counted_bytes(self) -> u64 {
-        counted_bytes(self.blocks, self.bytes)
-    }
-}
-
-impl DagSize {
-    /// The bytes that it counts for in an account.
-    pub const fn counted_bytes(self) -> u64 {
-        counted_bytes(self.blocks, self.bytes)
-    }
-}
-
-const fn counted_bytes(blocks: u64, bytes: u64) -> u64 {
-    bytes.saturating_add(blocks.saturating_mul(BLOCK_OVERHEAD))
-}
-
-/// The size of a whole DAG: distinct blocks and their bytes.
+/// The size of a DAG, or of the part of it that is durable: distinct blocks and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DagSize {
     /// Distinct blocks.
@@ -102,72 +76,15 @@ pub struct DagSize {
     pub bytes: u64,
 }
 
-/// What was being done when an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Looking for a peer that has the root.
-    Finding,
-    /// Dialling the peers that should have it.
-    Connecting,
-    /// Receiving blocks.
-    Transferring,
-    /// Holding blocks against their CIDs and reading their links.
-    Checking,
-    /// Writing to the disk.
-    Storing,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Finding => "finding a provider",
-            Self::Connecting => "connecting",
-            Self::Transferring => "transferring",
-            Self::Checking => "checking",
-            Self::Storing => "storing",
-        })
+impl DagSize {
+    /// The bytes that it counts for in an account.
+    pub const fn counted_bytes(self) -> u64 {
+        self.bytes.saturating_add(self.blocks.saturating_mul(BLOCK_OVERHEAD))
     }
 }
 
-/// Blocks below a root that an attempt asked for and did not get.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// The CID of one of them, of version 1.
-    pub block: String,
-    /// How many more of them are known; those below them are not.
-    pub more: u64,
-    /// The peers that were asked for the one.
-    pub peers: u64,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.more {
-            0 => write!(formatter, "block {} is missing", self.block)?,
-            more => write!(formatter, "block {} and {more} more are missing", self.block)?,
-        }
-        match self.peers {
-            0 => formatter.write_str(", and no peer was there to ask"),
-            1 => formatter.write_str(", one peer was asked for it"),
-            peers => write!(formatter, ", {peers} peers were asked for it"),
-        }
-    }
-}
-
-/// Why an attempt, or a whole root, failed: where it stood, what happened, what a person can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RootFailure {
-    /// What was being done.
-    pub phase: Phase,
-    /// The kind, for machines, such as `NO_PROVIDER_FOUND` (docs/api.md lists them).
-    pub reason: String,
-    /// What happened and what a person can do, one sentence without addresses of others.
-    pub details: String,
-    /// What it waited for in vain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Missing>,
-}
+/// The size of what a running fetch has durably received.
+pub type Progress = DagSize;
 
 /// What a reader of a pin request is told of its root.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pinrail_domain::{
-    AccountId, DagSize, Missing, Phase, PinRequest, Progress, QueuePosition, RequestId, RootFailure, RootState,
-    RootView, status_of,
+    AccountId, DagSize, FailureReason, Missing, Phase, PinRequest, Progress, QueuePosition, RequestId, RootFailure,
+    RootState, RootView, status_of,
 };
 use pinrail_spec::{Cid, Multiaddr, Pin, Status, Timestamp};
 
@@ -44,7 +44,7 @@ fn request(root: RootView) -> PinRequest {
 fn failure() -> RootFailure {
     RootFailure {
         phase: Phase::Finding,
-        reason: "NO_PROVIDER_FOUND".to_owned(),
+        reason: FailureReason::NoProviderFound,
         details: "no peer that has it was found".to_owned(),
         missing: None,
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pinrail_domain::{
-    AccountId, DagSize, Lease, LeaseKey, LeaseTask, LeaseToken, Outcome, Phase, Policy, RootFailure, Verdict, judge,
+    AccountId, DagSize, FailureReason, Lease, LeaseKey, LeaseTask, LeaseToken, Outcome, Phase, Policy, RootFailure,
+    Verdict, judge,
 };
 use pinrail_spec::{Cid, Multiaddr, Timestamp};
 use proptest::prelude::*;
@@ -27,8 +28,8 @@ fn pin(attempt: u32) -> Lease {
 }
 
 fn broken() -> Outcome {
-    let (reason, details) = ("STALLED".to_owned(), "no block came for 2 minutes".to_owned());
-    Outcome::Broken { phase: Phase::Transferring, reason, details, missing: None }
+    let (reason, details) = (FailureReason::Stalled, "no block came for 2 minutes".to_owned());
+    Outcome::Broken(RootFailure { phase: Phase::Transferring, reason, details, missing: None })
 }
 
 fn not_provided() -> Outcome {
@@ -37,12 +38,12 @@ fn not_provided() -> Outcome {
 }
 
 fn unpinnable() -> Outcome {
-    let (reason, details) = ("UNSUPPORTED_HASH".to_owned(), "a block is hashed with md5 (0xd5)".to_owned());
+    let (reason, details) = (FailureReason::UnsupportedHash, "a block is hashed with md5 (0xd5)".to_owned());
     Outcome::Unpinnable { reason, details }
 }
 
 /// What a verdict says: a word, the seconds until it is due, and the reason of a failure.
-fn brief(verdict: &Verdict, now: Timestamp) -> (&'static str, u64, &str) {
+fn brief(verdict: &Verdict, now: Timestamp) -> (&'static str, u64, &'static str) {
     let (name, due, failure) = match verdict {
         Verdict::Pinned { .. } => ("pinned", now, None),
         Verdict::Released => ("released", now, None),

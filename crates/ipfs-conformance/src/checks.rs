@@ -2,7 +2,8 @@
 
 use cid::Cid;
 use multihash::Multihash;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned};
+use pinrail_domain::DagSize;
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob};
 use pinrail_spec::{Multiaddr, RootKey};
 use tokio::sync::watch;
 
@@ -10,12 +11,12 @@ use crate::dag::Dag;
 use crate::fixture::Provider;
 
 /// A job for `dag` with the peer as its origin, and where its progress is told.
-async fn job(dag: &Dag, epoch: u64, provider: &dyn Provider) -> (PinJob, watch::Receiver<Pinned>) {
+async fn job(dag: &Dag, epoch: u64, provider: &dyn Provider) -> (PinJob, watch::Receiver<DagSize>) {
     job_with(dag.root(), epoch, provider.addresses().await)
 }
 
-fn job_with(root: RootKey, epoch: u64, origins: Vec<Multiaddr>) -> (PinJob, watch::Receiver<Pinned>) {
-    let (progress, seen) = watch::channel(Pinned::default());
+fn job_with(root: RootKey, epoch: u64, origins: Vec<Multiaddr>) -> (PinJob, watch::Receiver<DagSize>) {
+    let (progress, seen) = watch::channel(DagSize::default());
     let origins = watch::channel(origins).1;
     let (max_bytes, max_blocks) = (1 << 20, 1 << 20);
     (PinJob { root, account: None, epoch, origins, previous: None, max_bytes, max_blocks, progress }, seen)
@@ -24,7 +25,7 @@ fn job_with(root: RootKey, epoch: u64, origins: Vec<Multiaddr>) -> (PinJob, watc
 async fn pin(backend: &dyn IpfsBackend, provider: &dyn Provider, dag: &Dag, epoch: u64) {
     provider.provide(dag).await;
     let pinned = backend.pin(job(dag, epoch, provider).await.0).await;
-    assert_eq!(pinned, Ok(dag.size()));
+    assert_eq!(pinned.expect("it succeeds"), dag.size());
 }
 
 async fn collect_all(backend: &dyn IpfsBackend) {
@@ -34,12 +35,12 @@ async fn collect_all(backend: &dyn IpfsBackend) {
 /// The answer, the progress and the status all tell the DAG's size.
 pub async fn a_dag_is_pinned_whole(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("whole");
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Not));
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Not);
     provider.provide(&dag).await;
     let (job, seen) = job(&dag, 1, provider).await;
-    assert_eq!(backend.pin(job).await, Ok(dag.size()));
+    assert_eq!(backend.pin(job).await.expect("it succeeds"), dag.size());
     assert_eq!(*seen.borrow(), dag.size());
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Whole(dag.size())));
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Whole(dag.size()));
 }
 
 /// A root whose CID holds its bytes needs no peer, and is one block of their length whatever its codec.
@@ -48,11 +49,11 @@ pub async fn a_root_that_holds_its_content_is_a_block(backend: &dyn IpfsBackend,
     for (codec, bytes) in [(0x70, &empty_node[..]), (0x71, b"\xa0"), (0x55, b"whole")] {
         let multihash = Multihash::<64>::wrap(0, bytes).expect("at most 64 bytes");
         let root = RootKey::from(&Cid::new_v1(codec, multihash));
-        let size = Pinned { blocks: 1, bytes: u64::try_from(bytes.len()).expect("a few") };
+        let size = DagSize { blocks: 1, bytes: u64::try_from(bytes.len()).expect("a few") };
         let (job, seen) = job_with(root.clone(), 1, Vec::new());
-        assert_eq!(backend.pin(job).await, Ok(size), "{root}");
+        assert_eq!(backend.pin(job).await.expect("it succeeds"), size, "{root}");
         assert_eq!(*seen.borrow(), size, "{root}");
-        assert_eq!(backend.status(&root).await, Ok(Held::Whole(size)), "{root}");
+        assert_eq!(backend.status(&root).await.expect("it succeeds"), Held::Whole(size), "{root}");
     }
 }
 
@@ -60,17 +61,17 @@ pub async fn a_root_that_holds_its_content_is_a_block(backend: &dyn IpfsBackend,
 pub async fn pinning_again_needs_no_peer(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("again");
     pin(backend, provider, &dag, 1).await;
-    assert_eq!(backend.pin(job_with(dag.root(), 2, Vec::new()).0).await, Ok(dag.size()));
+    assert_eq!(backend.pin(job_with(dag.root(), 2, Vec::new()).0).await.expect("it succeeds"), dag.size());
 }
 
 /// An unpin is seen in the status, and may be repeated.
 pub async fn an_unpinned_dag_is_not_held(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("unpinned");
     pin(backend, provider, &dag, 1).await;
-    assert_eq!(backend.unpin(&dag.root(), 2).await, Ok(()));
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Not));
-    assert_eq!(backend.unpin(&dag.root(), 2).await, Ok(()));
-    assert_eq!(backend.unpin(&Dag::sample("never pinned").root(), 1).await, Ok(()));
+    backend.unpin(&dag.root(), 2).await.expect("it succeeds");
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Not);
+    backend.unpin(&dag.root(), 2).await.expect("it succeeds");
+    backend.unpin(&Dag::sample("never pinned").root(), 1).await.expect("it succeeds");
     collect_all(backend).await;
     pin(backend, provider, &dag, 3).await;
 }
@@ -82,17 +83,18 @@ pub async fn what_others_share_stays(backend: &dyn IpfsBackend, provider: &dyn P
     pin(backend, provider, &gone, 1).await;
     backend.unpin(&gone.root(), 2).await.expect("it is unpinned");
     collect_all(backend).await;
-    assert_eq!(backend.status(&kept.root()).await, Ok(Held::Whole(kept.size())));
-    assert_eq!(backend.status(&gone.root()).await, Ok(Held::Not));
+    assert_eq!(backend.status(&kept.root()).await.expect("it succeeds"), Held::Whole(kept.size()));
+    assert_eq!(backend.status(&gone.root()).await.expect("it succeeds"), Held::Not);
 }
 
 /// A worker that was paused must not undo what was done since.
 pub async fn an_older_epoch_is_refused(backend: &dyn IpfsBackend, provider: &dyn Provider) {
     let dag = Dag::sample("epochs");
     pin(backend, provider, &dag, 5).await;
-    assert_eq!(backend.unpin(&dag.root(), 4).await, Err(IpfsError::StaleEpoch));
-    assert_eq!(backend.pin(job(&dag, 4, provider).await.0).await, Err(IpfsError::StaleEpoch));
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Whole(dag.size())));
+    let (unpinned, pinned) = (backend.unpin(&dag.root(), 4).await, backend.pin(job(&dag, 4, provider).await.0).await);
+    assert!(matches!(unpinned, Err(IpfsError::StaleEpoch)), "{unpinned:?}");
+    assert!(matches!(pinned, Err(IpfsError::StaleEpoch)), "{pinned:?}");
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Whole(dag.size()));
 }
 
 /// Nobody has it: so says the answer, and a peer that dials the delegates later is asked.
@@ -106,7 +108,7 @@ pub async fn what_nobody_has_is_not_provided_until_somebody_turns_up(
     provider.provide(&dag).await;
     provider.connect(&backend.delegates().await.expect("it has some")).await;
     assert_eq!(backend.next_found().await, dag.root());
-    assert_eq!(backend.pin(job_with(dag.root(), 2, Vec::new()).0).await, Ok(dag.size()));
+    assert_eq!(backend.pin(job_with(dag.root(), 2, Vec::new()).0).await.expect("it succeeds"), dag.size());
 }
 
 /// Of two roots that a peer has, only the one that is still looked for is found.
@@ -131,7 +133,7 @@ pub async fn origins_may_come_later(backend: &dyn IpfsBackend, provider: &dyn Pr
     let adding = async { origins.send_replace(addresses) };
     // Polled in this order, so that they come while it runs, and before it has found that there are none.
     let (pinned, _) = tokio::join!(biased; backend.pin(job), adding);
-    assert_eq!(pinned, Ok(dag.size()));
+    assert_eq!(pinned.expect("it succeeds"), dag.size());
 }
 
 /// One byte too many is a reason of the content's own.
@@ -142,7 +144,7 @@ pub async fn a_dag_over_the_limit_is_unpinnable(backend: &dyn IpfsBackend, provi
     job.max_bytes = dag.size().bytes - 1;
     let ended = backend.pin(job).await;
     assert!(matches!(ended, Err(IpfsError::Unpinnable { .. })), "{ended:?}");
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Not));
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Not);
 }
 
 /// A block that is not what its codec says will never be.
@@ -167,7 +169,7 @@ pub async fn leaves_of_plain_codecs_are_kept(backend: &dyn IpfsBackend, provider
     let dag = Dag::with_leaves(&[0x51, 0x0200]);
     provider.provide(&dag).await;
     pin(backend, provider, &dag, 1).await;
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Whole(dag.size())));
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Whole(dag.size()));
 }
 
 /// The reason names the block and its codec.
@@ -197,9 +199,9 @@ pub async fn a_car_is_imported(backend: &dyn IpfsBackend, _: &dyn Provider) {
     let dag = Dag::sample("imported");
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), dag.to_car()).expect("it is written");
-    assert_eq!(backend.import(file.path()).await, Ok(vec![dag.root()]));
-    assert_eq!(backend.status(&dag.root()).await, Ok(Held::Not), "nothing is pinned by it");
-    assert_eq!(backend.pin(job_with(dag.root(), 1, Vec::new()).0).await, Ok(dag.size()));
+    assert_eq!(backend.import(file.path()).await.expect("it succeeds"), vec![dag.root()]);
+    assert_eq!(backend.status(&dag.root()).await.expect("it succeeds"), Held::Not, "nothing is pinned by it");
+    assert_eq!(backend.pin(job_with(dag.root(), 1, Vec::new()).0).await.expect("it succeeds"), dag.size());
 }
 
 /// A block that is not what its CID says is not taken in.
@@ -221,7 +223,7 @@ pub async fn delegates_name_the_peer(backend: &dyn IpfsBackend, _: &dyn Provider
 
 /// A backend that runs and has room is ready, empty or not.
 pub async fn it_is_ready(backend: &dyn IpfsBackend, provider: &dyn Provider) {
-    assert_eq!(backend.ready().await, Ok(()));
+    backend.ready().await.expect("it succeeds");
     pin(backend, provider, &Dag::sample("ready"), 1).await;
-    assert_eq!(backend.ready().await, Ok(()));
+    backend.ready().await.expect("it succeeds");
 }

@@ -2,11 +2,9 @@
 
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use pinrail_ipfs::Pinned;
+use pinrail_domain::DagSize;
 use pinrail_spec::RootKey;
-
-const RAW: u64 = 0x55;
-const DAG_PB: u64 = 0x70;
+use pinrail_spec::multicodec::{DAG_PB, RAW};
 
 /// A block with its CID.
 pub type Block = (Cid, Vec<u8>);
@@ -59,9 +57,9 @@ impl Dag {
     }
 
     /// Its size.
-    pub fn size(&self) -> Pinned {
+    pub fn size(&self) -> DagSize {
         let bytes = self.blocks.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        Pinned { blocks: self.blocks.len() as u64, bytes }
+        DagSize { blocks: self.blocks.len() as u64, bytes }
     }
 
     /// It as a CAR of version 1.

@@ -10,13 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
+use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions};
+use pinrail_domain::DagSize;
 use pinrail_ipfs_embedded::{DialPolicy, FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
+use pinrail_spec::multicodec::{DAG_PB, RAW};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-
-const RAW: u64 = 0x55;
-const DAG_PB: u64 = 0x70;
 
 /// A DAG to transfer: so many leaves of that size, each child of a node with that many links.
 struct Shape {
@@ -75,7 +74,7 @@ async fn measure(shape: &Shape, folder: &Path) -> String {
         origins: watch::channel(source.addresses()).1,
         max_bytes: u64::MAX,
         max_blocks: u64::MAX,
-        progress: watch::channel(Totals::default()).0,
+        progress: watch::channel(DagSize::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),
         answer_timeout: None,

@@ -218,3 +218,20 @@ impl NetworkBehaviour for Behaviour {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bans::BAN;
+
+    #[test]
+    fn a_peer_is_let_in_again_once_its_ban_is_over() {
+        let bans = Arc::new(Bans::new(8));
+        let behaviour = Behaviour::new(NodeLimits::default(), Arc::default(), bans.clone(), Arc::default());
+        let (peer, now) = (PeerId::random(), Instant::now());
+        bans.add(peer, AddressBlock::Other, now);
+        assert!(matches!(behaviour.check_peer(&peer), Err(Refusal::Banned)));
+        bans.add(peer, AddressBlock::Other, now - BAN);
+        assert!(behaviour.check_peer(&peer).is_ok());
+    }
+}

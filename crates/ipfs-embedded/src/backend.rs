@@ -1,19 +1,21 @@
 //! The embedded node as an IPFS backend.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use libp2p::Multiaddr;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
-use pinrail_spec::RootKey;
+use pinrail_block_store::{BlockStore, NodeKey, StoreError};
+use pinrail_domain::{DagSize, FailureReason, Missing, Phase, RootFailure, chain};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob};
+use pinrail_spec::{CidError, RootKey};
 use pinrail_unixfs::UnixFsError;
 use tokio::sync::watch;
 
-use crate::fetch::{self, FetchError, FetchRequest, Phase};
+use crate::fetch::{self, FetchError, FetchRequest};
 use crate::node::Node;
-use pinrail_block_store::{BlockStore, NodeKey, StoreError, Totals};
 
 /// How long a fetch waits for a source before it gives up its place.
 const NO_SOURCE: Duration = Duration::from_secs(10);
@@ -47,17 +49,17 @@ impl EmbeddedBackend {
     ) -> Result<T, IpfsError> {
         let store = self.node.store().clone();
         let answer = tokio::task::spawn_blocking(move || call(&store)).await;
-        answer.map_err(|error| broken_store(&error))?.map_err(store_error)
+        answer.map_err(broken_store)?.map_err(store_error)
     }
 }
 
 #[async_trait]
 impl IpfsBackend for EmbeddedBackend {
-    async fn pin(&self, job: PinJob) -> Result<Pinned, IpfsError> {
+    async fn pin(&self, job: PinJob) -> Result<DagSize, IpfsError> {
         let root = node_key(&job.root)?;
         let mut origins = job.origins;
         let (addresses, origins_read) = watch::channel(read_addresses(&origins.borrow_and_update()));
-        let (progress, mut received) = watch::channel(Totals::default());
+        let (progress, mut received) = watch::channel(DagSize::default());
         let request = FetchRequest {
             root,
             account: job.account,
@@ -76,7 +78,7 @@ impl IpfsBackend for EmbeddedBackend {
             tokio::select! {
                 fetched = &mut fetch => break fetched,
                 Ok(()) = origins.changed() => drop(addresses.send(read_addresses(&origins.borrow_and_update()))),
-                Ok(()) = received.changed() => drop(job.progress.send_replace(pinned(*received.borrow_and_update()))),
+                Ok(()) = received.changed() => drop(job.progress.send_replace(*received.borrow_and_update())),
             }
         };
         match fetched {
@@ -127,10 +129,10 @@ impl IpfsBackend for EmbeddedBackend {
     async fn import(&self, car: &Path) -> Result<Vec<RootKey>, IpfsError> {
         let (store, car, now) = (self.node.store().clone(), car.to_owned(), (self.clock)());
         let imported = tokio::task::spawn_blocking(move || pinrail_unixfs::import_car(&store, &car, now)).await;
-        let roots = imported.map_err(|error| broken_store(&error))?.map_err(import_error)?;
+        let roots = imported.map_err(broken_store)?.map_err(import_error)?;
         let node = self.node.clone();
         let served = tokio::task::spawn_blocking(move || node.serve_waiting()).await;
-        served.map_err(|error| broken_store(&error))?.map_err(store_error)?;
+        served.map_err(broken_store)?.map_err(store_error)?;
         Ok(roots.iter().map(RootKey::from).collect())
     }
 
@@ -162,7 +164,7 @@ impl IpfsBackend for EmbeddedBackend {
             Ok(())
         });
         if let Err(error) = failed.await {
-            tracing::warn!(%error, "what unfinished fetches left behind stays for now");
+            tracing::warn!(error = chain(&error), "what unfinished fetches left behind stays for now");
         }
     }
 
@@ -184,24 +186,17 @@ impl IpfsBackend for EmbeddedBackend {
     }
 }
 
-fn pinned(totals: Totals) -> Pinned {
-    Pinned { blocks: totals.blocks, bytes: totals.bytes }
-}
-
 /// What a whole DAG is, its root included: the store does not count identity blocks, which it need not keep, but one
 /// that is the root is what was asked for, and a DAG of no blocks would be no DAG.
-fn with_root(root: &NodeKey, totals: Totals) -> Pinned {
+fn with_root(root: &NodeKey, totals: DagSize) -> DagSize {
     let inline = root.identity_bytes();
     let bytes = inline.map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    Pinned { blocks: totals.blocks + u64::from(inline.is_some()), bytes: totals.bytes.saturating_add(bytes) }
+    DagSize { blocks: totals.blocks + u64::from(inline.is_some()), bytes: totals.bytes.saturating_add(bytes) }
 }
 
 fn node_key(root: &RootKey) -> Result<NodeKey, IpfsError> {
-    let details = |error: &dyn std::fmt::Display| error.to_string();
-    match root.to_cid() {
-        Ok(cid) => Ok(NodeKey::from(&cid)),
-        Err(error) => Err(IpfsError::Unpinnable { reason: "MALFORMED_CID", details: details(&error) }),
-    }
+    let unreadable = |error: CidError| unpinnable(FailureReason::MalformedCid, &error);
+    root.to_cid().map(|cid| NodeKey::from(&cid)).map_err(unreadable)
 }
 
 /// Those of the addresses that libp2p can read; an unknown transport is never an error.
@@ -213,56 +208,51 @@ fn store_error(error: StoreError) -> IpfsError {
     match error {
         StoreError::StorageFull => IpfsError::StorageFull,
         StoreError::StaleEpoch { .. } => IpfsError::StaleEpoch,
-        other => broken_store(&other),
+        other => broken_store(other),
     }
 }
 
-fn broken_store(error: &dyn std::error::Error) -> IpfsError {
-    IpfsError::Unavailable { stage: Stage::Storing, details: error.to_string() }
+fn broken_store(error: impl Error + Send + Sync + 'static) -> IpfsError {
+    IpfsError::unavailable(Phase::Storing, error)
 }
 
 fn import_error(error: UnixFsError) -> IpfsError {
     match error {
         UnixFsError::Store(error) => store_error(error),
-        other => IpfsError::Unpinnable { reason: "BAD_CAR", details: other.to_string() },
+        other => unpinnable(FailureReason::MalformedBlock, &other),
     }
 }
 
 fn fetch_error(root: &NodeKey, error: FetchError) -> IpfsError {
-    let (stage, details) = (stage(error.phase()), error.to_string());
-    let unpinnable = |reason| IpfsError::Unpinnable { reason, details: details.clone() };
-    match error {
-        FetchError::NotProvided { tried, missing, .. } => {
-            IpfsError::NotProvided { stage, tried, missing: below(root, &missing) }
+    let reason = match error {
+        FetchError::NotProvided { phase, tried, missing } => {
+            return IpfsError::NotProvided { phase, tried, missing: below(root, &missing) };
         }
         FetchError::Stalled { missing, .. } => {
-            IpfsError::Interrupted { stage, reason: "STALLED", details, missing: below(root, &missing) }
+            let (reason, details) = (FailureReason::Stalled, error.to_string());
+            let missing = below(root, &missing);
+            return IpfsError::Broken(RootFailure { phase: Phase::Transferring, reason, details, missing });
         }
-        FetchError::UnsupportedHash { .. } => unpinnable("UNSUPPORTED_HASH"),
-        FetchError::UnsupportedCodec { .. } => unpinnable("UNSUPPORTED_CODEC"),
-        FetchError::Malformed { .. } => unpinnable("MALFORMED_BLOCK"),
-        FetchError::LinkDigestTooLong { .. } => unpinnable("DIGEST_TOO_LONG"),
-        FetchError::BlockTooLarge { .. } => unpinnable("BLOCK_TOO_LARGE"),
-        FetchError::TooLarge { .. } => unpinnable("TOO_LARGE"),
-        FetchError::TooManyBlocks { .. } => unpinnable("TOO_MANY_BLOCKS"),
-        FetchError::StorageFull => IpfsError::StorageFull,
-        FetchError::StaleEpoch => IpfsError::StaleEpoch,
-        FetchError::Unavailable(details) => IpfsError::Unavailable { stage, details },
-    }
+        FetchError::StorageFull => return IpfsError::StorageFull,
+        FetchError::StaleEpoch => return IpfsError::StaleEpoch,
+        FetchError::Unavailable(source) => return IpfsError::Unavailable { phase: Phase::Storing, source },
+        FetchError::UnsupportedHash { .. } => FailureReason::UnsupportedHash,
+        FetchError::UnsupportedCodec { .. } => FailureReason::UnsupportedCodec,
+        FetchError::Malformed { .. } => FailureReason::MalformedBlock,
+        FetchError::LinkDigestTooLong { .. } => FailureReason::DigestTooLong,
+        FetchError::BlockTooLarge { .. } => FailureReason::BlockTooLarge,
+        FetchError::TooLarge { .. } => FailureReason::TooLarge,
+        FetchError::TooManyBlocks { .. } => FailureReason::TooManyBlocks,
+    };
+    unpinnable(reason, &error)
 }
 
-/// What is missing, unless that is the root itself.
-fn below(root: &NodeKey, missing: &fetch::Missing) -> Option<Box<Missing>> {
+fn unpinnable(reason: FailureReason, error: &dyn Error) -> IpfsError {
+    IpfsError::Unpinnable { reason, details: chain(error) }
+}
+
+/// The missing blocks, unless the root itself is one of them.
+fn below(root: &NodeKey, missing: &fetch::Missing) -> Option<Missing> {
     let fetch::Missing { block, more, peers } = *missing;
-    (block != *root).then(|| Box::new(Missing { block: block.to_cid(), more, peers }))
-}
-
-fn stage(phase: Phase) -> Stage {
-    match phase {
-        Phase::Finding => Stage::Finding,
-        Phase::Connecting => Stage::Connecting,
-        Phase::Transferring => Stage::Transferring,
-        Phase::Checking => Stage::Checking,
-        Phase::Storing => Stage::Storing,
-    }
+    (block != *root).then(|| Missing { block: block.to_string(), more, peers })
 }

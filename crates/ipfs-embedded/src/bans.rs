@@ -11,7 +11,7 @@ use crate::address_block::AddressBlock;
 use crate::bitswap::lock;
 
 /// How long a ban lasts.
-const BAN: Duration = Duration::from_mins(10);
+pub const BAN: Duration = Duration::from_mins(10);
 /// How many bans are remembered; then the oldest ends early.
 const MAX_BANS: usize = 1_024;
 

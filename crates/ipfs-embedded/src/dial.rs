@@ -10,12 +10,12 @@ use std::time::Duration;
 use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
+use pinrail_block_store::NodeKey;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::gate::{Host, OutboundGate};
-use pinrail_block_store::NodeKey;
 
 /// Dials under way at once.
 const MAX_DIALS: usize = 64;

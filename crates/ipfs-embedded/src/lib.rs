@@ -25,7 +25,7 @@ mod watch;
 pub use attempts::DialCounts;
 pub use backend::{Clock, EmbeddedBackend};
 pub use counters::{NodeStats, RefusedConnections};
-pub use fetch::{FetchError, FetchRequest, Phase};
+pub use fetch::{FetchError, FetchRequest};
 pub use gate::DialPolicy;
 pub use identity::load_or_create_key;
 pub use libp2p::identity::Keypair;

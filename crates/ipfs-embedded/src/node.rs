@@ -10,6 +10,8 @@ use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, memory_connection_limits, ping, swarm};
+use pinrail_block_store::{BlockStore, NodeKey, StoreError};
+use pinrail_domain::DagSize;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -32,7 +34,6 @@ use crate::receive::Budget;
 use crate::transport;
 use crate::trim::keep_places;
 use crate::watch::{Sighting, WatchList};
-use pinrail_block_store::{BlockStore, NodeKey, StoreError, Totals};
 
 /// What identify calls this kind of node.
 const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
@@ -71,11 +72,11 @@ pub enum NodeError {
     Listen {
         /// The address.
         address: Multiaddr,
-        /// What the system said.
+        /// The system's own words, the last of what libp2p wraps around them.
         reason: String,
     },
     /// The transport cannot be set up.
-    #[error("the network cannot be set up: {0}")]
+    #[error("the network cannot be set up")]
     Transport(#[from] io::Error),
 }
 
@@ -209,7 +210,7 @@ impl Node {
     }
 
     /// Fetch a whole DAG. Dropping the future ends the fetch; what was stored stays for the next one.
-    pub async fn fetch(&self, mut request: FetchRequest) -> Result<Totals, FetchError> {
+    pub async fn fetch(&self, mut request: FetchRequest) -> Result<DagSize, FetchError> {
         if self.watch_list.was_sighted(&request.root) {
             // The peer that has it may be a slow one.
             request.answer_timeout = request.answer_timeout.map(|_| request.no_source_timeout);

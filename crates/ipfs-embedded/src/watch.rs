@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 use libp2p::multihash::Multihash;
+use pinrail_block_store::NodeKey;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bitswap::{Event, Events, Exchange, Peer, Subscription, lock};
 use crate::known_peers::KnownPeers;
-use pinrail_block_store::NodeKey;
 
 /// Roots that one peer is asked for at once; other nodes keep 1,024 wants for each peer, blocks among them.
 const ASKED_AT_ONCE: usize = 200;

@@ -3,19 +3,11 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use pinrail_domain::DagSize;
 use pinrail_spec::{Multiaddr, RootKey};
 use tokio::sync::watch;
 
 use crate::IpfsError;
-
-/// What has been received durably of a DAG, or its whole size: distinct blocks and their bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pinned {
-    /// Distinct blocks.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// One root to pin.
 #[derive(Debug)]
@@ -35,14 +27,14 @@ pub struct PinJob {
     /// The most distinct blocks that it may have.
     pub max_blocks: u64,
     /// Where to report what is durably received, as often as it changes.
-    pub progress: watch::Sender<Pinned>,
+    pub progress: watch::Sender<DagSize>,
 }
 
 /// What a backend holds of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
     /// The whole DAG, durably.
-    Whole(Pinned),
+    Whole(DagSize),
     /// Not the whole DAG, or nothing.
     Not,
 }
@@ -56,7 +48,7 @@ pub trait IpfsBackend: Send + Sync {
     /// A backend that finds no source within ten seconds returns [`IpfsError::NotProvided`], at once when all its peers
     /// have said that they lack it, and goes on asking them in the background until [`Self::forget`]: see
     /// [`Self::next_found`].
-    async fn pin(&self, job: PinJob) -> Result<Pinned, IpfsError>;
+    async fn pin(&self, job: PinJob) -> Result<DagSize, IpfsError>;
 
     /// Keep the DAG no longer. Succeeds if it is not held, refuses an older epoch than it has seen.
     async fn unpin(&self, root: &RootKey, epoch: u64) -> Result<(), IpfsError>;

@@ -1,64 +1,31 @@
 //! Why a backend could not do what it was asked, by what the caller can do about it.
 
-use cid::Cid;
-use thiserror::Error;
+use std::error::Error;
+use std::sync::Arc;
 
-/// Where an attempt stood when it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Looking for a peer that has the root.
-    Finding,
-    /// Dialling the peers that should have it.
-    Connecting,
-    /// Receiving blocks.
-    Transferring,
-    /// Holding blocks against their CIDs and reading their links.
-    Checking,
-    /// Writing to the disk.
-    Storing,
-}
-
-/// Blocks below the root that were asked for and did not come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Missing {
-    /// One of them.
-    pub block: Cid,
-    /// How many more of them are known; those below them are not.
-    pub more: u32,
-    /// The peers that were asked for the one.
-    pub peers: u32,
-}
+use pinrail_domain::{FailureReason, Missing, Phase, RootFailure};
 
 /// Why a backend could not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum IpfsError {
     /// No reachable peer has the root: ask again later, or when one connects.
     #[error("no peer that has it was found: {tried}")]
     NotProvided {
         /// Whether it was a matter of finding or of reaching a peer.
-        stage: Stage,
+        phase: Phase,
         /// What was tried, without addresses.
         tried: String,
-        /// What nobody has although the root was found.
-        missing: Option<Box<Missing>>,
+        /// The blocks that nobody has although the root was found.
+        missing: Option<Missing>,
     },
     /// The attempt broke off: try again later.
-    #[error("{details}")]
-    Interrupted {
-        /// Where it stood.
-        stage: Stage,
-        /// A short code for machines, such as `STALLED`.
-        reason: &'static str,
-        /// What happened.
-        details: String,
-        /// What was waited for in vain.
-        missing: Option<Box<Missing>>,
-    },
+    #[error("{}", .0.details)]
+    Broken(RootFailure),
     /// The content itself cannot be pinned: trying again changes nothing.
     #[error("{details}")]
     Unpinnable {
-        /// A short code for machines, such as `UNSUPPORTED_HASH`.
-        reason: &'static str,
+        /// The kind.
+        reason: FailureReason,
         /// What is wrong with it.
         details: String,
     },
@@ -69,11 +36,18 @@ pub enum IpfsError {
     #[error("a newer lease has this root")]
     StaleEpoch,
     /// The backend itself does not answer or is broken: wait, and tell the operator.
-    #[error("the IPFS backend is not available: {details}")]
+    #[error("the IPFS backend is not available")]
     Unavailable {
         /// What it could not do.
-        stage: Stage,
-        /// What happened, for the operator.
-        details: String,
+        phase: Phase,
+        /// The cause, for the operator.
+        source: Arc<dyn Error + Send + Sync>,
     },
+}
+
+impl IpfsError {
+    /// A backend that failed in this phase, by an error or a sentence.
+    pub fn unavailable(phase: Phase, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable { phase, source: source.into().into() }
+    }
 }

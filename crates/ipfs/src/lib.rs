@@ -5,8 +5,8 @@ mod error;
 pub mod hash;
 mod links;
 
-pub use backend::{Held, IpfsBackend, PinJob, Pinned};
-pub use error::{IpfsError, Missing, Stage};
+pub use backend::{Held, IpfsBackend, PinJob};
+pub use error::IpfsError;
 pub use links::{LinksError, READABLE_CODECS, links};
 
 /// The largest block that other nodes send or take.

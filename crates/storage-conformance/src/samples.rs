@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinrail_domain::{Backend, DagSize, Missing, NodeId, Phase, RootFailure, Verdict};
+use pinrail_domain::{Backend, DagSize, FailureReason, Missing, NodeId, Phase, RootFailure, Verdict};
 use pinrail_spec::{Cid, Match, Multiaddr, NameFilter, Pin, PinFilter, Status, Timestamp};
 use pinrail_storage::NodeRegistration;
 use uuid::Uuid;
@@ -99,18 +99,13 @@ pub fn after(moment: Timestamp) -> PinFilter {
 }
 
 /// A failure of an attempt.
-pub fn failure(reason: &str) -> RootFailure {
+pub fn failure(reason: FailureReason) -> RootFailure {
     let missing = Some(Missing {
         block: "bafkreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi".to_owned(),
         more: 2,
         peers: 3,
     });
-    RootFailure {
-        phase: Phase::Transferring,
-        reason: reason.to_owned(),
-        details: "the peer went away".to_owned(),
-        missing,
-    }
+    RootFailure { phase: Phase::Transferring, reason, details: "the peer went away".to_owned(), missing }
 }
 
 /// The verdict on a whole DAG of `bytes`.
@@ -125,15 +120,15 @@ pub fn counted(contents: &[u64]) -> u64 {
 
 /// The verdict on a root that is given up.
 pub fn failed() -> Verdict {
-    Verdict::Failed { failure: failure("MALFORMED_BLOCK") }
+    Verdict::Failed { failure: failure(FailureReason::MalformedBlock) }
 }
 
 /// The verdict that asks for another attempt.
 pub fn retry(due: Timestamp) -> Verdict {
-    Verdict::Retry { due, failure: failure("TRANSFER_STALLED") }
+    Verdict::Retry { due, failure: failure(FailureReason::Stalled) }
 }
 
 /// The verdict on a root that nobody connected has.
 pub fn wait(due: Timestamp) -> Verdict {
-    Verdict::Wait { due, failure: failure("NO_PROVIDER_FOUND") }
+    Verdict::Wait { due, failure: failure(FailureReason::NoProviderFound) }
 }

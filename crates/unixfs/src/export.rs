@@ -6,11 +6,11 @@ use std::path::{Component, Path};
 
 use bytes::Bytes;
 use cid::Cid;
+use pinrail_block_store::BlockStore;
 use pinrail_spec::multicodec::DAG_PB;
 
 use crate::UnixFsError;
 use crate::pb::{Kind, Link, Node, UnixFs};
-use pinrail_block_store::BlockStore;
 
 /// Sub-shards that can lie within each other: a name's hash has 64 bits, at least 3 of them for each level.
 const MAX_SHARDS: usize = 32;

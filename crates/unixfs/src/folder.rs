@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use pinrail_ipfs::MAX_BLOCK_BYTES;
+use pinrail_spec::multicodec::DAG_PB;
+
 use crate::UnixFsError;
 use crate::file::{self, Added};
 use crate::importer::Importer;
 use crate::pb::{Link, Node, folder_data};
 use crate::shard;
-use pinrail_ipfs::MAX_BLOCK_BYTES;
-use pinrail_spec::multicodec::DAG_PB;
 
 /// The names and CIDs that a plain folder may have in bytes, Helia's default.
 const MAX_LINKS_BYTES: usize = 256 << 10;

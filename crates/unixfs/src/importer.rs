@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use cid::Cid;
+use pinrail_block_store::{BlockStore, Committed, NodeKey, Put};
 use pinrail_ipfs::hash::hash;
 use pinrail_ipfs::links;
+use pinrail_spec::multicodec::{RAW, SHA2_256};
 use tokio::sync::mpsc;
 
 use crate::UnixFsError;
-use pinrail_block_store::{BlockStore, Committed, NodeKey, Put};
-use pinrail_spec::multicodec::{RAW, SHA2_256};
 
 /// Bytes that may be on their way to the disk.
 const UNCOMMITTED_BYTES: usize = 64 << 20;

@@ -26,12 +26,12 @@ pub use export::export;
 #[derive(Debug, Error)]
 pub enum UnixFsError {
     /// A file or a folder could not be read or written.
-    #[error("{path}: {reason}")]
+    #[error("{} cannot be read or written", .path.display())]
     File {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
+        /// The system's error.
+        source: io::Error,
     },
     /// A file's name that a directory cannot hold.
     #[error("{0}: the name is not UTF-8")]
@@ -79,7 +79,7 @@ pub enum UnixFsError {
 impl UnixFsError {
     fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        |reason| Self::File { path, reason }
+        |source| Self::File { path, source }
     }
 
     fn links(cid: &Cid) -> impl FnOnce(LinksError) -> Self {

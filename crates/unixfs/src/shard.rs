@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use pinrail_spec::multicodec::DAG_PB;
+
 use crate::UnixFsError;
 use crate::file::Added;
 use crate::importer::Importer;
 use crate::pb::{Link, Node, shard_data};
-use pinrail_spec::multicodec::DAG_PB;
 
 /// The places of a shard, one for each byte.
 const PLACES: usize = 256;

@@ -4,7 +4,6 @@ mod arrows;
 mod confinement;
 mod graph;
 mod outbound;
-mod reasons;
 mod security;
 mod sources;
 
@@ -33,7 +32,6 @@ pub fn inspect(environment: &Environment) -> Result<Vec<Finding>> {
         finding("a sentence opens every file", sources::unopened(root())?),
         finding("the architecture names every crate", sources::unnamed(root(), &graph)?),
         finding("every defence has its test", security::unshown(root())?),
-        finding("every reason is explained", reasons::unexplained(root())?),
     ])
 }
 

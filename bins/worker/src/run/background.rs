@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::NodeId;
+use pinrail_domain::{NodeId, chain};
 use pinrail_ipfs::IpfsBackend;
 use pinrail_spec::RootKey;
 use pinrail_storage::{RootQueue, Storage};
@@ -78,7 +78,7 @@ async fn collect(backend: Arc<dyn IpfsBackend>) {
             Ok(true) => tokio::task::yield_now().await,
             Ok(false) => sleep(REST).await,
             Err(problem) => {
-                warn!(%problem, "disk space is not given back");
+                warn!(problem = chain(&problem), "disk space is not given back");
                 sleep(REST).await;
             }
         }

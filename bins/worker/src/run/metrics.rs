@@ -38,7 +38,7 @@ pub struct WorkMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Settled {
     outcome: &'static str,
-    reason: String,
+    reason: &'static str,
 }
 
 impl WorkMetrics {
@@ -87,15 +87,15 @@ impl WorkMetrics {
                 self.pinned_bytes.inc_by(size.bytes);
             }
             Verdict::Released => drop(self.settled("released", "").inc()),
-            Verdict::Failed { failure } => drop(self.settled("failed", &failure.reason).inc()),
-            Verdict::Retry { failure, .. } => drop(self.settled("retried", &failure.reason).inc()),
-            Verdict::Wait { failure, .. } => drop(self.settled("waiting", &failure.reason).inc()),
+            Verdict::Failed { failure } => drop(self.settled("failed", failure.reason.as_str()).inc()),
+            Verdict::Retry { failure, .. } => drop(self.settled("retried", failure.reason.as_str()).inc()),
+            Verdict::Wait { failure, .. } => drop(self.settled("waiting", failure.reason.as_str()).inc()),
             Verdict::Pause { storage_full: true, .. } => drop(self.settled("paused", "STORAGE_FULL").inc()),
             Verdict::Pause { storage_full: false, .. } => drop(self.settled("paused", "").inc()),
         }
     }
 
-    fn settled(&self, outcome: &'static str, reason: &str) -> Counter {
-        self.settled.get_or_create_owned(&Settled { outcome, reason: reason.to_owned() })
+    fn settled(&self, outcome: &'static str, reason: &'static str) -> Counter {
+        self.settled.get_or_create_owned(&Settled { outcome, reason })
     }
 }

@@ -22,8 +22,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::{Backend, NodeId, Policy};
-use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
+use pinrail_domain::{Backend, FailureReason, NodeId, Phase, Policy, RootFailure};
+use pinrail_ipfs::{IpfsBackend, IpfsError};
 use pinrail_spec::RootKey;
 use pinrail_storage::{Storage, StorageError};
 use tokio::sync::{Notify, mpsc};
@@ -241,5 +241,6 @@ impl Worker {
 fn broken(problem: &JoinError) -> Ending {
     error!(%problem, "the work on a root broke off");
     let details = "the worker made a mistake while fetching it, its log says more".to_owned();
-    Ending::Refused(IpfsError::Interrupted { stage: Stage::Checking, reason: "WORKER_BROKE", details, missing: None })
+    let reason = FailureReason::WorkerBroke;
+    Ending::Refused(IpfsError::Broken(RootFailure { phase: Phase::Checking, reason, details, missing: None }))
 }

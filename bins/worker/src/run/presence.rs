@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use pinrail_domain::Node;
-use pinrail_ipfs::{IpfsBackend, IpfsError, Stage};
+use pinrail_domain::{Node, Phase, chain};
+use pinrail_ipfs::{IpfsBackend, IpfsError};
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NodeRegistration, StorageError};
 use tokio::sync::watch;
@@ -42,7 +42,7 @@ impl Worker {
                 let nodes = self.storage.list_nodes().await?;
                 self.backend.set_fellows(&Node::fellows(&nodes, self.node, now)).await;
             }
-            Err(problem) => warn!(%problem, "the node gives no sign of life"),
+            Err(problem) => warn!(problem = chain(&problem), "the node gives no sign of life"),
         }
         self.presence.heard = Some(Instant::now());
         Ok(())
@@ -82,8 +82,7 @@ impl Worker {
 async fn describe(backend: &dyn IpfsBackend) -> Result<(String, Vec<Multiaddr>), IpfsError> {
     let addresses = backend.delegates().await?;
     if addresses.is_empty() {
-        let details = "it has no address where it can be dialled".to_owned();
-        return Err(IpfsError::Unavailable { stage: Stage::Connecting, details });
+        return Err(IpfsError::unavailable(Phase::Connecting, "it has no address where it can be dialled"));
     }
     Ok((backend.peer_id().await?, addresses))
 }

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::{DagSize, Lease, LeaseTask, Progress};
-use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob, Pinned};
+use pinrail_domain::{DagSize, Lease, LeaseTask, chain};
+use pinrail_ipfs::{IpfsBackend, IpfsError, PinJob};
 use pinrail_spec::{Multiaddr, RootKey, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
-use tracing::{Instrument, Span, debug, info_span};
+use tracing::{Instrument, Span, debug, info_span, warn};
 
 /// How long a fetch that has received something may stand still before others may have its slot.
 const STANDSTILL: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// The whole DAG is kept durably.
-    Pinned(Pinned),
+    Pinned(DagSize),
     /// It is kept no longer.
     Released,
     /// The backend could not do it.
@@ -52,15 +52,15 @@ pub struct Work {
     /// Whose fields all lines of the log about it carry.
     pub span: Span,
     /// What the storage was last told of it.
-    pub reported: Progress,
+    pub reported: DagSize,
     /// What is to be done, until that is begun.
     job: Option<PinJob>,
     doing: Option<Doing>,
     origins: watch::Sender<Vec<Multiaddr>>,
-    progress: watch::Receiver<Pinned>,
+    progress: watch::Receiver<DagSize>,
     /// When it was begun, or something last came, and what had come by then.
     moved: Instant,
-    received: Pinned,
+    received: DagSize,
 }
 
 /// The task that does a work.
@@ -76,7 +76,7 @@ impl Work {
             LeaseTask::Pin { origins, .. } => origins.clone(),
             LeaseTask::Release => Vec::new(),
         });
-        let (job_progress, progress) = watch::channel(Pinned::default());
+        let (job_progress, progress) = watch::channel(DagSize::default());
         let job = PinJob {
             root: lease.key.root.clone(),
             account: lease.account.map(|account| account.as_uuid().as_u128()),
@@ -97,13 +97,13 @@ impl Work {
             lease,
             taken: Instant::now(),
             ending: None,
-            reported: Progress::default(),
+            reported: DagSize::default(),
             job: Some(job),
             doing: None,
             origins,
             progress,
             moved: Instant::now(),
-            received: Pinned::default(),
+            received: DagSize::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Work {
 
     /// Whether it takes up a slot and nothing came for as long as `patience`, or for five seconds if something did before.
     pub fn is_fruitless(&self, patience: Duration) -> bool {
-        let patience = if self.received == Pinned::default() { patience } else { patience.max(STANDSTILL) };
+        let patience = if self.received == DagSize::default() { patience } else { patience.max(STANDSTILL) };
         self.runs() && self.moved.elapsed() >= patience
     }
 
@@ -193,18 +193,25 @@ impl Work {
     }
 
     /// What has been received, if that is not what the storage was last told.
-    pub fn news(&self) -> Option<Progress> {
-        let Pinned { blocks, bytes } = *self.progress.borrow();
-        let progress = Progress { blocks, bytes };
+    pub fn news(&self) -> Option<DagSize> {
+        let progress = *self.progress.borrow();
         (progress != self.reported).then_some(progress)
     }
 }
 
 async fn pin(backend: &dyn IpfsBackend, job: PinJob) -> Ending {
-    backend.pin(job).await.map_or_else(Ending::Refused, Ending::Pinned)
+    backend.pin(job).await.map_or_else(refused, Ending::Pinned)
 }
 
 async fn release(backend: &dyn IpfsBackend, root: &RootKey, epoch: u64) -> Ending {
     backend.forget(std::slice::from_ref(root)).await;
-    backend.unpin(root, epoch).await.map_or_else(Ending::Refused, |()| Ending::Released)
+    backend.unpin(root, epoch).await.map_or_else(refused, |()| Ending::Released)
+}
+
+/// The end of a work that the backend could not do; the operator is told of a backend that does not work.
+fn refused(error: IpfsError) -> Ending {
+    if matches!(error, IpfsError::Unavailable { .. }) {
+        warn!(error = chain(&error), "the IPFS backend does not work");
+    }
+    Ending::Refused(error)
 }

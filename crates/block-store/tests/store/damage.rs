@@ -3,6 +3,7 @@ use std::fs;
 use std::process::Command;
 
 use pinrail_block_store::{BlockStore, StoreError};
+use pinrail_domain::chain;
 
 use crate::dag::{Fixture, RAW, block, collect_all, has, leaf, options, parent, pin, put_one, read_as};
 
@@ -47,7 +48,7 @@ fn a_second_opener_is_told_so_in_one_line() {
     let fixture = Fixture::new();
     let error = BlockStore::open(fixture.folder.path(), options()).expect_err("it is locked");
     assert!(matches!(error, StoreError::InUse(_)));
-    let text = error.to_string();
+    let text = chain(&error);
     assert!(text.contains(&fixture.folder.path().display().to_string()) && !text.contains('\n'));
     let error = BlockStore::rebuild_index(fixture.folder.path(), &options()).expect_err("it is locked");
     assert!(matches!(error, StoreError::InUse(_)));
@@ -71,7 +72,7 @@ fn a_folder_that_cannot_be_written_is_said_in_one_line() {
     let _ = Command::new("umount").arg(parent.path()).stderr(std::process::Stdio::null()).status();
     let error = opened.expect_err("it cannot be written");
     assert!(matches!(error, StoreError::Folder { .. }), "{error}");
-    let text = error.to_string();
+    let text = chain(&error);
     assert!(text.contains(&folder.display().to_string()) && !text.contains('\n'), "{text}");
 }
 

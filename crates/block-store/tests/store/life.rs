@@ -1,6 +1,7 @@
 //! A root's life: begun, fetched, finished, failed, released, and the epochs that guard it.
 use cid::multihash::Multihash;
-use pinrail_block_store::{Adopt, NodeKey, NodeLinks, StoreError, Totals};
+use pinrail_block_store::{Adopt, NodeKey, NodeLinks, StoreError};
+use pinrail_domain::DagSize;
 use tokio::sync::mpsc;
 
 use crate::dag::{
@@ -31,7 +32,7 @@ fn a_fetch_learns_what_is_missing_and_finishes_when_nothing_is() {
     put_one(store, root.key, 1, &b).result.expect("it is committed");
     let totals = store.finish(root.key, 1).expect("it is whole");
     let bytes = (root.bytes.len() + 2) as u64;
-    assert_eq!(totals, Totals { blocks: 3, bytes });
+    assert_eq!(totals, DagSize { blocks: 3, bytes });
     let links = NodeLinks { links: vec![a.key, b.key], size: committed.size };
     assert_eq!(store.links(&root.key).expect("it answers"), Some(links));
     let state = store.root_state(&root.key).expect("it answers").expect("it is held");
@@ -117,7 +118,7 @@ fn identity_blocks_come_from_their_keys() {
     assert_eq!(store.read(&hello.multihash).expect("it reads").as_deref(), Some(&b"hello"[..]));
     assert_eq!(store.size(&hello.multihash).expect("it answers"), Some(5));
     store.begin(hello, 1).expect("it begins");
-    assert_eq!(store.finish(hello, 1).expect("it is whole"), Totals::default());
+    assert_eq!(store.finish(hello, 1).expect("it is whole"), DagSize::default());
     store.release(hello, 2).expect("it is released");
 
     // One with links is a node like any other, but for its bytes.

@@ -13,7 +13,7 @@ mod want;
 
 use std::time::Duration;
 
-use pinrail_domain::{DagSize, LeaseRecord, LeaseToken, Phase, RootFailure, RootRecord, RootState};
+use pinrail_domain::{DagSize, FailureReason, LeaseRecord, LeaseToken, Phase, RootFailure, RootRecord, RootState};
 use pinrail_spec::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_410_000_000);
@@ -41,7 +41,7 @@ fn root(state: RootState) -> RootRecord {
         paused: false,
         lease: None,
         size: (state == RootState::Pinned).then_some(SIZE),
-        failure: was_tried.then(|| failure("STALLED")),
+        failure: was_tried.then(|| failure(FailureReason::Stalled)),
     }
 }
 
@@ -76,8 +76,8 @@ fn token(number: u8) -> LeaseToken {
     LeaseToken::new(NOW, [number; 10])
 }
 
-fn failure(reason: &str) -> RootFailure {
-    let (reason, details) = (reason.to_owned(), "no block came for 2 minutes".to_owned());
+fn failure(reason: FailureReason) -> RootFailure {
+    let details = "no block came for 2 minutes".to_owned();
     RootFailure { phase: Phase::Transferring, reason, details, missing: None }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pinrail_domain::{
-    BLOCK_OVERHEAD, DagSize, LeaseKey, Progress, RootRecord, RootState, Settled, Unwanted, Verdict, Wanted,
+    BLOCK_OVERHEAD, DagSize, FailureReason, LeaseKey, Progress, RootRecord, RootState, Settled, Unwanted, Verdict,
+    Wanted,
 };
 use pinrail_spec::{Cid, Timestamp};
 use proptest::collection::vec;
@@ -170,7 +171,7 @@ impl World {
         if self.held(lease).is_none() {
             return 0;
         }
-        let (due, failure) = (self.now + LEASE / 2, failure("STALLED"));
+        let (due, failure) = (self.now + LEASE / 2, failure(FailureReason::Stalled));
         let verdict = match verdict {
             0 => Verdict::Pinned { size: SIZE },
             1 => Verdict::Failed { failure },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{LeaseLost, RootRecord, RootState, Settled, Verdict};
+use pinrail_domain::{FailureReason, LeaseLost, RootRecord, RootState, Settled, Verdict};
 use pinrail_spec::Timestamp;
 
 use super::{LATER, NOW, SIZE, failure, leased};
@@ -29,11 +29,11 @@ fn released() -> RootRecord {
 }
 
 fn retry() -> Verdict {
-    Verdict::Retry { due: DUE, failure: failure("NEW") }
+    Verdict::Retry { due: DUE, failure: failure(FailureReason::NoProviderFound) }
 }
 
 fn wait() -> Verdict {
-    Verdict::Wait { due: DUE, failure: failure("NEW") }
+    Verdict::Wait { due: DUE, failure: failure(FailureReason::NoProviderFound) }
 }
 
 const fn pause(storage_full: bool) -> Verdict {
@@ -52,7 +52,7 @@ fn put_off(before: &RootRecord) -> RootRecord {
 
 /// The root with the failure of the last attempt.
 fn failed(before: &RootRecord) -> RootRecord {
-    RootRecord { failure: Some(failure("NEW")), ..before.clone() }
+    RootRecord { failure: Some(failure(FailureReason::NoProviderFound)), ..before.clone() }
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn pinned_is_whole_and_has_no_failure() {
 
 #[test]
 fn failed_ends_its_holds_a_day_later() {
-    let verdict = Verdict::Failed { failure: failure("NEW") };
+    let verdict = Verdict::Failed { failure: failure(FailureReason::NoProviderFound) };
     let holds_end = NOW + Duration::from_hours(24);
     let given_up = failed(&RootRecord { state: RootState::Failed, lease: None, ..fetched() });
     assert_eq!(settle(&fetched(), &verdict), (Ok(Settled::Failed { holds_end }), given_up));
@@ -117,9 +117,13 @@ fn what_was_asked_for_during_an_attempt_is_tried_again_at_once() {
 
 #[test]
 fn a_settled_root_begins_no_new_life() {
-    for verdict in
-        [Verdict::Pinned { size: SIZE }, Verdict::Failed { failure: failure("NEW") }, retry(), wait(), pause(true)]
-    {
+    for verdict in [
+        Verdict::Pinned { size: SIZE },
+        Verdict::Failed { failure: failure(FailureReason::NoProviderFound) },
+        retry(),
+        wait(),
+        pause(true),
+    ] {
         let (_, after) = settle(&fetched(), &verdict);
         assert_eq!((after.epoch, after.wanted_since), (fetched().epoch, fetched().wanted_since), "{verdict:?}");
         assert_eq!((after.requests, after.refs, after.lease), (1, 1, None), "{verdict:?}");
@@ -128,7 +132,8 @@ fn a_settled_root_begins_no_new_life() {
 
 #[test]
 fn a_verdict_of_another_task_changes_nothing() {
-    let of_pins = [Verdict::Pinned { size: SIZE }, Verdict::Failed { failure: failure("NEW") }, wait()];
+    let of_pins =
+        [Verdict::Pinned { size: SIZE }, Verdict::Failed { failure: failure(FailureReason::NoProviderFound) }, wait()];
     for verdict in of_pins {
         assert_eq!(settle(&released(), &verdict), (Err(LeaseLost), released()), "{verdict:?}");
     }

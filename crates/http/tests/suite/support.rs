@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use pinrail_domain::{
-    Access, AccountId, Backend, DagSize, LeaseTask, Limits, MintRequest, NodeId, Phase, Role, RootFailure, Scopes,
-    SigningKey, TokenId, Verdict, mint,
+    Access, AccountId, Backend, DagSize, FailureReason, LeaseTask, Limits, MintRequest, NodeId, Phase, Role,
+    RootFailure, Scopes, SigningKey, TokenId, Verdict, mint,
 };
 use pinrail_http::{Settings, State, router};
 use pinrail_spec::{Multiaddr, Timestamp};
@@ -207,7 +207,7 @@ impl Api {
     pub async fn fail_all(&self) {
         let details = "no peer has it, connect one that does".to_owned();
         let failure =
-            RootFailure { phase: Phase::Finding, reason: "NO_PROVIDER_FOUND".to_owned(), details, missing: None };
+            RootFailure { phase: Phase::Finding, reason: FailureReason::NoProviderFound, details, missing: None };
         self.work(|| Verdict::Failed { failure: failure.clone() }).await;
     }
 

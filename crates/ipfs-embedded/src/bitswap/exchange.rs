@@ -8,6 +8,7 @@ use bytes::Bytes;
 use libp2p::multihash::Multihash;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
+use pinrail_block_store::{BlockStore, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,7 +24,6 @@ use crate::bans::Bans;
 use crate::counters::Counters;
 use crate::known_peers::KnownPeers;
 use crate::receive::Budget;
-use pinrail_block_store::{BlockStore, StoreError};
 
 /// After this many blocks within a minute that nobody asked for a peer is dropped.
 const MAX_STRIKES: u32 = 8;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use libp2p::swarm::Stream;
+use pinrail_ipfs::hash::hash;
 
 use super::exchange::Exchange;
 use super::peer::Peer;
 use super::server;
 use super::wire::{self, LARGE_MESSAGE_BYTES, Message};
 use crate::receive::Hold;
-use pinrail_ipfs::hash::hash;
 
 /// A stream that was opened and over which nothing came for this long is closed.
 const FIRST_MESSAGE_LIMIT: Duration = Duration::from_mins(1);

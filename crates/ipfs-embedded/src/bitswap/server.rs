@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
+use pinrail_block_store::{BlockStore, StoreError};
+use pinrail_domain::chain;
+use pinrail_spec::multicodec::IDENTITY;
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
@@ -19,8 +22,6 @@ use super::peer::Peer;
 use super::serve_budget::{Reader, Room};
 use super::serve_queue::{MAX_WANTS, Want};
 use super::wire::{self, WantEntry, WantKind};
-use pinrail_block_store::{BlockStore, StoreError};
-use pinrail_spec::multicodec::IDENTITY;
 
 /// A smaller block is copied together with its neighbours before it is written.
 const SMALL_BLOCK_BYTES: usize = 16 << 10;
@@ -49,7 +50,7 @@ pub async fn serve(exchange: Arc<Exchange>, peer: Arc<Peer>) {
                 Ok(true) => {}
                 Ok(false) => peer.serve.wait_changed().await,
                 Err(error) => {
-                    tracing::debug!(peer = %peer.id, %error, "not served, its wants are dropped");
+                    tracing::debug!(peer = %peer.id, error = chain(&error), "not served, its wants are dropped");
                     exchange.waiting_peers.leave(&peer);
                     peer.serve.note_pace(true);
                 }
@@ -169,7 +170,7 @@ fn find_size(store: &BlockStore, cid: &Cid) -> Option<usize> {
     match store.size(cid.hash()) {
         Ok(size) => size.and_then(|size| usize::try_from(size).ok()),
         Err(error) => {
-            tracing::warn!(%cid, %error, "block not served");
+            tracing::warn!(%cid, error = chain(&error), "block not served");
             None
         }
     }
@@ -195,11 +196,11 @@ fn read_block(store: &BlockStore, cid: &Cid) -> Option<Bytes> {
     match store.read(cid.hash()) {
         Ok(block) => block,
         Err(error @ StoreError::Corrupt(_)) => {
-            tracing::error!(%cid, %error, "block not served");
+            tracing::error!(%cid, error = chain(&error), "block not served");
             None
         }
         Err(error) => {
-            tracing::warn!(%cid, %error, "block not served");
+            tracing::warn!(%cid, error = chain(&error), "block not served");
             None
         }
     }

@@ -1,10 +1,10 @@
 //! Messages that come back as they were sent, and bytes that are no messages.
 
 use futures::io::Cursor;
+use pinrail_ipfs::hash::hash;
 use proptest::prelude::*;
 
 use super::*;
-use pinrail_ipfs::hash::hash;
 
 fn cid(name: &[u8]) -> Cid {
     Cid::new_v1(0x70, hash(0x12, 32, name).expect("sha2-256"))

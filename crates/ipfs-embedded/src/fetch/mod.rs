@@ -5,13 +5,15 @@ mod sources;
 mod standing;
 mod walk;
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
-use thiserror::Error;
 use tokio::sync::watch;
 
-use pinrail_block_store::{NodeKey, Totals};
+use pinrail_block_store::NodeKey;
+use pinrail_domain::{DagSize, Phase};
 use pinrail_ipfs::MAX_BLOCK_BYTES;
 
 pub(crate) use session::fetch;
@@ -32,7 +34,7 @@ pub struct FetchRequest {
     /// The most blocks that it may have.
     pub max_blocks: u64,
     /// Told what is durable, as often as it changes.
-    pub progress: watch::Sender<Totals>,
+    pub progress: watch::Sender<DagSize>,
     /// The fetch ends when blocks are wanted and none came for this long.
     pub stall_timeout: Duration,
     /// The fetch ends when nobody has what is missing for this long.
@@ -42,34 +44,19 @@ pub struct FetchRequest {
     pub answer_timeout: Option<Duration>,
 }
 
-/// Where a fetch stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Nobody who has it was found.
-    Finding,
-    /// None of its origins could be reached.
-    Connecting,
-    /// Blocks were asked for or coming.
-    Transferring,
-    /// A block was held against its CID or read for its links.
-    Checking,
-    /// A block was written.
-    Storing,
-}
-
 /// Blocks that were asked for and did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
     /// One of them.
     pub block: NodeKey,
     /// How many more of them are known; those below them are not.
-    pub more: u32,
+    pub more: u64,
     /// The peers that were asked for the one.
-    pub peers: u32,
+    pub peers: u64,
 }
 
 /// Why a fetch ended without the whole DAG.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
     /// Nobody has it within the limit; what was tried, without addresses.
     #[error("no peer that has it was found: {tried}")]
@@ -150,22 +137,13 @@ pub enum FetchError {
     #[error("a newer lease has this root")]
     StaleEpoch,
     /// The store or the node failed.
-    #[error("not available: {0}")]
-    Unavailable(String),
+    #[error("the block store or the node is not available")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
 }
 
 impl FetchError {
-    /// Where the fetch stood.
-    pub fn phase(&self) -> Phase {
-        match self {
-            Self::NotProvided { phase, .. } => *phase,
-            Self::Stalled { .. } | Self::TooLarge { .. } | Self::TooManyBlocks { .. } => Phase::Transferring,
-            Self::UnsupportedHash { .. }
-            | Self::UnsupportedCodec { .. }
-            | Self::Malformed { .. }
-            | Self::BlockTooLarge { .. }
-            | Self::LinkDigestTooLong { .. } => Phase::Checking,
-            Self::StorageFull | Self::StaleEpoch | Self::Unavailable(_) => Phase::Storing,
-        }
+    /// A store or a node that failed, by an error or a sentence.
+    fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into().into())
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use cid::Cid;
 use libp2p::PeerId;
 use libp2p::multihash::Multihash;
+use pinrail_block_store::{BlockStore, Committed, NodeKey, Reserved, StoreError};
+use pinrail_domain::DagSize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,7 +21,6 @@ use super::{FetchError, FetchRequest};
 use crate::bitswap::{Event, Events, Exchange, Subscription};
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
-use pinrail_block_store::{BlockStore, Committed, NodeKey, Reserved, StoreError, Totals};
 
 /// Bytes that all fetches together may ask for at once, and that may be on their way to the disk.
 const SHARED_BYTES: usize = 32 << 20;
@@ -58,7 +59,7 @@ pub async fn fetch(
     fellows: &Addresses,
     ask_strangers: bool,
     request: FetchRequest,
-) -> Result<Totals, FetchError> {
+) -> Result<DagSize, FetchError> {
     let (root, epoch) = (request.root, request.epoch);
     if let Some(totals) = begin(&store, root, epoch).await? {
         return Ok(totals);
@@ -82,8 +83,8 @@ pub async fn fetch(
         uncommitted: HashMap::new(),
         uncommitted_bytes: 0,
         reserved: store.reserve(),
-        seen: Totals::default(),
-        durable: Totals::default(),
+        seen: DagSize::default(),
+        durable: DagSize::default(),
         average: EXPECTED_BLOCK_BYTES,
         received: 0,
         last_sourced: now,
@@ -105,14 +106,14 @@ pub async fn fetch(
             }
             Ok(Err(error)) => return Err(store_error(error)),
             Ok(Ok(totals)) => return Ok(totals),
-            Err(error) => return Err(FetchError::Unavailable(error.to_string())),
+            Err(error) => return Err(FetchError::unavailable(error)),
         }
     }
-    Err(FetchError::Unavailable("the DAG has holes after it was walked whole".to_owned()))
+    Err(FetchError::unavailable("the DAG has holes after it was walked whole"))
 }
 
 /// Begin the fetch; the DAG's size if it is whole already.
-async fn begin(store: &BlockStore, root: NodeKey, epoch: u64) -> Result<Option<Totals>, FetchError> {
+async fn begin(store: &BlockStore, root: NodeKey, epoch: u64) -> Result<Option<DagSize>, FetchError> {
     let store = store.clone();
     run_blocking(move || {
         store.begin(root, epoch)?;
@@ -170,9 +171,9 @@ struct Session {
     /// Disk for what is asked for and not durable yet.
     reserved: Reserved,
     /// Distinct nodes of this walk that are at hand or received.
-    seen: Totals,
+    seen: DagSize,
     /// Those of them that are durable.
-    durable: Totals,
+    durable: DagSize,
     average: usize,
     received: u64,
     last_sourced: Instant,
@@ -189,8 +190,8 @@ struct Session {
 impl Session {
     fn begin_walk(&mut self) {
         self.walk = Walk::new(self.request.root);
-        self.seen = Totals::default();
-        self.durable = Totals::default();
+        self.seen = DagSize::default();
+        self.durable = DagSize::default();
     }
 
     /// Walk until every node is durable.
@@ -280,7 +281,7 @@ async fn run_blocking<T: Send + 'static>(
 ) -> Result<T, FetchError> {
     match tokio::task::spawn_blocking(call).await {
         Ok(answer) => answer.map_err(store_error),
-        Err(error) => Err(FetchError::Unavailable(error.to_string())),
+        Err(error) => Err(FetchError::unavailable(error)),
     }
 }
 
@@ -288,6 +289,6 @@ fn store_error(error: StoreError) -> FetchError {
     match error {
         StoreError::StorageFull => FetchError::StorageFull,
         StoreError::StaleEpoch { .. } | StoreError::NotBegun => FetchError::StaleEpoch,
-        other => FetchError::Unavailable(other.to_string()),
+        other => FetchError::unavailable(other),
     }
 }

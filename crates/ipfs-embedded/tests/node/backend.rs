@@ -9,7 +9,8 @@ use cid::Cid;
 use libp2p::Multiaddr;
 use multihash_codetable::Code;
 use pinrail_block_store::{BlockStore, Disk, StoreOptions};
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, Missing, PinJob, Pinned, Stage};
+use pinrail_domain::{DagSize, FailureReason, Missing, Phase};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob};
 use pinrail_ipfs_embedded::{EmbeddedBackend, Keypair, Node};
 use pinrail_spec::RootKey;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ fn job(root: Cid, epoch: u64, origins: &[Multiaddr]) -> PinJob {
         previous: None,
         max_bytes: 1 << 30,
         max_blocks: u64::MAX,
-        progress: watch::channel(Pinned::default()).0,
+        progress: watch::channel(DagSize::default()).0,
     }
 }
 
@@ -59,8 +60,9 @@ async fn a_full_disk_is_said_and_cures_itself() {
     let provider = TestNode::with(large_root, &large).await;
     provider.put(little_root, &little).await;
     let origins = provider.node.addresses();
-    assert_eq!(backend.pin(job(large_root, 1, &origins)).await, Err(IpfsError::StorageFull));
-    assert_eq!(backend.status(&RootKey::from(&large_root)).await, Ok(Held::Not));
+    let full = backend.pin(job(large_root, 1, &origins)).await;
+    assert!(matches!(full, Err(IpfsError::StorageFull)), "{full:?}");
+    assert_eq!(backend.status(&RootKey::from(&large_root)).await.expect("it answers"), Held::Not);
 
     backend.unpin(&RootKey::from(&large_root), 2).await.expect("deletes go on");
     while backend.collect().await.expect("it collects") {}
@@ -78,12 +80,13 @@ async fn what_cannot_be_is_told_apart() {
     let origins = provider.node.addresses();
 
     backend.pin(job(root, 5, &origins)).await.expect("it is there");
-    assert_eq!(backend.pin(job(root, 4, &origins)).await, Err(IpfsError::StaleEpoch));
-    assert_eq!(backend.unpin(&RootKey::from(&root), 4).await, Err(IpfsError::StaleEpoch));
+    let (pinned, unpinned) = (backend.pin(job(root, 4, &origins)).await, backend.unpin(&RootKey::from(&root), 4).await);
+    assert!(matches!(pinned, Err(IpfsError::StaleEpoch)), "{pinned:?}");
+    assert!(matches!(unpinned, Err(IpfsError::StaleEpoch)), "{unpinned:?}");
 
     let unheard_of = Cid::new_v1(0x55, libp2p::multihash::Multihash::wrap(0x1b, &[7; 32]).expect("it fits"));
     let refused = backend.pin(job(unheard_of, 1, &origins)).await.expect_err("Keccak is not supported");
-    assert!(matches!(&refused, IpfsError::Unpinnable { reason: "UNSUPPORTED_HASH", .. }), "{refused:?}");
+    assert!(matches!(&refused, IpfsError::Unpinnable { reason: FailureReason::UnsupportedHash, .. }), "{refused:?}");
 
     let (malformed, bytes) = block(0x70, Code::Sha2_256, vec![0xff; 40]);
     provider.node.store().begin((&malformed).into(), 1).expect("it begins");
@@ -93,18 +96,19 @@ async fn what_cannot_be_is_told_apart() {
     provider.node.store().put(put);
     answers.recv().await.expect("an answer").result.expect("the provider does not look");
     let refused = backend.pin(job(malformed, 1, &origins)).await.expect_err("it is malformed");
-    assert!(matches!(&refused, IpfsError::Unpinnable { reason: "MALFORMED_BLOCK", .. }), "{refused:?}");
+    assert!(matches!(&refused, IpfsError::Unpinnable { reason: FailureReason::MalformedBlock, .. }), "{refused:?}");
 
     let (large, bytes) = block(0x55, Code::Sha2_256, content((2 << 20) + 1, 102));
     put_blocks(provider.node.store(), large, &[(large, bytes)]).await;
     let refused = backend.pin(job(large, 1, &origins)).await.expect_err("a block of it is too large");
-    let details = format!("block {large} has 2097153 bytes, wanted at most 2097152 (2 MiB)");
-    assert_eq!(refused, IpfsError::Unpinnable { reason: "BLOCK_TOO_LARGE", details });
+    let IpfsError::Unpinnable { reason, details } = refused else { panic!("{refused:?}") };
+    assert_eq!(reason, FailureReason::BlockTooLarge);
+    assert_eq!(details, format!("block {large} has 2097153 bytes, wanted at most 2097152 (2 MiB)"));
 
     let car = folder.path().join("no.car");
     std::fs::write(&car, "not a CAR").expect("it is written");
     let refused = backend.import(&car).await.expect_err("it is no CAR");
-    assert!(matches!(&refused, IpfsError::Unpinnable { reason: "BAD_CAR", .. }), "{refused:?}");
+    assert!(matches!(&refused, IpfsError::Unpinnable { reason: FailureReason::MalformedBlock, .. }), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,13 +120,14 @@ async fn it_is_said_what_was_being_done() {
     let origins = gone.node.addresses();
     gone.node.stop().await;
     let unreached = backend.pin(job(dag[2].0, 1, &origins)).await.expect_err("nobody is there");
-    let tried = "the one origin could not be reached, no other peer is connected".to_owned();
-    assert_eq!(unreached, IpfsError::NotProvided { stage: Stage::Connecting, tried, missing: None });
+    let IpfsError::NotProvided { phase, tried, missing } = unreached else { panic!("{unreached:?}") };
+    assert_eq!((phase, missing), (Phase::Connecting, None));
+    assert_eq!(tried, "the one origin could not be reached, no other peer is connected");
 
     let provider = TestNode::with(dag[2].0, &dag).await;
     std::fs::remove_dir_all(folder.path()).expect("it is removed");
     let broken = backend.pin(job(dag[2].0, 2, &provider.node.addresses())).await.expect_err("nothing can be kept");
-    assert!(matches!(&broken, IpfsError::Unavailable { stage: Stage::Storing, .. }), "{broken:?}");
+    assert!(matches!(&broken, IpfsError::Unavailable { phase: Phase::Storing, .. }), "{broken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +141,7 @@ async fn it_is_said_which_blocks_nobody_has() {
     let block = dag[1..4].iter().map(|(cid, _)| *cid).min().expect("three are missing");
     let refused = backend.pin(job(root, 1, &provider.node.addresses())).await.expect_err("a part is missing");
     let IpfsError::NotProvided { missing, .. } = refused else { panic!("{refused:?}") };
-    assert_eq!(missing.as_deref(), Some(&Missing { block, more: 2, peers: 1 }));
+    assert_eq!(missing, Some(Missing { block: block.to_string(), more: 2, peers: 1 }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pinrail_ipfs_embedded::{FetchError, Phase};
+use pinrail_domain::Phase;
+use pinrail_ipfs_embedded::FetchError;
 
 use crate::script::{Script, read_message};
 use crate::support::{TestNode, flat, request};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
-use pinrail_block_store::Totals;
+use pinrail_domain::DagSize;
 use pinrail_ipfs_embedded::FetchError;
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use crate::script::{Script, blocks, read_message, varint, wants, write_message};
 use crate::support::{Block, TestNode, content, flat, raw, request};
 
 /// Fetch `dag` while `hostile` and an honest node are its origins.
-async fn fetch_beside(sink: &TestNode, hostile: &Script, dag: &[Block]) -> Result<Totals, FetchError> {
+async fn fetch_beside(sink: &TestNode, hostile: &Script, dag: &[Block]) -> Result<DagSize, FetchError> {
     let root = dag.last().expect("a root").0;
     let honest = TestNode::with(root, dag).await;
     let mut origins = honest.node.addresses();
@@ -34,7 +34,7 @@ async fn wrong_bytes_are_nobodys_blocks_and_their_sender_is_dropped() {
         liar.wait_closed().await;
     };
     let (fetched, ()) = tokio::join!(fetch_beside(&sink, &liar, &dag), lying);
-    assert_eq!(fetched.map(|totals| totals.blocks), Ok(21));
+    assert_eq!(fetched.expect("it is fetched").blocks, 21);
     for index in 0..20 {
         assert!(!sink.has(&raw(content(1000, 1_000 + index)).0));
     }
@@ -92,7 +92,7 @@ async fn blocks_over_2_mib_that_nobody_asked_for_are_strikes() {
 async fn an_origin_that_never_answers_holds_nothing_up() {
     let (sink, silent) = (TestNode::start().await, Script::start().await);
     let fetched = fetch_beside(&sink, &silent, &flat(600, 1000, 4)).await;
-    assert_eq!(fetched.map(|totals| totals.blocks), Ok(601));
+    assert_eq!(fetched.expect("it is fetched").blocks, 601);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,7 @@ async fn a_peer_may_vanish_in_the_middle_of_a_dag() {
     let (sink, vanishing) = (TestNode::start().await, Script::start().await);
     let mut wanted = request(root, std::slice::from_ref(&vanishing.address));
     let (origins, known) = watch::channel(vec![vanishing.address.clone()]);
-    let (progress, mut seen) = watch::channel(Totals::default());
+    let (progress, mut seen) = watch::channel(DagSize::default());
     (wanted.origins, wanted.progress) = (known, progress);
     let vanish = async {
         read_message(&mut vanishing.accept().await).await.expect("a wantlist");
@@ -147,7 +147,7 @@ async fn a_peer_may_vanish_in_the_middle_of_a_dag() {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        fetched = sink.node.fetch(wanted) => assert_eq!(fetched.map(|totals| totals.blocks), Ok(51)),
+        fetched = sink.node.fetch(wanted) => assert_eq!(fetched.expect("it is fetched").blocks, 51),
         () = vanish => unreachable!("it never ends"),
     }
 }
@@ -171,7 +171,7 @@ async fn peers_that_want_everything_and_never_read_cost_little_and_delay_nobody(
     let before = resident_bytes();
     let sink = TestNode::start().await;
     let fetched = sink.fetch(root, &source.node.addresses()).await;
-    assert_eq!(fetched.map(|totals| totals.blocks), Ok(25));
+    assert_eq!(fetched.expect("it is fetched").blocks, 25);
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 250 << 20, "16 peers that asked for 15 GiB cost {} MiB", grown >> 20);
 }

@@ -53,10 +53,10 @@ async fn streams_that_drip_hold_a_share_and_others_go_on() {
     let dag = flat(64, 256 << 10, 240);
     let source = TestNode::with(dag[64].0, &dag).await;
     let fetched = node.fetch_patiently(dag[64].0, &source.node.addresses()).await;
-    assert_eq!(fetched.map(|totals| totals.blocks), Ok(65));
+    assert_eq!(fetched.expect("it is fetched").blocks, 65);
     let reader = TestNode::start().await;
     let served = reader.fetch_patiently(dag[64].0, &node.node.addresses()).await;
-    assert_eq!(served.map(|totals| totals.blocks), Ok(65));
+    assert_eq!(served.expect("it is fetched").blocks, 65);
     let held = node.node.stats().receive_bytes_held;
     assert!((7 << 20..12 << 20).contains(&held), "{held} bytes of 375 MiB are held");
     let grown = resident_bytes().saturating_sub(before);
@@ -76,7 +76,7 @@ async fn those_who_hold_most_are_closed_when_all_networks_together_hold_too_much
     until(|| node.node.stats().closed_for_memory > 0).await;
     let dag = flat(16, 256 << 10, 241);
     let source = TestNode::with(dag[16].0, &dag).await;
-    assert_eq!(node.fetch_patiently(dag[16].0, &source.node.addresses()).await.map(|totals| totals.blocks), Ok(17));
+    assert_eq!(node.fetch_patiently(dag[16].0, &source.node.addresses()).await.expect("it is fetched").blocks, 17);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn a_block_on_each_of_thousands_of_streams_that_nobody_closes_is_not_lost(
     };
     tokio::select! {
         fetched = sink.fetch_patiently(root, std::slice::from_ref(&source.address)) => {
-            assert_eq!(fetched.map(|totals| totals.blocks), Ok(3_001));
+            assert_eq!(fetched.expect("it is fetched").blocks, 3_001);
         }
         () = serving => unreachable!("it never ends"),
     }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::poll;
-use pinrail_block_store::Totals;
+use pinrail_domain::DagSize;
 use tokio::sync::watch;
 
 use crate::support::{TestNode, flat, put_blocks, request};
@@ -17,7 +17,7 @@ async fn a_fetch_that_was_dropped_is_resumed_from_what_is_there() {
     let whole = source.put(root, &blocks).await;
     let sink = TestNode::start().await;
     let mut wanted = request(root, &source.node.addresses());
-    let (progress, mut seen) = watch::channel(Totals::default());
+    let (progress, mut seen) = watch::channel(DagSize::default());
     wanted.progress = progress;
     tokio::select! {
         ended = sink.node.fetch(wanted) => panic!("it was to be dropped before: {ended:?}"),
@@ -26,7 +26,7 @@ async fn a_fetch_that_was_dropped_is_resumed_from_what_is_there() {
     let TestNode { node, keypair, folder } = sink;
     node.stop().await;
     let sink = TestNode::resume(keypair, folder).await;
-    assert_eq!(sink.fetch(root, &source.node.addresses()).await, Ok(whole));
+    assert_eq!(sink.fetch(root, &source.node.addresses()).await.expect("it is fetched"), whole);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn a_walk_over_what_is_there_may_take_longer_than_a_stall() {
     put_blocks(sink.node.store(), root, &there).await;
     assert!(!sink.has(&last));
     let mut wanted = request(root, &source.node.addresses());
-    let (progress, seen) = watch::channel(Totals::default());
+    let (progress, seen) = watch::channel(DagSize::default());
     (wanted.progress, wanted.stall_timeout) = (progress, Duration::from_secs(2));
     let mut fetch = pin!(sink.node.fetch(wanted));
     while seen.borrow().blocks == 0 {
@@ -51,5 +51,5 @@ async fn a_walk_over_what_is_there_may_take_longer_than_a_stall() {
     assert!(seen.borrow().blocks < 1_999, "the walk is over");
     // So long nothing is wanted, since the walk stands still.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(fetch.await, Ok(whole));
+    assert_eq!(fetch.await.expect("it is fetched"), whole);
 }

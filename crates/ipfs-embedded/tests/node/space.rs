@@ -86,7 +86,7 @@ async fn fetches_near_the_reserve_pause_and_go_on_once_there_is_room() {
     }
     let origins = provider.node.addresses();
     let first = futures::future::join_all(roots.iter().map(|root| node.fetch(request(*root, &origins)))).await;
-    let paused = first.iter().filter(|fetched| **fetched == Err(FetchError::StorageFull)).count();
+    let paused = first.iter().filter(|fetched| matches!(fetched, Err(FetchError::StorageFull))).count();
     assert!(paused >= 3, "they have 40 MiB together: {first:?}");
     assert!(first.iter().all(|fetched| matches!(fetched, Ok(_) | Err(FetchError::StorageFull))), "{first:?}");
     let free = disk.free(folder.path()).expect("it is counted");

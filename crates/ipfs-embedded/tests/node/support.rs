@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions, Totals};
+use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions};
+use pinrail_domain::DagSize;
 use pinrail_ipfs::links;
 use pinrail_ipfs_embedded::{
     DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions,
@@ -13,10 +14,7 @@ use pinrail_ipfs_embedded::{
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
-pub const RAW: u64 = 0x55;
-pub const DAG_PB: u64 = 0x70;
-pub const DAG_CBOR: u64 = 0x71;
-pub const DAG_JSON: u64 = 0x0129;
+pub use pinrail_spec::multicodec::{DAG_PB, RAW};
 
 /// A block with its CID.
 pub type Block = (Cid, Bytes);
@@ -59,7 +57,7 @@ impl TestNode {
         node
     }
 
-    pub async fn put(&self, root: Cid, blocks: &[Block]) -> Totals {
+    pub async fn put(&self, root: Cid, blocks: &[Block]) -> DagSize {
         put_blocks(self.node.store(), root, blocks).await;
         self.node.store().finish(NodeKey::from(&root), 1).expect("the DAG is whole")
     }
@@ -70,12 +68,12 @@ impl TestNode {
     }
 
     /// Fetch from the nodes at `origins`.
-    pub async fn fetch(&self, root: Cid, origins: &[Multiaddr]) -> Result<Totals, FetchError> {
+    pub async fn fetch(&self, root: Cid, origins: &[Multiaddr]) -> Result<DagSize, FetchError> {
         self.node.fetch(request(root, origins)).await
     }
 
     /// Fetch from the nodes at `origins` with all the patience that a busy machine takes.
-    pub async fn fetch_patiently(&self, root: Cid, origins: &[Multiaddr]) -> Result<Totals, FetchError> {
+    pub async fn fetch_patiently(&self, root: Cid, origins: &[Multiaddr]) -> Result<DagSize, FetchError> {
         let mut request = request(root, origins);
         request.no_source_timeout = Duration::from_mins(5);
         request.stall_timeout = Duration::from_mins(5);
@@ -119,7 +117,7 @@ pub fn request(root: Cid, origins: &[Multiaddr]) -> FetchRequest {
         origins: watch::channel(origins.to_vec()).1,
         max_bytes: 1 << 30,
         max_blocks: u64::MAX,
-        progress: watch::channel(Totals::default()).0,
+        progress: watch::channel(DagSize::default()).0,
         stall_timeout: Duration::from_mins(1),
         no_source_timeout: Duration::from_secs(10),
         answer_timeout: None,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pinrail_domain::{AccountId, DagSize, LeaseNews, LeaseTask, NewPinRequest, QueuePosition, RootState, Verdict};
+use pinrail_domain::{
+    AccountId, DagSize, FailureReason, LeaseNews, LeaseTask, NewPinRequest, QueuePosition, RootState, Verdict,
+};
 use pinrail_spec::{Pin, RootKey, Status};
 use pinrail_storage::StorageError;
 use uuid::Uuid;
@@ -156,7 +158,7 @@ pub async fn a_failed_root_starts_afresh_for_all(fixture: &Fixture) {
     fixture.report(&lease, 5).await;
     fixture.settle(&lease, failed()).await;
     let seen = fixture.find(&ada, &first.id).await;
-    assert_eq!((seen.status, seen.root.failure), (Status::Failed, Some(failure("MALFORMED_BLOCK"))));
+    assert_eq!((seen.status, seen.root.failure), (Status::Failed, Some(failure(FailureReason::MalformedBlock))));
     assert_eq!(fixture.count(&ada, Status::Failed).await, 1);
     fixture.assert_nothing_due(&node).await;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pinrail_domain::{DagSize, LeaseKey, LeaseNews, LeaseTask, Progress, RootState, Verdict};
+use pinrail_domain::{DagSize, FailureReason, LeaseKey, LeaseNews, LeaseTask, Progress, RootState, Verdict};
 use pinrail_spec::Status;
 use pinrail_storage::{Settlement, StorageError};
 
@@ -165,7 +165,7 @@ pub async fn a_retry_stays_pinning(fixture: &Fixture) {
     fixture.settle(&first, retry(due)).await;
     let seen = fixture.find(&ada, &request.id).await;
     assert_eq!((seen.status, seen.root.attempts, seen.root.due), (Status::Pinning, 1, Some(due)));
-    assert_eq!(seen.root.failure, Some(failure("TRANSFER_STALLED")));
+    assert_eq!(seen.root.failure, Some(failure(FailureReason::Stalled)));
     assert_eq!((seen.root.waiting, seen.root.progress.bytes), (false, 5), "what was received stays");
     assert_eq!(fixture.count(&ada, Status::Pinning).await, 1);
 
@@ -176,7 +176,7 @@ pub async fn a_retry_stays_pinning(fixture: &Fixture) {
     assert_eq!((second.attempt, second.wanted_since), (2, first.wanted_since));
     let seen = fixture.find(&ada, &request.id).await;
     assert_eq!((seen.status, seen.root.attempts, seen.root.due), (Status::Pinning, 2, None));
-    assert_eq!(seen.root.failure, Some(failure("TRANSFER_STALLED")), "until the next verdict");
+    assert_eq!(seen.root.failure, Some(failure(FailureReason::Stalled)), "until the next verdict");
 }
 
 /// `Pause` gives the attempt back, keeps what was known, and says whether the disk is full.
@@ -194,7 +194,7 @@ pub async fn a_pause_spends_no_attempt(fixture: &Fixture) {
         (seen.status, seen.root.attempts, seen.root.paused, seen.root.due),
         (Status::Pinning, 1, true, Some(due))
     );
-    assert_eq!(seen.root.failure, Some(failure("TRANSFER_STALLED")));
+    assert_eq!(seen.root.failure, Some(failure(FailureReason::Stalled)));
 
     fixture.advance_secs(31);
     fixture.add(&ada, 2).await;

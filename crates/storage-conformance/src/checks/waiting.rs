@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pinrail_domain::QueuePosition;
+use pinrail_domain::{FailureReason, QueuePosition};
 use pinrail_spec::{RootKey, Status};
 
 use crate::Fixture;
@@ -25,7 +25,7 @@ pub async fn a_waiting_root_spends_no_attempt(fixture: &Fixture) {
     fixture.settle(&first, wait(due)).await;
     let seen = fixture.find(&ada, &request.id).await;
     assert_eq!((seen.status, seen.root.attempts, seen.root.waiting), (Status::Pinning, 0, true));
-    assert_eq!((seen.root.due, seen.root.failure), (Some(due), Some(failure("NO_PROVIDER_FOUND"))));
+    assert_eq!((seen.root.due, seen.root.failure), (Some(due), Some(failure(FailureReason::NoProviderFound))));
     assert_eq!(fixture.usage(&ada).await.queued_roots, 1);
     assert_eq!(waiting(fixture, &node).await, [cid(1).root()]);
 

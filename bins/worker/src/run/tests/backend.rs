@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob, Pinned, Stage};
+use pinrail_domain::{DagSize, Phase};
+use pinrail_ipfs::{Held, IpfsBackend, IpfsError, PinJob};
 use pinrail_spec::{Multiaddr, RootKey};
 use tokio::sync::{Notify, mpsc};
 
@@ -13,13 +14,13 @@ use tokio::sync::{Notify, mpsc};
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Pin at once.
-    Pin(Pinned),
+    Pin(DagSize),
     /// Fail at once.
     Fail(IpfsError),
     /// Report so much, then go on until the call is dropped.
-    Fetch(Pinned),
+    Fetch(DagSize),
     /// Report so much, and pin it when the test says so.
-    PinWhenTold(Pinned),
+    PinWhenTold(DagSize),
     /// Break by a mistake of ours.
     Panic,
 }
@@ -117,11 +118,11 @@ impl Drop for Running<'_> {
 
 #[async_trait]
 impl IpfsBackend for ScriptedBackend {
-    async fn pin(&self, mut job: PinJob) -> Result<Pinned, IpfsError> {
+    async fn pin(&self, mut job: PinJob) -> Result<DagSize, IpfsError> {
         self.note(Call::Pin { root: job.root.clone(), previous: job.previous.clone() });
         let act = lock(&self.acts).get_mut(&job.root).and_then(VecDeque::pop_front);
         let mut running = Running { backend: self, root: Some(job.root.clone()) };
-        let result = match act.unwrap_or(Act::Pin(Pinned { blocks: 1, bytes: 5 })) {
+        let result = match act.unwrap_or(Act::Pin(DagSize { blocks: 1, bytes: 5 })) {
             Act::Pin(pinned) => Ok(pinned),
             Act::Fail(error) => Err(error),
             Act::Panic => panic!("scripted"),
@@ -164,7 +165,7 @@ impl IpfsBackend for ScriptedBackend {
     }
 
     async fn import(&self, _car: &Path) -> Result<Vec<RootKey>, IpfsError> {
-        Err(IpfsError::Unavailable { stage: Stage::Storing, details: "not scripted".to_owned() })
+        Err(IpfsError::unavailable(Phase::Storing, "not scripted"))
     }
 
     async fn set_fellows(&self, fellows: &[Multiaddr]) {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{LeaseToken, NodeId, Phase, RootFailure, RootState, Verdict};
-use pinrail_ipfs::{IpfsError, Pinned, Stage};
+use pinrail_domain::{DagSize, FailureReason, LeaseToken, NodeId, Phase, RootFailure, RootState, Verdict};
+use pinrail_ipfs::IpfsError;
 use pinrail_spec::{Status, Timestamp};
 use pinrail_storage::{NodeRegistration, Nodes, PinRequests, RootQueue, Settlement};
 
 use super::backend::{Act, Call};
 use super::scene::{PEER, Scene, address, root};
 
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 
 #[tokio::test(start_paused = true)]
 async fn deleting_the_last_request_ends_the_fetch_within_the_step_and_releases_the_root() {
@@ -143,14 +143,14 @@ async fn a_lease_that_is_settled_is_not_renewed() {
 async fn a_root_that_waits_is_found_although_the_answer_to_its_settling_was_lost() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned(), missing: None };
+    let nobody = IpfsError::NotProvided { phase: Phase::Finding, tried: "nobody".to_owned(), missing: None };
     scene.backend.script(&root(1), [Act::Fail(nobody)]);
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     let (lease, now) = (scene.worker.works[&root(1)].lease.clone(), scene.clock.now());
     let failure = RootFailure {
         phase: Phase::Finding,
-        reason: "NO_PROVIDER_FOUND".to_owned(),
+        reason: FailureReason::NoProviderFound,
         details: String::new(),
         missing: None,
     };

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{AccountId, PinRequest, Policy, RootState};
-use pinrail_ipfs::{IpfsError, Pinned, Stage};
+use pinrail_domain::{AccountId, DagSize, Phase, PinRequest, Policy, RootState};
+use pinrail_ipfs::IpfsError;
 use pinrail_spec::Status;
 
 use super::backend::{Act, Call};
 use super::scene::{Scene, address, root};
 
-const NOTHING: Pinned = Pinned { blocks: 0, bytes: 0 };
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const NOTHING: DagSize = DagSize { blocks: 0, bytes: 0 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 
 fn nobody() -> IpfsError {
-    IpfsError::NotProvided { stage: Stage::Finding, tried: "3 connected peers were asked".to_owned(), missing: None }
+    IpfsError::NotProvided { phase: Phase::Finding, tried: "3 connected peers were asked".to_owned(), missing: None }
 }
 
 async fn crowd(slots: u32) -> Scene {

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use pinrail_domain::RootState;
-use pinrail_ipfs::Pinned;
+use pinrail_domain::{DagSize, RootState};
 use pinrail_spec::Status;
 use pinrail_storage::StorageError;
 
 use super::backend::{Act, Call};
 use super::scene::{Scene, listen, root};
 
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 
 #[tokio::test(start_paused = true)]
 async fn leases_are_taken_once_the_database_gives_them() {

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{DagSize, Limits, Phase, Policy, Progress, RootState};
-use pinrail_ipfs::{IpfsError, Pinned, Stage};
+use pinrail_domain::{DagSize, FailureReason, Limits, Phase, Policy, RootFailure, RootState};
+use pinrail_ipfs::IpfsError;
 use pinrail_spec::Status;
 use pinrail_storage::PinRequests;
 
 use super::backend::{Act, Call};
 use super::scene::{Scene, address, root};
 
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 
 fn stalled() -> IpfsError {
-    IpfsError::Interrupted {
-        stage: Stage::Transferring,
-        reason: "STALLED",
+    IpfsError::Broken(RootFailure {
+        phase: Phase::Transferring,
+        reason: FailureReason::Stalled,
         details: "no block came".to_owned(),
         missing: None,
-    }
+    })
 }
 
 fn nobody() -> IpfsError {
-    IpfsError::NotProvided { stage: Stage::Finding, tried: "0 origins and 0 connected peers".to_owned(), missing: None }
+    IpfsError::NotProvided { phase: Phase::Finding, tried: "0 origins and 0 connected peers".to_owned(), missing: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +51,7 @@ async fn a_broken_attempt_is_tried_again_with_growing_pauses_and_says_why() {
     let seen = scene.root(&request).await;
     let failure = seen.failure.expect("a reason");
     assert_eq!((seen.state, seen.attempts), (RootState::Pinning, 1));
-    assert_eq!((failure.phase, failure.reason.as_str()), (Phase::Transferring, "STALLED"));
+    assert_eq!((failure.phase, failure.reason), (Phase::Transferring, FailureReason::Stalled));
     scene.step_after(Duration::from_secs(9)).await;
     assert_eq!(scene.root(&request).await.attempts, 1, "the first pause is ten seconds");
     scene.step_after(Duration::from_secs(1)).await;
@@ -69,14 +69,14 @@ async fn content_that_cannot_be_pinned_fails_and_is_asked_for_no_longer() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
     let details = "block x is hashed with md5, which is not supported".to_owned();
-    let error = IpfsError::Unpinnable { reason: "UNSUPPORTED_HASH", details: details.clone() };
+    let error = IpfsError::Unpinnable { reason: FailureReason::UnsupportedHash, details: details.clone() };
     scene.backend.script(&root(1), [Act::Fail(error)]);
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     scene.step().await;
     let seen = scene.root(&request).await;
     let failure = seen.failure.expect("a reason");
-    assert_eq!((seen.state, failure.reason.as_str()), (RootState::Failed, "UNSUPPORTED_HASH"));
+    assert_eq!((seen.state, failure.reason), (RootState::Failed, FailureReason::UnsupportedHash));
     assert!(failure.details.starts_with(&details), "{}", failure.details);
     assert!(scene.backend.calls().contains(&Call::Forget(root(1))));
 }
@@ -123,15 +123,15 @@ async fn a_failure_names_the_phase_that_the_backend_names() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
     let unreached = IpfsError::NotProvided {
-        stage: Stage::Connecting,
+        phase: Phase::Connecting,
         tried: "the one origin could not be reached".to_owned(),
         missing: None,
     };
-    let broken = IpfsError::Unavailable { stage: Stage::Storing, details: "no such folder".to_owned() };
+    let broken = IpfsError::unavailable(Phase::Storing, "no such folder");
     let cases = [
-        (unreached, Phase::Connecting, "NO_PROVIDER_FOUND"),
-        (nobody(), Phase::Finding, "NO_PROVIDER_FOUND"),
-        (broken, Phase::Storing, "BACKEND_UNAVAILABLE"),
+        (unreached, Phase::Connecting, FailureReason::NoProviderFound),
+        (nobody(), Phase::Finding, FailureReason::NoProviderFound),
+        (broken, Phase::Storing, FailureReason::BackendUnavailable),
     ];
     for (number, (error, phase, reason)) in (1..).zip(cases) {
         scene.backend.script(&root(number), [Act::Fail(error)]);
@@ -139,7 +139,7 @@ async fn a_failure_names_the_phase_that_the_backend_names() {
         scene.step().await;
         scene.step().await;
         let failure = scene.root(&request).await.failure.expect("a reason");
-        assert_eq!((failure.phase, failure.reason.as_str()), (phase, reason));
+        assert_eq!((failure.phase, failure.reason), (phase, reason));
     }
 }
 
@@ -151,7 +151,7 @@ async fn progress_reaches_readers_within_a_second_and_new_origins_reach_the_fetc
     let request = scene.post(account, &root(1)).await;
     scene.step().await;
     scene.step_after(Duration::from_secs(1)).await;
-    assert_eq!(scene.root(&request).await.progress, Progress { blocks: 3, bytes: 700 });
+    assert_eq!(scene.root(&request).await.progress, DagSize { blocks: 3, bytes: 700 });
     let second = scene.request(account, &root(1), vec![address(9)]);
     scene.storage.add_pin_request(&second, scene.clock.now()).await.expect("it is accepted");
     scene.step().await;
@@ -169,7 +169,7 @@ async fn a_spent_quota_stops_the_fetch_and_names_the_quota() {
     scene.step().await;
     let seen = scene.root(&request).await;
     let reason = seen.failure.map(|failure| failure.reason);
-    assert_eq!((seen.state, reason.as_deref()), (RootState::Failed, Some("QUOTA_EXCEEDED")));
+    assert_eq!((seen.state, reason), (RootState::Failed, Some(FailureReason::QuotaExceeded)));
     assert!(scene.backend.calls().contains(&Call::Dropped(root(1))));
 }
 
@@ -198,7 +198,7 @@ async fn a_task_that_panics_is_a_failed_attempt_and_not_a_lease_for_ever() {
     scene.step().await;
     scene.step().await;
     let failure = scene.root(&request).await.failure.expect("a reason");
-    assert_eq!(failure.reason, "WORKER_BROKE");
+    assert_eq!(failure.reason, FailureReason::WorkerBroke);
     scene.step_after(Duration::from_secs(10)).await;
     scene.step().await;
     assert_eq!(scene.root(&request).await.state, RootState::Pinned);

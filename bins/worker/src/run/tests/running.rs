@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{Policy, RootState};
-use pinrail_ipfs::{IpfsError, Pinned, Stage};
+use pinrail_domain::{DagSize, Phase, Policy, RootState};
+use pinrail_ipfs::IpfsError;
 use pinrail_spec::Status;
 use pinrail_storage::{Nodes, Storage};
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::backend::{Act, Call};
 use super::scene::{Scene, address, root, worker};
 
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Run the scene's worker until the sender is used or dropped.
@@ -50,7 +50,7 @@ async fn a_post_is_pinned_without_anybody_asking() {
 async fn a_peer_that_connects_wakes_the_root_that_it_has() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned(), missing: None };
+    let nobody = IpfsError::NotProvided { phase: Phase::Finding, tried: "nobody".to_owned(), missing: None };
     scene.backend.script(&root(1), [Act::Fail(nobody), Act::Pin(SOME)]);
     let slow = Policy { rotation: Duration::from_mins(50), ..Policy::default() };
     let (_stop, _running) = run(&scene, slow);
@@ -64,7 +64,7 @@ async fn a_peer_that_connects_wakes_the_root_that_it_has() {
 async fn after_a_restart_waiting_roots_are_asked_for_and_unfinished_ones_go_on_at_once() {
     let mut scene = Scene::new().await;
     let account = scene.any_account().await;
-    let nobody = IpfsError::NotProvided { stage: Stage::Finding, tried: "nobody".to_owned(), missing: None };
+    let nobody = IpfsError::NotProvided { phase: Phase::Finding, tried: "nobody".to_owned(), missing: None };
     scene.backend.script(&root(1), [Act::Fail(nobody)]);
     scene.backend.script(&root(2), [Act::Fetch(SOME), Act::Pin(SOME)]);
     let waiting = scene.post(account, &root(1)).await;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use pinrail_domain::{AccountId, PinRequest, Policy, RootState};
-use pinrail_ipfs::Pinned;
+use pinrail_domain::{AccountId, DagSize, PinRequest, Policy, RootState};
 
 use super::backend::{Act, Call};
 use super::scene::{Scene, root};
 use crate::run::work::Work;
 
-const SOME: Pinned = Pinned { blocks: 3, bytes: 700 };
+const SOME: DagSize = DagSize { blocks: 3, bytes: 700 };
 
 /// A worker with four slots whose last step settled as many quick roots as one account may have, so that it takes
 /// leases ahead from then on.

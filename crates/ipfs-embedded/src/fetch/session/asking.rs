@@ -6,14 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use libp2p::PeerId;
 use libp2p::multihash::Multihash;
+use pinrail_domain::Phase;
+use pinrail_ipfs::MAX_BLOCK_BYTES;
 use tokio::time::Instant;
 
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::bitswap::Peer;
 use crate::dial::Asker;
 use crate::fetch::sources::{Proof, Source};
-use crate::fetch::{FetchError, Missing, Phase};
-use pinrail_ipfs::MAX_BLOCK_BYTES;
+use crate::fetch::{FetchError, Missing};
 
 impl Session {
     /// Look at everybody who is connected already.
@@ -223,7 +224,7 @@ impl Session {
             asked.chain(&want.refused).chain(&want.late)
         });
         let peers = probed.chain(asked).collect::<HashSet<_>>().len();
-        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
         Missing { block, more: count(self.wants.len()).saturating_sub(1), peers: count(peers) }
     }
 

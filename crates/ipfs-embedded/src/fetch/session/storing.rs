@@ -1,14 +1,15 @@
 //! The half of a fetch that walks the DAG: what is at hand is followed, what came is stored.
 
 use bytes::Bytes;
+use pinrail_block_store::{Adopt, Committed, NodeKey, Put, StoreError};
+use pinrail_domain::DagSize;
+use pinrail_ipfs::hash;
 use pinrail_ipfs::{LinksError, READABLE_CODECS, links};
 use tokio::time::Instant;
 
 use super::{SHARED_BYTES, Session, VISITS, WINDOW_BLOCKS, Want, run_blocking, store_error};
 use crate::fetch::FetchError;
 use crate::fetch::walk::Next;
-use pinrail_block_store::{Adopt, Committed, NodeKey, Put, StoreError, Totals};
-use pinrail_ipfs::hash;
 
 impl Session {
     /// Visit nodes while there is room for more wants; true if only the look at events made it stop.
@@ -22,7 +23,7 @@ impl Session {
                 Next::Visit(key) => self.visit(key).await?,
                 Next::Reload(parent) => {
                     let known = self.store.links(&parent).map_err(store_error)?;
-                    let known = known.ok_or_else(|| FetchError::Unavailable("a block was removed".to_owned()))?;
+                    let known = known.ok_or_else(|| FetchError::unavailable("a block was removed"))?;
                     self.walk.push(parent, known.links);
                 }
             }
@@ -147,7 +148,7 @@ impl Session {
     }
 }
 
-fn add(totals: &mut Totals, size: u32) {
+fn add(totals: &mut DagSize, size: u32) {
     totals.blocks += 1;
     totals.bytes += u64::from(size);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pinrail_domain::{
-    Access, AccountId, KeyState, Limits, NewPinRequest, NodeId, Phase, Progress, PublicKeyRecord, RequestId,
-    RevocationId, RootFailure, Scopes, TokenId, TokenRecord, Verdict,
+    Access, AccountId, FailureReason, KeyState, Limits, NewPinRequest, NodeId, Phase, Progress, PublicKeyRecord,
+    RequestId, RevocationId, RootFailure, Scopes, TokenId, TokenRecord, Verdict,
 };
 use pinrail_spec::{Multiaddr, Timestamp};
 use pinrail_storage::{NewAccount, NodeRegistration, ProgressReport, Settlement, Storage};
@@ -45,7 +45,7 @@ pub async fn live_in(storage: &dyn Storage) -> Lived {
     storage.report_progress(&[report]).await.expect("progress is noted");
     let failure = RootFailure {
         phase: Phase::Finding,
-        reason: "NOT_PROVIDED".into(),
+        reason: FailureReason::NoProviderFound,
         details: "nobody has it".into(),
         missing: None,
     };
