@@ -17,13 +17,19 @@ pub use memory::{MemoryStorage, TestClock};
 /// The argument is the path (from the crate's root) of an `async fn() -> Fixture` that makes a fresh, migrated, empty
 /// storage. The crate that uses this needs tokio with its features `macros` and `rt-multi-thread`.
 ///
+/// A second path makes the storage of the random histories instead. The clocks of their clients disagree and are put
+/// back, so a storage that goes by its database's clock goes by its callers' for them.
+///
 /// ```text
 /// pinrail_storage_conformance::check_storage!(crate::fresh_database);
 /// ```
 #[macro_export]
 macro_rules! check_storage {
     ($fresh:path) => {
-        $crate::check_storage! { @tests $fresh;
+        $crate::check_storage!($fresh, $fresh);
+    };
+    ($fresh:path, $fresh_for_histories:path) => {
+        $crate::check_storage! { @tests $fresh, $fresh_for_histories;
             accounts: [
                 an_account_is_found_by_id_and_by_name,
                 a_name_is_taken_once,
@@ -183,7 +189,7 @@ macro_rules! check_storage {
             ];
         }
     };
-    (@tests $fresh:path; $($module:ident: [$($check:ident,)*];)*) => {
+    (@tests $fresh:path, $fresh_for_histories:path; $($module:ident: [$($check:ident,)*];)*) => {
         $(
             mod $module {
                 $(
@@ -199,12 +205,12 @@ macro_rules! check_storage {
         mod model {
             #[test]
             fn every_answer_is_the_references() {
-                $crate::checks::model::every_answer_is_the_references(async || $fresh().await);
+                $crate::checks::model::every_answer_is_the_references(async || $fresh_for_histories().await);
             }
 
             #[test]
             fn clients_at_once_are_one_after_another() {
-                $crate::checks::model::clients_at_once_are_one_after_another(async || $fresh().await);
+                $crate::checks::model::clients_at_once_are_one_after_another(async || $fresh_for_histories().await);
             }
         }
     };

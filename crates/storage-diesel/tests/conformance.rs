@@ -11,13 +11,22 @@ use pinrail_storage_diesel::{SqliteStorage, TimeSource};
 
 use database::Database;
 
+/// A database whose steps go by its own clock, as those of the programs do.
 async fn fresh_database() -> Fixture {
+    fresh_database_with(TimeSource::Database).await
+}
+
+async fn fresh_database_on_callers_clocks() -> Fixture {
+    fresh_database_with(TimeSource::Caller).await
+}
+
+async fn fresh_database_with(time: TimeSource) -> Fixture {
     let database = Database::new();
     let clock = Arc::new(TestClock::at(Timestamp::from_millis(1_767_225_600_000)));
     let shown = Arc::clone(&clock);
     let shown: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || shown.now());
-    let storage = Arc::new(database.open_with(TimeSource::Caller, Arc::clone(&shown)).await);
-    let other = Arc::new(database.open_with(TimeSource::Caller, shown).await);
+    let storage = Arc::new(database.open_with(time, Arc::clone(&shown)).await);
+    let other = Arc::new(database.open_with(time, shown).await);
     let shared: Arc<dyn Storage> = Arc::<SqliteStorage>::clone(&storage);
     Fixture::keeping(shared, database).beside(other).on_clock(clock).recounted_by(move || {
         let storage = Arc::clone(&storage);
@@ -28,4 +37,4 @@ async fn fresh_database() -> Fixture {
     })
 }
 
-check_storage!(crate::fresh_database);
+check_storage!(crate::fresh_database, crate::fresh_database_on_callers_clocks);

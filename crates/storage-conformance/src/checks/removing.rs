@@ -7,6 +7,7 @@ use pinrail_spec::Status;
 use pinrail_storage::StorageError;
 
 use crate::Fixture;
+use crate::fixture::{LEASE, SLOTS};
 use crate::samples::{everything, pinned, retry};
 
 /// A request is removed once, and is gone from every answer.
@@ -123,9 +124,12 @@ pub async fn an_epoch_outlives_its_row(fixture: &Fixture) {
 
     fixture.clock().put_back(Duration::from_hours(1));
     fixture.add(&ada, 1).await;
-    let lease = fixture.lease_one(&node).await;
+    // SQLite's own clock stays where it was.
+    let now = fixture.storage.now().await.expect("it has a clock");
+    let leases = fixture.storage.lease_due(&node, now, now + LEASE, 1, SLOTS).await.expect("roots are leased");
+    let [lease] = &leases[..] else { panic!("one root is due: {leases:?}") };
     assert!(lease.key.epoch > release.key.epoch, "{} after {}", lease.key.epoch, release.key.epoch);
-    fixture.settle(&lease, pinned(10)).await;
+    fixture.settle(lease, pinned(10)).await;
 }
 
 /// A release that does not succeed is tried again, and pauses without losing an attempt.
