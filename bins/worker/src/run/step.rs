@@ -265,7 +265,7 @@ fn tell(verdict: &Verdict, since_wanted: Duration) {
         Verdict::Pinned { size } => info!(blocks = size.blocks, bytes = size.bytes, seconds, "pinned"),
         Verdict::Released => info!("released"),
         Verdict::Failed { failure } => {
-            info!(reason = failure.reason.as_str(), phase = %failure.phase, seconds, "failed")
+            info!(reason = failure.reason.as_str(), phase = %failure.phase, seconds, "failed");
         }
         Verdict::Retry { due, failure } => debug!(%due, reason = failure.reason.as_str(), "is tried again"),
         Verdict::Wait { due, .. } => debug!(%due, "waits for a peer that has it"),

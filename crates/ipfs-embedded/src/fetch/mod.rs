@@ -66,7 +66,7 @@ pub enum FetchError {
         /// How many peers were asked and how that went.
         tried: String,
         /// What nobody has: the root, or blocks below it.
-        missing: Missing,
+        missing: Box<Missing>,
     },
     /// No block came for too long although a peer had it.
     #[error("no block came for {seconds} seconds, {received} blocks were received before")]

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use pinrail_domain::{
     AccountId, Admission, DagSize, NewPinRequest, PinRequest, RequestId, RootRecord, RootState, Usage,
 };
-use pinrail_spec::Timestamp;
+use pinrail_spec::{Cid, Timestamp};
 use pinrail_storage::StorageError;
 
 use super::accounts::lock_account;
@@ -39,7 +39,7 @@ pub(crate) async fn add_pin_requests(
     let accounts = dialect::lock_accounts(conn, ids).await?;
     let cids = || requests.iter().map(|(request, _)| &request.pin.cid);
     let names: BTreeSet<_> = cids().map(|cid| root_name(cid.root())).collect();
-    let with_held = cids().any(|cid| cid.is_whole());
+    let with_held = cids().any(Cid::is_whole);
     let wanted = RootsToLock { names: names.clone(), with_held, ..RootsToLock::default() };
     let keys: Vec<i64> = accounts.iter().map(|account| account.key).collect();
     let mut unit = UnitOfWork::lock(conn, wanted, &keys).await?;
@@ -169,18 +169,15 @@ impl Acceptance {
         let Some(node) = preferred.or_else(|| self.nodes.choose(now)) else { return Ok(Err(StorageError::NoNode)) };
 
         let inline = DagSize::inline(&request.pin.cid);
-        let key = match found {
-            Some(key) => {
-                unit.want(key, inline, now)?;
-                self.keep_or_move(unit, key, now)?;
-                key
-            }
-            None => {
-                let key = self.keys.pop().ok_or_else(|| TxError::corrupt("a new root has no key"))?;
-                let record = RootRecord::new(inline, 0, now);
-                unit.add_root(Root { key, name, node, record, leased_for: None, copied: None });
-                key
-            }
+        let key = if let Some(key) = found {
+            unit.want(key, inline, now)?;
+            self.keep_or_move(unit, key, now)?;
+            key
+        } else {
+            let key = self.keys.pop().ok_or_else(|| TxError::corrupt("a new root has no key"))?;
+            let record = RootRecord::new(inline, 0, now);
+            unit.add_root(Root { key, name, node, record, leased_for: None, copied: None });
+            key
         };
         let state = State(unit.root(key)?.record.state);
         let (created, ordinal) = unit.deltas.issue(account, now.as_millis());

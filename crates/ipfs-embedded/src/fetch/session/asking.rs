@@ -210,7 +210,7 @@ impl Session {
     pub(super) fn not_provided(&self) -> FetchError {
         let (unreached, tried) = self.sources.describe(self.probed.keys(), &self.dialer);
         let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
-        FetchError::NotProvided { phase, tried, missing: self.missing() }
+        FetchError::NotProvided { phase, tried, missing: Box::new(self.missing()) }
     }
 
     /// What is asked for and did not come. Of the same blocks it names the same one in each attempt.

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use pinrail_domain::{Claims, Progress, QueuePlace};
+use pinrail_spec::Timestamp;
 
 use super::super::{Conn, RunQueryDsl, dialect};
 use super::{Counted, LockedRoot, UnitOfWork};
@@ -21,7 +22,7 @@ pub(crate) type StatusCopy = (i64, i64, State);
 
 pub(crate) fn place(root: &Root) -> Place {
     let QueuePlace { rank, due } = root.record.queue_place();
-    (root.key, root.node, i16::from(rank), due.map(|due| due.as_millis()))
+    (root.key, root.node, i16::from(rank), due.map(Timestamp::as_millis))
 }
 
 impl LockedRoot {
