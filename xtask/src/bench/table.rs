@@ -165,7 +165,7 @@ mod tests {
         let other =
             Other::read(&json!({ "groups": [{ "group": "api", "seconds": 1.0, "figures": figures }] })).unwrap();
         let measured = |group| [Measured { group, seconds: 7.4, figures: vec![Figure::new("walk", 6.0, "ms")] }];
-        assert!(render(&measured("api"), &other).contains("6.00 ms          75 %\n"));
+        assert!(render(&measured("api"), &other).contains("6.00 ms           75 %\n"));
         assert!(!render(&measured("store"), &other).contains('%'), "it is a figure of another group");
         assert!(Other::read(&json!({})).is_err());
     }

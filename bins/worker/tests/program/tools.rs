@@ -97,9 +97,9 @@ fn errors_are_one_line_that_says_what_would_be_right() {
     let below = data.join("plain").join("data");
     let cases: [(&[&str], &str); 7] = [
         (&["fetch", "nonsense"], "nonsense: not a CID, wanted one"),
-        (&["fetch", "bafkqaaa", "--output", "/nowhere/x", "--from", &nobody], "/nowhere/x: "),
+        (&["fetch", "bafkqaaa", "--output", "/nowhere/x", "--from", &nobody], "/nowhere/x cannot be read or written: "),
         (&["fetch", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"], "no worker ever ran on "),
-        (&["provide", "/nowhere"], "/nowhere: "),
+        (&["provide", "/nowhere"], "/nowhere cannot be read or written: "),
         (&["check"], "no worker ever ran on "),
         (&["serve", "--log", "[=info"], "the log filter \"[=info\" cannot be read"),
         (&["serve", "--data-dir", below.to_str().expect("UTF-8")], "plain/data/pinrail.toml cannot be read: "),

@@ -43,6 +43,8 @@ async fn waits(client: &Client, wanted: RangeInclusive<i64>, within: Duration) {
     let mut waiting = 0;
     let all = async {
         loop {
+            // Within a transaction the server shows the same connections again and again unless it is told not to.
+            client.execute("SELECT pg_stat_clear_snapshot()", &[]).await.expect("it is cleared");
             waiting = client.query_one(WAITING, &[]).await.expect("a count").get(0);
             if wanted.contains(&waiting) {
                 return;
