@@ -39,7 +39,9 @@ async fn open_all(peer: Arc<Script>, count: usize) {
     let mut dripping = tokio::task::JoinSet::new();
     let open = async {
         for _ in 0..count {
-            dripping.spawn(drip(peer.open().await));
+            // A node that closes the connection meanwhile ends the attack of this peer.
+            let Some(stream) = peer.try_open().await else { break };
+            dripping.spawn(drip(stream));
         }
     };
     // The node may refuse some of them, without a word.

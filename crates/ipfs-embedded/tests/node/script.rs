@@ -118,9 +118,14 @@ impl Script {
 
     /// A new stream to the node.
     pub async fn open(&self) -> Stream {
+        self.try_open().await.expect("a stream")
+    }
+
+    /// The same; `None` when the connection ends meanwhile.
+    pub async fn try_open(&self) -> Option<Stream> {
         let (reply, stream) = oneshot::channel();
         self.opens.send(reply).expect("it runs");
-        stream.await.expect("a stream")
+        stream.await.ok()
     }
 
     /// Ask the node for a block over `stream`, and wait until it comes, whatever else the node says meanwhile.
