@@ -121,7 +121,7 @@ impl RootRecord {
         RootView {
             state: self.state,
             attempts: self.attempts,
-            progress: self.size.map_or(received, |size| Progress { blocks: size.blocks, bytes: size.bytes }),
+            progress: self.size.unwrap_or(received),
             size: self.size,
             failure: self.failure.clone(),
             due: is_idle.then_some(self.due),
