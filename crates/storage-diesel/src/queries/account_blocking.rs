@@ -27,8 +27,8 @@ pub(crate) async fn end_fetches(conn: &mut Conn, account: i64) -> TxResult<()> {
         .filter(queue::requests.gt(0))
         .filter(sql::<Bool>(NO_OPEN_ACCOUNT_BESIDES));
     let keys: Vec<i64> = leased.select(roots::key).load(conn).await?;
-    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(keys.clone()), &[]).await?;
-    for key in keys.into_iter().filter(|key| unit.has(*key)).collect::<Vec<_>>() {
+    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(keys), &[]).await?;
+    for key in unit.locked() {
         if unit.root(key)?.record.is_unfinished() {
             unit.change(key, |root| root.record.end_lease())?;
         }
@@ -45,8 +45,8 @@ pub(crate) async fn resume_fetches(conn: &mut Conn, account: i64, now: Timestamp
         .filter(roots::state.eq_any([State(RootState::Queued), State(RootState::Pinning)]))
         .filter(sql::<Bool>(NO_OPEN_ACCOUNT_BESIDES));
     let keys: Vec<i64> = wanted.select(queue::root).load(conn).await?;
-    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(keys.clone()), &[]).await?;
-    for key in keys.into_iter().filter(|key| unit.has(*key)).collect::<Vec<_>>() {
+    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(keys), &[]).await?;
+    for key in unit.locked() {
         if unit.root(key)?.record.is_unfinished() {
             unit.change(key, |root| root.record.resume(now))?;
         }

@@ -9,7 +9,6 @@ use super::unit_of_work::{RootsToLock, UnitOfWork};
 use super::{Conn, RunQueryDsl, dialect};
 use crate::convert::{root_key, to_column};
 use crate::error::TxResult;
-use crate::rows::root_name;
 use crate::schema::roots;
 
 /// Carry the next root's state to up to 500 more of its requests; whether there is more to do.
@@ -27,7 +26,7 @@ pub(crate) async fn copy_statuses(conn: &mut Conn) -> TxResult<bool> {
 pub(crate) async fn wake(conn: &mut Conn, node: &NodeId, keys: &[RootKey], now: Timestamp) -> TxResult<()> {
     let Some(node) = KnownNodes::load(conn).await?.key_of(*node) else { return Ok(()) };
     let mut unit = UnitOfWork::lock(conn, RootsToLock::named(keys.iter()), &[]).await?;
-    for key in keys.iter().filter_map(|key| unit.key_of(&root_name(key.clone()))).collect::<Vec<_>>() {
+    for key in unit.locked() {
         let root = unit.root(key)?;
         if root.node == node && root.record.waiting {
             unit.change(key, |root| root.record.wake(now))?;

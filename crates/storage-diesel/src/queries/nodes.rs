@@ -135,8 +135,8 @@ async fn end_leases(conn: &mut Conn, id: &NodeId) -> TxResult<()> {
     let Some(node) = node_key(conn, id).await? else { return Ok(()) };
     let leased = roots::table.filter(roots::lease_token.is_not_null()).filter(roots::lease_node.eq(node));
     let leased: Vec<i64> = leased.select(roots::key).load(conn).await?;
-    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(leased.clone()), &[]).await?;
-    for key in leased.into_iter().filter(|key| unit.has(*key)).collect::<Vec<_>>() {
+    let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(leased), &[]).await?;
+    for key in unit.locked() {
         if unit.root(key)?.leased_for.is_some_and(|(taker, _)| taker == node) {
             unit.change(key, |root| root.record.end_lease())?;
         }

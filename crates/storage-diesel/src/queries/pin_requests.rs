@@ -181,7 +181,8 @@ impl Acceptance {
         };
         let state = State(unit.root(key)?.record.state);
         let (created, ordinal) = unit.deltas.issue(account, now.as_millis());
-        unit.add_request(PinRequestRow::new(request, (account.key, created, ordinal), key, state)?)?;
+        let row = PinRequestRow::new(request, (account.key, created, ordinal), key, state)?;
+        unit.add_request(row, &request.pin.meta)?;
         self.nodes.follow(&unit.deltas);
         self.answer(unit, request, key, created, now).map(Ok)
     }

@@ -72,8 +72,8 @@ pub(crate) async fn end_all_leases(conn: &mut Conn) -> TxResult<()> {
         if leased.is_empty() {
             return Ok(());
         }
-        let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(leased.clone()), &[]).await?;
-        for key in leased {
+        let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(leased), &[]).await?;
+        for key in unit.locked() {
             unit.change(key, |root| root.record.end_lease())?;
         }
         unit.flush(conn).await?;
@@ -112,8 +112,8 @@ pub(crate) async fn requeue_pinned(conn: &mut Conn, now: Timestamp) -> TxResult<
         let Some(greatest) = pinned.last() else { return Ok(requeued) };
         last = *greatest;
         requeued += pinned.len() as u64;
-        let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(pinned.clone()), &[]).await?;
-        for key in pinned {
+        let mut unit = UnitOfWork::lock(conn, RootsToLock::keyed(pinned), &[]).await?;
+        for key in unit.locked() {
             unit.want_afresh(key, now)?;
         }
         unit.flush(conn).await?;

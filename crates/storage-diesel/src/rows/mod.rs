@@ -1,6 +1,7 @@
 //! The rows of the tables, each described once: for the queries, and for backups and copies, which move every column.
 
 mod account;
+mod claims;
 mod node;
 mod pin_request;
 mod root;

@@ -34,15 +34,15 @@ impl PinRequestRow {
         })
     }
 
-    /// The rows by which its meta is found.
-    pub(crate) fn meta_rows(&self) -> TxResult<Vec<MetaRow>> {
+    /// The rows by which its meta is found, from the meta that its column holds as JSON.
+    pub(crate) fn meta_rows(&self, meta: &BTreeMap<String, String>) -> Vec<MetaRow> {
         let row = |(key, value): (&String, &String)| MetaRow {
             account: self.account,
             key: look_up_text(key).into_owned(),
             value: look_up_text(value).into_owned(),
             created: self.created,
         };
-        Ok(meta_of(self.meta.as_deref())?.iter().map(row).collect())
+        meta.iter().map(row).collect()
     }
 
     /// The bytes of its texts.

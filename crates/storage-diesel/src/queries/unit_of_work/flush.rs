@@ -6,9 +6,9 @@ use pinrail_spec::Timestamp;
 
 use super::super::{Conn, RunQueryDsl, dialect};
 use super::{Counted, LockedRoot, UnitOfWork};
-use crate::convert::{from_column, to_column};
+use crate::convert::to_column;
 use crate::error::TxResult;
-use crate::rows::{QueueRow, Root, RootRow, State};
+use crate::rows::{QueueRow, Root, RootRow, State, meta_of};
 use crate::schema::{holds, pin_meta, pin_requests, queue, root_holders, root_progress, roots};
 
 /// Requests of one root whose copies are brought up to date in one step.
@@ -73,19 +73,13 @@ impl UnitOfWork {
         if changed.is_empty() {
             return Ok(());
         }
-        let rows = queue::table.filter(dialect::any_of("queue.root", &changed)).select((
-            queue::root,
-            queue::account,
-            queue::requests,
-            queue::holds,
-        ));
-        for (root, account, requests, holds) in rows.load::<(i64, i64, i64, i64)>(conn).await? {
-            if self.claims.contains_key(&(root, account)) {
+        let rows = queue::table.filter(dialect::any_of("queue.root", &changed));
+        for row in rows.load::<QueueRow>(conn).await? {
+            if self.claims.contains_key(&(row.root, row.account)) {
                 continue;
             }
-            let claims = Claims { requests: from_column(requests), holds: from_column(holds) };
-            let locked = &self.roots[&root];
-            self.deltas.usage(account, locked.counted_before().usage(claims), locked.counted().usage(claims));
+            let (locked, claims) = (&self.roots[&row.root], row.claims());
+            self.deltas.usage(row.account, locked.counted_before().usage(claims), locked.counted().usage(claims));
         }
         Ok(())
     }
@@ -109,7 +103,7 @@ impl UnitOfWork {
             .returning(pin_requests::status)
             .get_result(conn)
             .await?;
-        for pair in request.meta_rows()? {
+        for pair in request.meta_rows(&meta_of(request.meta.as_deref())?) {
             let pair = pin_meta::table.find((pair.account, pair.key, pair.value, pair.created));
             diesel::delete(pair).execute(conn).await?;
         }

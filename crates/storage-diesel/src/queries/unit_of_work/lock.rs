@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
-use pinrail_domain::{Claims, Progress, RootState};
+use pinrail_domain::{Progress, RootState};
 use pinrail_spec::RootKey;
 
 use super::super::{Conn, RunQueryDsl, dialect};
 use super::{ClaimChange, LockedRoot, UnitOfWork};
 use crate::convert::from_column;
 use crate::error::TxResult;
-use crate::rows::{HoldRow, ProgressRow, Root, RootName, RootRow, root_name};
+use crate::rows::{HoldRow, ProgressRow, QueueRow, Root, RootName, RootRow, root_name};
 use crate::schema::{holds, queue, root_progress};
 
 /// Which roots a transaction locks.
@@ -45,9 +45,7 @@ impl UnitOfWork {
     /// Lock roots in the order of their keys, and read what these accounts and those of holds that may end have on them.
     pub(crate) async fn lock(conn: &mut Conn, wanted: RootsToLock, accounts: &[i64]) -> TxResult<Self> {
         let mut unit = Self::default();
-        for row in dialect::lock_roots(conn, &wanted).await? {
-            unit.put(Root::try_from(row)?);
-        }
+        unit.lock_roots(conn, &wanted).await?;
         let mut accounts: BTreeSet<i64> = accounts.iter().copied().collect();
         if wanted.with_held || wanted.owner.is_some() {
             unit.load_holds(conn, &wanted).await?;
@@ -58,19 +56,21 @@ impl UnitOfWork {
         Ok(unit)
     }
 
-    /// Add a root whose row was locked in another way, of which nothing was received that counts.
-    pub(crate) fn add_locked(&mut self, row: RootRow) -> TxResult<i64> {
-        let root = Root::try_from(row)?;
-        let key = root.key;
-        self.put(root);
-        Ok(key)
+    async fn lock_roots(&mut self, conn: &mut Conn, wanted: &RootsToLock) -> TxResult<()> {
+        for row in dialect::lock_roots(conn, wanted).await? {
+            self.add_locked(row)?;
+        }
+        Ok(())
     }
 
-    fn put(&mut self, root: Root) {
-        let received = Progress::default();
-        self.keys.insert(root.name.clone(), root.key);
+    /// Add a root whose row was locked in another way, of which nothing was received that counts.
+    pub(crate) fn add_locked(&mut self, row: RootRow) -> TxResult<i64> {
+        let (root, received) = (Root::try_from(row)?, Progress::default());
+        let key = root.key;
+        self.keys.insert(root.name.clone(), key);
         let locked = LockedRoot { before: Some((root.clone(), received)), root, received, is_gone: false };
-        self.roots.insert(locked.root.key, locked);
+        self.roots.insert(key, locked);
+        Ok(key)
     }
 
     /// The holds as they stand now that the roots are locked, and the roots of those that came since these were found.
@@ -83,9 +83,7 @@ impl UnitOfWork {
         let missing = self.holds.iter().map(|hold| hold.root).filter(|root| !self.roots.contains_key(root));
         let missing = RootsToLock::keyed(missing);
         if !missing.keys.is_empty() {
-            for row in dialect::lock_roots(conn, &missing).await? {
-                self.put(Root::try_from(row)?);
-            }
+            self.lock_roots(conn, &missing).await?;
         }
         Ok(())
     }
@@ -113,14 +111,12 @@ impl UnitOfWork {
         if accounts.is_empty() || self.roots.is_empty() {
             return Ok(());
         }
-        let keys: Vec<i64> = self.roots.keys().copied().collect();
         let rows = queue::table
-            .filter(dialect::any_of("queue.root", &keys))
-            .filter(dialect::any_of("queue.account", accounts))
-            .select((queue::root, queue::account, queue::requests, queue::holds));
-        for (root, account, requests, holds) in rows.load::<(i64, i64, i64, i64)>(conn).await? {
-            let claims = Claims { requests: from_column(requests), holds: from_column(holds) };
-            self.claims.insert((root, account), ClaimChange { before: claims, after: claims });
+            .filter(dialect::any_of("queue.root", &self.locked()))
+            .filter(dialect::any_of("queue.account", accounts));
+        for row in rows.load::<QueueRow>(conn).await? {
+            let claims = row.claims();
+            self.claims.insert((row.root, row.account), ClaimChange { before: claims, after: claims });
         }
         Ok(())
     }

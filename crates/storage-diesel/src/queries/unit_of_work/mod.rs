@@ -104,6 +104,11 @@ impl UnitOfWork {
         self.roots.contains_key(&key)
     }
 
+    /// The keys of all locked roots.
+    pub(crate) fn locked(&self) -> Vec<i64> {
+        self.roots.keys().copied().collect()
+    }
+
     /// A locked root.
     pub(crate) fn root(&self, key: i64) -> TxResult<&Root> {
         self.roots.get(&key).map(|locked| &locked.root).ok_or_else(|| not_locked(key))
@@ -161,12 +166,12 @@ impl UnitOfWork {
     }
 
     /// Add a pin request of an account for a root that has counted it.
-    pub(crate) fn add_request(&mut self, row: PinRequestRow) -> TxResult<()> {
+    pub(crate) fn add_request(&mut self, row: PinRequestRow, meta: &BTreeMap<String, String>) -> TxResult<()> {
         self.change_claims(row.root, row.account, |claims| claims.requests += 1)?;
         self.deltas.requests(row.account, 1);
         self.deltas.bytes(row.account, row.carried_bytes());
         self.deltas.count((row.account, row.ordinal, row.created), row.status.0, 1);
-        self.rows.meta.extend(row.meta_rows()?);
+        self.rows.meta.extend(row.meta_rows(meta));
         self.rows.requests.push(row);
         Ok(())
     }
@@ -296,9 +301,10 @@ impl UnitOfWork {
 
     /// Remove the row of a root that no node holds any more.
     pub(crate) fn remove_root(&mut self, key: i64) -> TxResult<()> {
-        let epoch = self.root(key)?.record.epoch;
+        let Root { name, record, .. } = self.root(key)?;
+        let (name, epoch) = (name.clone(), record.epoch);
         self.deltas.released(to_column(epoch));
-        self.keys.retain(|_, other| *other != key);
+        self.keys.remove(&name);
         self.change_locked(key, |locked| locked.is_gone = true)
     }
 }
