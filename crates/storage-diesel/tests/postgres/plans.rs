@@ -131,6 +131,14 @@ async fn what_an_account_uses_is_written_without_its_indices() {
     assert!(all >= 50 && whole <= 2, "{whole} of {all} rows were written with the entries of all indices");
 }
 
+/// Whatever checks a reference at once is planned for every row.
+#[test]
+fn references_are_checked_at_the_commit() {
+    let database = PostgresDatabase::new();
+    assert_eq!(number(&database, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'"), 4);
+    assert_eq!(number(&database, "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND NOT condeferred"), 0);
+}
+
 /// Rows that were read since there were `before`, once what reads is closed.
 fn read_since(database: &PostgresDatabase, storage: PostgresStorage, before: i64) -> i64 {
     drop(storage);

@@ -1,0 +1,1 @@
+-- SQLite checks a reference without a plan of its own.
