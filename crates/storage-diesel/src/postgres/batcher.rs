@@ -2,9 +2,11 @@
 //! group costs hardly more than one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pinrail_storage::StorageError;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 
 /// Questions that are answered together at most: what waits longest should not wait for hundreds.
 const GROUPED_AT_MOST: usize = 128;
@@ -17,15 +19,20 @@ pub(super) struct Batcher<Q, A>(mpsc::UnboundedSender<Waiting<Q, A>>);
 
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// A lane on which `at_once` groups are on their way at one time. `answer` says what becomes of each question of a
-    /// group, in their order. It ends when this is dropped and all that waits is answered.
-    pub(super) fn start<F>(at_once: usize, answer: impl Fn(Vec<Q>) -> F + Clone + Send + 'static) -> Self
+    /// group, in their order. A group waits up to `patience` for those whom the last one has just answered, who mostly
+    /// ask again: without them it would be half as large. The lane ends when this is dropped and all is answered.
+    pub(super) fn start<F>(
+        at_once: usize,
+        patience: Duration,
+        answer: impl Fn(Vec<Q>) -> F + Clone + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = Vec<Outcome<A>>> + Send + 'static,
     {
         let (lane, waiting) = mpsc::unbounded_channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..at_once {
-            tokio::spawn(answer_groups(Arc::clone(&waiting), answer.clone()));
+            tokio::spawn(answer_groups(Arc::clone(&waiting), patience, answer.clone()));
         }
         Self(lane)
     }
@@ -41,15 +48,18 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
 
 async fn answer_groups<Q, A, F>(
     waiting: Arc<Mutex<mpsc::UnboundedReceiver<Waiting<Q, A>>>>,
+    patience: Duration,
     answer: impl Fn(Vec<Q>) -> F,
 ) where
     F: Future<Output = Vec<Outcome<A>>>,
 {
     let mut group = Vec::new();
-    while waiting.lock().await.recv_many(&mut group, GROUPED_AT_MOST).await > 0 {
+    let mut answered = 0;
+    while gather(&mut *waiting.lock().await, &mut group, answered, patience).await {
         // Whoever was told meanwhile that it takes too long may ask again: nothing is to be done twice.
         group.retain(|(_, reply)| !reply.is_closed());
         let (questions, replies): (Vec<_>, Vec<_>) = group.drain(..).unzip();
+        answered = replies.len();
         if replies.is_empty() {
             continue;
         }
@@ -58,4 +68,20 @@ async fn answer_groups<Q, A, F>(
             drop(reply.send(outcome));
         }
     }
+}
+
+/// Take what waits, and what comes within `patience` of as many as were just `answered`. Whether there is any; there will
+/// be none when the lane's other end is gone.
+async fn gather<T>(
+    waiting: &mut mpsc::UnboundedReceiver<T>,
+    group: &mut Vec<T>,
+    answered: usize,
+    patience: Duration,
+) -> bool {
+    let expected = (waiting.len() + answered).min(GROUPED_AT_MOST);
+    let come_back =
+        async { while group.len() < expected && waiting.recv_many(group, expected - group.len()).await > 0 {} };
+    // Those who do not come back are not waited for again: the next group expects as many as this one has.
+    let _all_came = timeout(patience, come_back).await;
+    !group.is_empty() || waiting.recv_many(group, GROUPED_AT_MOST).await > 0
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -74,7 +75,7 @@ where
     A: Clone + Send + 'static,
 {
     let pool = Arc::clone(pool);
-    Batcher::start(AT_ONCE, move |asked| {
+    Batcher::start(AT_ONCE, Duration::ZERO, move |asked| {
         let pool = Arc::clone(&pool);
         async move { answer_all(&pool, find, asked).await }
     })

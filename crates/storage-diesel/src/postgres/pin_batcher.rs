@@ -1,11 +1,11 @@
 //! Pin requests that come at the same time, added in one transaction: a commit costs a sync of the disk, whatever it
 //! holds.
 //!
-//! Each lane adds one group after another. An account's requests always take the same lane, so they never wait for
-//! the account's lock, which one group holds until it is on the disk, while the next one gathers.
+//! One group is added after another: an account's requests never wait for the account's lock, and all find the rows of
+//! the nodes that they choose free. While a group is being written, the next one gathers.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
 use pinrail_domain::{NewPinRequest, PinRequest};
@@ -18,37 +18,28 @@ use super::pool::{Access, Pool};
 use super::queries::pin_requests;
 use crate::error::{TxError, TxResult};
 
-/// Groups that are added at one time: while one is being written, the other is on its way to the disk. More of them
-/// would be smaller, and all would wait for the row of the node that they choose.
-const LANES: usize = 2;
+/// How long a group waits for those whom the last one has answered: less than a sync of most disks.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 type Outcome = Result<PinRequest, StorageError>;
 type Group = Arc<[(NewPinRequest, Timestamp)]>;
 
 /// What adds requests.
-pub(super) struct PinBatcher {
-    lanes: [Batcher<(NewPinRequest, Timestamp), PinRequest>; LANES],
-}
+pub(super) struct PinBatcher(Batcher<(NewPinRequest, Timestamp), PinRequest>);
 
 impl PinBatcher {
     /// Begin to add.
     pub(super) fn start(pool: &Arc<Pool>) -> Self {
-        let start = |_| {
-            let pool = Arc::clone(pool);
-            Batcher::start(1, move |group| {
-                let pool = Arc::clone(&pool);
-                async move { add_group(&pool, Arc::from(group)).await }
-            })
-        };
-        Self { lanes: std::array::from_fn(start) }
+        let pool = Arc::clone(pool);
+        Self(Batcher::start(1, PATIENCE, move |group| {
+            let pool = Arc::clone(&pool);
+            async move { add_group(&pool, Arc::from(group)).await }
+        }))
     }
 
-    /// Add a request with the next group of its lane, and answer when that is on the disk.
+    /// Add a request with the next group, and answer when that is on the disk.
     pub(super) async fn add(&self, request: NewPinRequest, now: Timestamp) -> Outcome {
-        let mut hasher = DefaultHasher::new();
-        request.account.hash(&mut hasher);
-        let lane = usize::from(hasher.finish().to_le_bytes()[0]) % LANES;
-        self.lanes[lane].ask((request, now)).await
+        self.0.ask((request, now)).await
     }
 }
 
