@@ -11,7 +11,7 @@ use pinrail_storage::{NodeRegistration, StorageError};
 use serde_json::json;
 
 use super::audit::{Deed, note};
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::counter_deltas::CounterDeltas;
 use super::settle::released;
 use super::unit_of_work::{RootsToLock, UnitOfWork};
@@ -35,7 +35,21 @@ pub(crate) struct KnownNodes {
 impl KnownNodes {
     /// Load all nodes, without their addresses.
     pub(crate) async fn load(conn: &mut Conn) -> TxResult<Self> {
-        let rows = node_rows(conn).await?;
+        Self::of(node_rows(conn).await?)
+    }
+
+    /// Load all nodes, and read the clock with the same query.
+    pub(crate) async fn load_with_clock(conn: &mut Conn) -> TxResult<(Self, Clock)> {
+        let query = nodes::table.order(nodes::id).select((NodeRow::as_select(), clock::shown()));
+        let rows = query.load::<(NodeRow, i64)>(conn).await?;
+        let clock = match rows.as_slice() {
+            [(_, shown), ..] => Clock::reading(conn, *shown),
+            [] => Clock::read(conn).await?,
+        };
+        Ok((Self::of(rows.into_iter().map(|(row, _)| row).collect())?, clock))
+    }
+
+    fn of(rows: Vec<NodeRow>) -> TxResult<Self> {
         let nodes = rows.iter().map(NodeRow::without_addresses).collect::<TxResult<_>>()?;
         let delegates = rows.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { rows, nodes, delegates })

@@ -44,8 +44,7 @@ pub(crate) async fn add_pin_requests(
     let keys: Vec<i64> = accounts.iter().map(|account| account.key).collect();
     let mut unit = UnitOfWork::lock(conn, wanted, &keys).await?;
     let missing = names.iter().filter(|name| unit.key_of(name).is_none()).count();
-    let mut acceptance = Acceptance::prepare(conn, missing).await?;
-    let clock = Clock::read(conn).await?;
+    let (mut acceptance, clock) = Acceptance::prepare(conn, missing).await?;
 
     let mut answers = Vec::with_capacity(requests.len());
     for (request, now) in requests {
@@ -84,7 +83,7 @@ pub(crate) async fn replace_pin_request(
         RootsToLock { keys: [old.root].into(), owner: Some(old.id.clone()), ..RootsToLock::named([&key].into_iter()) };
     let mut unit = UnitOfWork::lock(conn, wanted.with_held(), &[account.key]).await?;
     let missing = usize::from(unit.key_of(&root_name(key.clone())).is_none());
-    let mut acceptance = Acceptance::prepare(conn, missing).await?;
+    let (mut acceptance, _) = Acceptance::prepare(conn, missing).await?;
 
     let old_root = unit.root(old.root)?;
     let unqueues = old_root.record.is_unfinished() && unit.claims_of(old.root, account.key).requests == 1;
@@ -137,10 +136,11 @@ struct Acceptance {
 }
 
 impl Acceptance {
-    async fn prepare(conn: &mut Conn, new_roots: usize) -> TxResult<Self> {
+    async fn prepare(conn: &mut Conn, new_roots: usize) -> TxResult<(Self, Clock)> {
         let mut keys = if new_roots == 0 { Vec::new() } else { dialect::new_root_keys(conn, new_roots).await? };
         keys.reverse();
-        Ok(Self { nodes: KnownNodes::load(conn).await?, keys })
+        let (nodes, clock) = KnownNodes::load_with_clock(conn).await?;
+        Ok((Self { nodes, keys }, clock))
     }
 
     /// Accept a request of an account whose row is locked. Refused means that nothing has changed.
