@@ -228,9 +228,10 @@ pub(super) fn open_writer(path: &Path) -> ConnectionResult<SqliteConnection> {
     establish(path, SETTINGS)
 }
 
-/// Open a connection that only reads.
+/// Open a connection that only reads. There are several, so each keeps fewer pages than the writer: the system's cache
+/// has the others.
 pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
-    establish(path, &format!("{SETTINGS} PRAGMA query_only = ON;"))
+    establish(path, &format!("{SETTINGS} PRAGMA query_only = ON; PRAGMA cache_size = -2048;"))
 }
 
 /// Open a connection that only reads, on a disk or in a folder that cannot be written.
