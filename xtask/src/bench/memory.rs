@@ -1,4 +1,4 @@
-//! The memory of both binaries while four large files are fetched at once.
+//! The memory of both binaries while four large files are fetched at once, and of the API with 100,000 pins.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,8 +14,8 @@ use pinrail_testbed::resident;
 use pinrail_testbed::stopwatch::Stopwatch;
 use sha2::{Digest, Sha256};
 
-use super::Bench;
 use super::table::{Figure, at_most};
+use super::{Bench, api};
 use crate::progress::Step;
 
 const FILES: u8 = 4;
@@ -42,6 +42,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
             .against(at_most(50.0, "the goal")),
         Figure::new("pinrail-worker at its most", resident::peak_mebibytes(&worker)?, "MiB")
             .against(at_most(200.0, "the goal")),
+        api::memory(bench)?,
     ];
     worker.stop()?;
     api.stop()?;

@@ -4,6 +4,8 @@ mod reads;
 mod sizes;
 mod writes;
 
+pub use sizes::memory;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use pinrail_testbed::resident;
 
 use super::super::Bench;
 use super::super::number;
@@ -50,6 +51,19 @@ pub fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     ]);
     service.stop()?;
     Ok(figures)
+}
+
+/// The most memory of the service while an account of 100,000 pins is walked through and read by many at once.
+pub fn memory(bench: &Bench) -> Result<Figure> {
+    let service = Service::start(bench, &[("long", LONG)])?;
+    let tokens = service.site.tokens("long", &["long"])?;
+    page_of_walk(&service, &tokens)?;
+    for (_, path) in READS {
+        median(&service, &tokens, AT_ONCE, path)?;
+    }
+    let peak = resident::peak_mebibytes(&service.api)?;
+    service.stop()?;
+    Ok(Figure::new("pinrail-api at its most, 100,000 pins read", peak, "MiB").against(at_most(50.0, "the goal")))
 }
 
 /// The median time of one read, in milliseconds.
