@@ -11,11 +11,11 @@ use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use pinrail_block_store::NodeKey;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::gate::{Host, OutboundGate};
+use crate::network::Commands;
 
 /// Dials under way at once.
 const MAX_DIALS: usize = 64;
@@ -47,7 +47,7 @@ pub struct Asker {
 
 /// A peer that is to be dialled.
 #[derive(Debug)]
-pub struct Ask {
+pub struct DialRequest {
     /// On whose behalf.
     pub asker: Asker,
     /// The peer.
@@ -59,7 +59,8 @@ pub struct Ask {
 /// Asks the node to dial.
 #[derive(Debug, Clone)]
 pub struct Dialer {
-    asks: mpsc::UnboundedSender<Ask>,
+    /// Where dials are asked for.
+    pub commands: Commands,
     /// What may be dialled.
     pub gate: OutboundGate,
     /// What became of earlier dials.
@@ -67,16 +68,14 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A dialer, and the asks that it sends.
-    pub fn new(gate: OutboundGate) -> (Self, mpsc::UnboundedReceiver<Ask>) {
-        let (asks, received) = mpsc::unbounded_channel();
-        (Self { asks, gate, attempts: Attempts::default() }, received)
+    /// A dialer whose dials go where the gate lets them.
+    pub fn new(gate: OutboundGate, commands: Commands) -> Self {
+        Self { commands, gate, attempts: Attempts::default() }
     }
 
     /// Have `peer` dialled soon, unless it is connected; that it was reached is known by its being connected.
     pub fn dial(&self, asker: Asker, peer: PeerId, addresses: Vec<Multiaddr>) {
-        // The node's task ends only with the node.
-        let _ended = self.asks.send(Ask { asker, peer, addresses });
+        self.commands.dial(DialRequest { asker, peer, addresses });
     }
 }
 
@@ -133,8 +132,9 @@ impl Dials {
         }
     }
 
-    /// Queue a dial of those addresses that may be dialled; returns whether there are any.
-    pub fn add(&mut self, Ask { asker, peer, addresses }: Ask) -> bool {
+    /// Queue a dial of those addresses that may be dialled. Returns the peer whose dial is left out, if one is: this one
+    /// when there are none, or another to make room.
+    pub fn add(&mut self, DialRequest { asker, peer, addresses }: DialRequest) -> Option<PeerId> {
         let admitted = |address: Multiaddr| match self.gate.check(&address) {
             Ok(host) => Some((address, host)),
             Err(refusal) => {
@@ -144,17 +144,14 @@ impl Dials {
         };
         let addresses = addresses.into_iter().filter_map(admitted).collect::<Vec<_>>();
         if addresses.is_empty() {
-            return false;
+            return Some(peer);
         }
         self.changed = true;
         match self.queue.iter_mut().find(|waiting| (waiting.asker, waiting.peer) == (asker, peer)) {
             Some(waiting) => waiting.addresses = addresses,
             None => self.queue.push_back(Waiting { asker, peer, addresses }),
         }
-        if self.queue.len() > MAX_QUEUED {
-            self.drop_one();
-        }
-        true
+        if self.queue.len() > MAX_QUEUED { self.drop_one() } else { None }
     }
 
     /// The next dial that the bounds allow at `now`: the account with the fewest dials first, then the one whose turn
@@ -247,16 +244,15 @@ impl Dials {
     }
 
     /// Drop the newest dial of the account that has most of them waiting; whoever needs it asks again.
-    fn drop_one(&mut self) {
+    fn drop_one(&mut self) -> Option<PeerId> {
         let mut counts = HashMap::new();
         for waiting in &self.queue {
             *counts.entry(waiting.asker.account).or_insert(0_usize) += 1;
         }
-        let greediest = counts.into_iter().max_by_key(|(_, count)| *count).map(|(account, _)| account);
-        if let Some(index) = self.queue.iter().rposition(|waiting| Some(waiting.asker.account) == greediest) {
-            self.queue.remove(index);
-            tracing::debug!("too many dials wait, one is left out");
-        }
+        let greediest = counts.into_iter().max_by_key(|(_, count)| *count).map(|(account, _)| account)?;
+        let index = self.queue.iter().rposition(|waiting| waiting.asker.account == greediest)?;
+        tracing::debug!("too many dials wait, one is left out");
+        self.queue.remove(index).map(|waiting| waiting.peer)
     }
 }
 

@@ -1,94 +1,34 @@
 //! The node: a libp2p swarm on a task of its own, and the handle to it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use libp2p::core::ConnectedPoint;
 use libp2p::core::multiaddr::Protocol;
-use libp2p::identity::Keypair;
-use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify, memory_connection_limits, ping, swarm};
+use libp2p::{Multiaddr, PeerId};
 use pinrail_block_store::{BlockStore, NodeKey, StoreError};
 use pinrail_domain::DagSize;
-use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use crate::admission;
-use crate::attempts::{Outcome, names_wrong_time};
 use crate::bans::Bans;
-use crate::bitswap::{self, Exchange, ServeBudget, Shared};
+use crate::bitswap::{Exchange, ServeBudget, Shared};
 use crate::counters::{Counters, NodeStats};
-use crate::dial::{Ask, Asker, Dialer, Dials};
+use crate::dial::{Asker, DialRequest, Dialer};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
-use crate::gate::{DialPolicy, OutboundGate};
+use crate::gate::OutboundGate;
 use crate::known_peers::KnownPeers;
 use crate::limits::NodeLimits;
-use crate::listen::listen;
+use crate::network::{self, Commands, Network, NotReached};
+use crate::options::{NodeError, NodeOptions};
 use crate::reach::best_first;
 use crate::receive::Budget;
-use crate::transport;
 use crate::trim::keep_places;
 use crate::watch::{Sighting, WatchList};
 
-/// What identify calls this kind of node.
-const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
-/// A connection without streams or use is closed after this.
-const IDLE_LIMIT: Duration = Duration::from_mins(1);
-/// Streams of one connection whose protocol is being settled; further ones wait.
-const MAX_NEGOTIATING: usize = 256;
 /// How long a node may take to end, and how often that is looked at.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 const STOP_TICK: Duration = Duration::from_millis(5);
-/// Asks for dials that are taken in at once.
-const ASKS_AT_ONCE: usize = 256;
-/// How often dials that wait for a bound are looked at.
-const DIAL_TICK: Duration = Duration::from_millis(100);
-
-/// How a node is started.
-#[derive(Debug, Clone)]
-pub struct NodeOptions {
-    /// Its key; see [`crate::load_or_create_key`].
-    pub keypair: Keypair,
-    /// Where it listens, such as `/ip4/0.0.0.0/tcp/4401`.
-    pub listen: Vec<Multiaddr>,
-    /// Where others can dial it, if that is not where it listens.
-    pub announce: Vec<Multiaddr>,
-    /// Which addresses it may dial.
-    pub dial: DialPolicy,
-    /// Its limits.
-    pub limits: NodeLimits,
-}
-
-/// Why a node does not start.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// An address cannot be listened on: in use, not ours, or not TCP.
-    #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        /// The address.
-        address: Multiaddr,
-        /// The system's own words, the last of what libp2p wraps around them.
-        reason: String,
-    },
-    /// The transport cannot be set up.
-    #[error("the network cannot be set up")]
-    Transport(#[from] io::Error),
-}
-
-/// Bitswap comes last: see [`bitswap::Behaviour`].
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    admission: admission::Behaviour,
-    memory: memory_connection_limits::Behaviour,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
-    bitswap: bitswap::Behaviour,
-}
 
 /// A running node. It ends when dropped.
 pub struct Node {
@@ -107,37 +47,26 @@ impl Node {
     /// Start a node over `store`; it listens when this returns.
     pub async fn start(options: NodeOptions, store: BlockStore) -> Result<Self, NodeError> {
         let peer_id = options.keypair.public().to_peer_id();
-        let (drops, dropped) = mpsc::unbounded_channel();
-        let exchange = Exchange::new(store.clone(), shared(&options.limits, drops));
-        let behaviour = behaviour(&options, exchange.clone());
-        let (dialer, asks) = Dialer::new(OutboundGate::new(options.dial.clone()));
-        let budget = exchange.shared.receive_budget.clone();
-        let transport = transport::build(&options.keypair, &dialer.gate, budget)?;
-        let config = swarm::Config::with_tokio_executor()
-            .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
-            .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
-            .with_idle_connection_timeout(IDLE_LIMIT);
-        let mut swarm = Swarm::new(transport, behaviour, peer_id, config);
-        let addresses = listen(&mut swarm, &options.listen).await?;
-        for address in &options.announce {
-            swarm.add_external_address(address.clone());
-        }
-        let (listening, listened) = watch::channel(addresses);
+        let (commands, commanded) = network::commands();
+        let exchange = Exchange::new(store.clone(), shared(&options.limits, commands.clone()));
+        let dialer = Dialer::new(OutboundGate::new(options.dial.clone()), commands);
+        let mut network = Network::new(&options, exchange.clone(), &dialer, commanded)?;
+        network.listen(&options.listen).await?;
+        let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let trimming = tokio::spawn(keep_places(exchange.clone(), options.limits.clone()));
-        let driving = drive(swarm, exchange.clone(), Dials::new(&dialer), asks, dropped, listening);
-        let driving = tokio::spawn(driving);
+        let running = tokio::spawn(network.run());
         Ok(Self {
             peer_id,
             announce: options.announce,
-            listening: listened,
+            listening,
             exchange,
             store,
             dialer,
             fellows,
             watch_list,
-            tasks: vec![driving, watching, keeping, trimming],
+            tasks: vec![running, watching, keeping, trimming],
         })
     }
 
@@ -195,11 +124,11 @@ impl Node {
         self.exchange.serve_waiting()
     }
 
-    /// Dial a peer without asking it for anything; addresses end in `/p2p/<peer id>`.
-    pub fn connect(&self, address: Multiaddr) {
-        if let Some(Protocol::P2p(peer)) = address.iter().last() {
-            self.dialer.dial(Asker::default(), peer, vec![address]);
-        }
+    /// Dial a peer at an address that ends in `/p2p/<peer id>`, and wait until it is connected. It is asked for nothing.
+    pub async fn connect(&self, address: Multiaddr) -> Result<(), NotReached> {
+        let Some(Protocol::P2p(peer)) = address.iter().last() else { return Err(NotReached) };
+        let request = DialRequest { asker: Asker::default(), peer, addresses: vec![address] };
+        self.dialer.commands.connect(request).await
     }
 
     /// Keep these nodes connected from now on, in place of those named before, and ask them before anybody else in
@@ -267,117 +196,15 @@ impl Drop for Node {
     }
 }
 
-fn shared(limits: &NodeLimits, drops: mpsc::UnboundedSender<PeerId>) -> Shared {
+fn shared(limits: &NodeLimits, commands: Commands) -> Shared {
     let (known, counters) = (Arc::<KnownPeers>::default(), Arc::<Counters>::default());
     let banned_per_block = usize::try_from(limits.banned_per_block).unwrap_or(usize::MAX);
     Shared {
         bans: Arc::new(Bans::new(banned_per_block)),
-        receive_budget: Budget::new(limits.receive_bytes, known.clone(), counters.clone(), drops.clone()),
+        receive_budget: Budget::new(limits.receive_bytes, known.clone(), counters.clone(), commands.clone()),
         serve_budget: ServeBudget::new(limits.serve_bytes),
         known,
         counters,
-        drops,
-    }
-}
-
-fn behaviour(options: &NodeOptions, exchange: Arc<Exchange>) -> Behaviour {
-    let Shared { known, bans, counters, .. } = &exchange.shared;
-    let admission = admission::Behaviour::new(options.limits.clone(), known.clone(), bans.clone(), counters.clone());
-    let about =
-        identify::Config::new("ipfs/0.1.0".to_owned(), options.keypair.public()).with_agent_version(AGENT.to_owned());
-    Behaviour {
-        admission,
-        memory: memory_connection_limits::Behaviour::with_max_bytes(options.limits.memory),
-        identify: identify::Behaviour::new(about),
-        ping: ping::Behaviour::default(),
-        bitswap: bitswap::Behaviour::new(exchange),
-    }
-}
-
-/// Run the swarm until the node is dropped.
-async fn drive(
-    mut swarm: Swarm<Behaviour>,
-    exchange: Arc<Exchange>,
-    mut dials: Dials,
-    mut asks: mpsc::UnboundedReceiver<Ask>,
-    mut dropped: mpsc::UnboundedReceiver<PeerId>,
-    listening: watch::Sender<Vec<Multiaddr>>,
-) {
-    let mut asked = Vec::new();
-    loop {
-        while let Some(options) = dials.next(Instant::now()) {
-            let (connection, peer) = (options.connection_id(), options.get_peer_id());
-            if let Err(error) = swarm.dial(options) {
-                fail(&exchange, &mut dials, connection, peer, &error);
-            }
-        }
-        tokio::select! {
-            event = swarm.select_next_some() => note(event, &exchange, &mut dials, &listening),
-            _count = asks.recv_many(&mut asked, ASKS_AT_ONCE), if !asks.is_closed() => for ask in asked.drain(..) {
-                let peer = ask.peer;
-                if !dials.add(ask) {
-                    exchange.unreached(peer);
-                }
-            },
-            // Whether it was still connected does not matter.
-            Some(peer) = dropped.recv() => drop(swarm.disconnect_peer_id(peer)),
-            () = tokio::time::sleep(DIAL_TICK), if dials.is_waiting() => dials.look_again(),
-        }
-    }
-}
-
-/// Take in that a dial failed; those who wait for the peer are told once nothing else is tried.
-fn fail(exchange: &Exchange, dials: &mut Dials, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
-    tracing::debug!(%error, "a peer was not reached");
-    let tried = dials.ended(connection);
-    dials.attempts.note_failure(&tried, error);
-    // A peer that is connected is told of by its connection.
-    let is_connected = matches!(error, DialError::DialPeerConditionFalse(_));
-    if let Some(peer) = peer.filter(|peer| !is_connected && !dials.has(peer)) {
-        exchange.unreached(peer);
-    }
-}
-
-fn note(
-    event: SwarmEvent<BehaviourEvent>,
-    exchange: &Exchange,
-    dials: &mut Dials,
-    listening: &watch::Sender<Vec<Multiaddr>>,
-) {
-    match event {
-        SwarmEvent::ConnectionEstablished { connection_id, peer_id, endpoint, concurrent_dial_errors, .. } => {
-            dials.ended(connection_id);
-            dials.forget(&peer_id);
-            if let ConnectedPoint::Dialer { address, .. } = endpoint {
-                dials.attempts.note(&address, Outcome::Connected);
-                dials.attempts.note_errors(&concurrent_dial_errors.unwrap_or_default());
-            }
-        }
-        SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
-            fail(exchange, dials, connection_id, peer_id, &error);
-        }
-        SwarmEvent::IncomingConnectionError { error, .. } if names_wrong_time(&error) => {
-            tracing::warn!(
-                "a peer's certificate is not valid at the time of this machine's clock: is the clock right?"
-            );
-        }
-        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
-            if let Some(peer) = exchange.find(&peer_id) {
-                peer.note_bitswap(bitswap::speaks_bitswap(&info.protocols));
-            }
-        }
-        SwarmEvent::NewListenAddr { address, .. } => {
-            listening.send_if_modified(|known| {
-                let new = !known.contains(&address);
-                if new {
-                    known.push(address);
-                }
-                new
-            });
-        }
-        SwarmEvent::ExpiredListenAddr { address, .. } => {
-            listening.send_modify(|known| known.retain(|listened| *listened != address));
-        }
-        _ => {}
+        commands,
     }
 }

@@ -27,8 +27,7 @@ pub async fn keep_places(exchange: Arc<Exchange>, limits: NodeLimits) {
             taken -= peer.connections().min(taken);
             tracing::debug!(peer = %peer.id, "closing an idle connection to make room");
             exchange.shared.counters.closed_for_room.add(1);
-            // The swarm's task ends only with the node.
-            let _ended = exchange.shared.drops.send(peer.id);
+            exchange.shared.commands.disconnect(peer.id);
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::address_block::AddressBlock;
 use crate::bans::Bans;
 use crate::counters::Counters;
 use crate::known_peers::KnownPeers;
+use crate::network::Commands;
 use crate::receive::Budget;
 
 /// After this many blocks within a minute that nobody asked for a peer is dropped.
@@ -40,8 +41,8 @@ pub struct Shared {
     pub receive_budget: Arc<Budget>,
     /// The memory for blocks that are sent.
     pub serve_budget: ServeBudget,
-    /// Takes the peers that are to be disconnected from.
-    pub drops: mpsc::UnboundedSender<PeerId>,
+    /// What the network is to do.
+    pub commands: Commands,
 }
 
 /// What a subscriber is told.
@@ -243,8 +244,7 @@ impl Exchange {
         self.shared.counters.bans.add(1);
         self.shared.bans.add(peer.id, block, Instant::now());
         peer.drop_soon();
-        // The swarm's task ends only with the node.
-        let _ended = self.shared.drops.send(peer.id);
+        self.shared.commands.disconnect(peer.id);
     }
 
     fn tell_all(&self, event: impl Fn() -> Event) {

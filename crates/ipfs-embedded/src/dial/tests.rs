@@ -3,13 +3,14 @@
 use super::*;
 use crate::attempts::Outcome;
 use crate::gate::DialPolicy;
+use crate::network::commands;
 
 const VICTIM: Asker = Asker { account: Some(1), root: None };
 const ATTACKER: Asker = Asker { account: Some(2), root: None };
 
 fn dials() -> Dials {
     let gate = OutboundGate::new(DialPolicy { allow_private: true, never: Vec::new() });
-    Dials::new(&Dialer::new(gate).0)
+    Dials::new(&Dialer::new(gate, commands().0))
 }
 
 /// An address of `peer` on the host with this number.
@@ -20,7 +21,7 @@ fn address(host: u8, port: u16, peer: PeerId) -> Multiaddr {
 /// Ask for a peer of its own at this address.
 fn ask(dials: &mut Dials, asker: Asker, host: u8, port: u16) -> PeerId {
     let peer = PeerId::random();
-    assert!(dials.add(Ask { asker, peer, addresses: vec![address(host, port, peer)] }));
+    dials.add(DialRequest { asker, peer, addresses: vec![address(host, port, peer)] });
     peer
 }
 
@@ -50,7 +51,7 @@ async fn an_address_is_dialled_once_however_many_ask() {
     let mut begun = Vec::new();
     for account in 0..5 {
         let asker = Asker { account: Some(account), root: None };
-        dials.add(Ask { asker, peer, addresses: vec![address(1, 1, peer)] });
+        dials.add(DialRequest { asker, peer, addresses: vec![address(1, 1, peer)] });
         begun.extend(begin_all(&mut dials, now));
     }
     assert_eq!(begun.len(), 1);
@@ -110,7 +111,7 @@ async fn roots_of_an_account_take_turns_and_what_failed_goes_behind() {
 
     let (mut dials, fails) = (self::dials(), PeerId::random());
     dials.attempts.note(&address(1, 1, fails), Outcome::Unreachable);
-    dials.add(Ask { asker: first, peer: fails, addresses: vec![address(1, 1, fails)] });
+    dials.add(DialRequest { asker: first, peer: fails, addresses: vec![address(1, 1, fails)] });
     let new = ask(&mut dials, first, 2, 1);
     assert_eq!(begin_all(&mut dials, now).iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [new, fails]);
 }
@@ -120,7 +121,7 @@ async fn every_address_of_a_peer_has_its_turn_and_the_one_that_worked_comes_firs
     let (mut dials, now, peer) = (dials(), Instant::now(), PeerId::random());
     let addresses = (1..=20).map(|host| address(host, 1, peer)).collect::<Vec<_>>();
     dials.attempts.note(&addresses[19], Outcome::Connected);
-    dials.add(Ask { asker: VICTIM, peer, addresses: addresses.clone() });
+    dials.add(DialRequest { asker: VICTIM, peer, addresses: addresses.clone() });
     let mut tried = Vec::new();
     while let Some(options) = dials.next(now) {
         let batch = dials.ended(options.connection_id());
@@ -144,4 +145,8 @@ async fn a_full_queue_loses_what_the_greediest_account_asked_last() {
     }
     assert_eq!(dials.queue.len(), MAX_QUEUED);
     assert!(dials.has(&victim));
+    let (peer, addresses) = (PeerId::random(), vec![address(3, 1, PeerId::random())]);
+    assert_eq!(dials.add(DialRequest { asker: ATTACKER, peer, addresses }), Some(peer));
+    let nowhere = PeerId::random();
+    assert_eq!(dials.add(DialRequest { asker: VICTIM, peer: nowhere, addresses: Vec::new() }), Some(nowhere));
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 
 use libp2p::PeerId;
-use tokio::sync::mpsc;
 
 use crate::address_block::AddressBlock;
 use crate::bitswap::lock;
 use crate::counters::Counters;
 use crate::known_peers::KnownPeers;
+use crate::network::Commands;
 
 /// A stranger that holds less than this may always receive: a list of wants must get through whatever others do.
 const FLOOR: usize = 64 << 10;
@@ -30,18 +30,13 @@ pub struct Budget {
     closing: Mutex<Weak<Account>>,
     known: Arc<KnownPeers>,
     counters: Arc<Counters>,
-    drops: mpsc::UnboundedSender<PeerId>,
+    commands: Commands,
 }
 
 impl Budget {
     /// A budget of `limit` bytes: half of it is kept for known peers, one peer may have an eighth and one address
-    /// block a quarter. Peers to disconnect are sent to `drops`.
-    pub fn new(
-        limit: usize,
-        known: Arc<KnownPeers>,
-        counters: Arc<Counters>,
-        drops: mpsc::UnboundedSender<PeerId>,
-    ) -> Arc<Self> {
+    /// block a quarter. `commands` disconnect peers.
+    pub fn new(limit: usize, known: Arc<KnownPeers>, counters: Arc<Counters>, commands: Commands) -> Arc<Self> {
         Arc::new(Self {
             all: Scope::new(limit),
             strangers: Scope::new(limit / 2),
@@ -52,7 +47,7 @@ impl Budget {
             closing: Mutex::default(),
             known,
             counters,
-            drops,
+            commands,
         })
     }
 
@@ -98,8 +93,7 @@ impl Budget {
         self.counters.closed_for_memory.add(1);
         let held = largest.own.held();
         tracing::info!(peer = %largest.peer, held, "closing the connections of the peer that holds most memory");
-        // The swarm's task ends only with the node.
-        let _ended = self.drops.send(largest.peer);
+        self.commands.disconnect(largest.peer);
         drop(closing);
     }
 }

@@ -38,7 +38,7 @@ impl Provider for Peer {
 
     async fn connect(&self, delegates: &[Multiaddr]) {
         for delegate in delegates {
-            self.0.node.connect(delegate.as_str().parse().expect("a multiaddr"));
+            self.0.node.connect(delegate.as_str().parse().expect("a multiaddr")).await.expect("it is reached");
         }
     }
 }

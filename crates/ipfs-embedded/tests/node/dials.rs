@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
-use pinrail_ipfs_embedded::{FetchError, FetchRequest};
+use pinrail_ipfs_embedded::{FetchError, FetchRequest, NotReached};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -99,4 +99,17 @@ async fn an_origin_that_was_not_tried_is_not_told_as_unreachable() {
     wanted.no_source_timeout = Duration::from_secs(1);
     let Err(FetchError::NotProvided { tried, .. }) = sink.node.fetch(wanted).await else { panic!("nobody has it") };
     assert!(tried.contains("20 origins were not tried yet"), "{tried}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_connects_learns_whether_the_peer_was_reached() {
+    let (node, other) = (TestNode::start().await, TestNode::start().await);
+    let address = other.node.addresses()[0].clone();
+    assert_eq!(node.node.connect(address.clone()).await, Ok(()));
+    assert_eq!(node.node.connect(address).await, Ok(()), "it is connected already");
+    let (listener, port) = silent_socket().await;
+    drop(listener);
+    assert_eq!(node.node.connect(silent_address(port, PeerId::random())).await, Err(NotReached));
+    let public_only = TestNode::start_public().await;
+    assert_eq!(public_only.node.connect(other.node.addresses()[0].clone()).await, Err(NotReached));
 }

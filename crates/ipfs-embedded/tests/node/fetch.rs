@@ -153,7 +153,7 @@ async fn a_peer_that_dials_us_later_is_asked() {
     let service = TestNode::start().await;
     let fetching = service.fetch(root, &[]);
     let dialling = async {
-        client.node.connect(service.node.addresses()[0].clone());
+        client.node.connect(service.node.addresses()[0].clone()).await.expect("it is reached");
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -176,7 +176,7 @@ async fn a_watched_root_is_sighted_at_whoever_connects() {
     for index in 0..30_u64 {
         service.node.watch_for((&raw(content(10, 2_000 + index)).0).into());
     }
-    client.node.connect(service.node.addresses()[0].clone());
+    client.node.connect(service.node.addresses()[0].clone()).await.expect("it is reached");
     let sighting = service.node.next_sighting().await;
     assert_eq!((sighting.root, sighting.peer), ((&root).into(), client.node.peer_id()));
     // One that is added while the peer is connected is asked for at once.

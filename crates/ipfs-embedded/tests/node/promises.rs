@@ -33,7 +33,7 @@ async fn a_crowd_that_promises_everything_holds_no_fetch_up() {
     until(|| sink.node.connected_peers() == 24).await;
     // It is none of the origins, and says that it has it as the others do.
     let honest = TestNode::with(root, &dag).await;
-    honest.node.connect(sink.node.addresses()[0].clone());
+    honest.node.connect(sink.node.addresses()[0].clone()).await.expect("it is reached");
     until(|| sink.node.connected_peers() == 25).await;
     let fetched = sink.fetch_patiently(root, &[]).await;
     assert_eq!(fetched.expect("it is fetched").blocks, 601);

@@ -24,7 +24,7 @@ fn missing(ended: Result<impl std::fmt::Debug, FetchError>) -> String {
 
 async fn connect(node: &TestNode, to: &[&TestNode]) {
     for other in to {
-        node.node.connect(other.node.addresses()[0].clone());
+        node.node.connect(other.node.addresses()[0].clone()).await.expect("it is reached");
     }
     while node.node.connected_peers() < to.len() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -53,7 +53,7 @@ async fn a_fetch_ends_when_all_peers_lack_it_and_no_origin_is_being_dialled() {
 async fn a_peer_that_never_answers_is_not_waited_for() {
     let nobodys = raw(&b"nobody has this"[..]).0;
     let (node, silent) = (TestNode::start().await, Script::start().await);
-    node.node.connect(silent.address.clone());
+    node.node.connect(silent.address.clone()).await.expect("it is reached");
     while node.node.connected_peers() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -80,7 +80,7 @@ async fn what_is_missing_is_watched_for_and_not_the_root_that_somebody_has() {
     again.put_part(root, &dag[1..]).await;
     let whole = TestNode::with(root, &dag).await;
     connect(&node, &[&again, &with_root]).await;
-    node.node.connect(whole.node.addresses()[0].clone());
+    node.node.connect(whole.node.addresses()[0].clone()).await.expect("it is reached");
     let sighting = node.node.next_sighting().await;
     assert_eq!((sighting.root, sighting.peer), ((&root).into(), whole.node.peer_id()));
     assert_eq!(node.node.fetch(patient(root, &[])).await.expect("it is there").blocks, 2);

@@ -76,7 +76,7 @@ async fn a_stranger_is_asked_for_the_newest_roots_only() {
         node.node.watch_for(NodeKey::from(root));
     }
     // It did not come to us, so it is none who waits to be asked.
-    node.node.connect(stranger.address.clone());
+    node.node.connect(stranger.address.clone()).await.expect("it is reached");
     let asked = asked_until(&mut said, &roots, &roots[283]).await;
     assert_eq!(asked, roots[283..299].iter().copied().collect());
     // What is added is among the newest.

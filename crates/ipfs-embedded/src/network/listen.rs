@@ -1,81 +1,76 @@
 //! Listening when a node starts: it has its addresses then, or an error says which cannot be listened on.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use libp2p::Multiaddr;
 use libp2p::core::multiaddr::Protocol;
 use libp2p::core::transport::ListenerId;
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, Swarm};
+use libp2p::swarm::SwarmEvent;
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use tokio::time::timeout;
 
-use crate::node::NodeError;
+use super::Network;
+use crate::options::NodeError;
 
 /// How long the addresses of an interface may take to become known once the machine listens there.
 const KNOWN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Listen on all of `wanted`; the addresses with their real ports. Of IPv4 and IPv6 one may be missing on this machine.
-pub async fn listen<B: NetworkBehaviour>(
-    swarm: &mut Swarm<B>,
-    wanted: &[Multiaddr],
-) -> Result<Vec<Multiaddr>, NodeError> {
-    let mut waiting = Vec::new();
-    let mut missing = None;
-    for address in wanted {
-        if let Err((ip, error)) = check_free(address) {
-            let error_of = refused(address, &error);
-            if !is_family_missing(ip, &error) {
-                return Err(error_of);
-            }
-            tracing::warn!(%address, %error, "this machine lacks that kind of address, so it is not listened on");
-            missing = Some(error_of);
-            continue;
-        }
-        let listener = swarm.listen_on(address.clone());
-        let failed = |error: &dyn std::error::Error| refused(address, error);
-        waiting.push((listener.map_err(|error| failed(&error))?, address));
-    }
-    match missing {
-        Some(error) if waiting.is_empty() => Err(error),
-        _ => wait_for_addresses(swarm, waiting).await,
-    }
-}
-
-async fn wait_for_addresses<B: NetworkBehaviour>(
-    swarm: &mut Swarm<B>,
-    mut waiting: Vec<(ListenerId, &Multiaddr)>,
-) -> Result<Vec<Multiaddr>, NodeError> {
-    let mut addresses = Vec::new();
-    while !waiting.is_empty() {
-        let Ok(event) = timeout(KNOWN_LIMIT, swarm.select_next_some()).await else {
-            // Those of an interface that comes up later are taken in then.
-            for (_, address) in waiting {
-                tracing::warn!(%address, "no interface has an address of this kind yet");
-            }
-            return Ok(addresses);
-        };
-        match event {
-            SwarmEvent::NewListenAddr { listener_id, address } => {
-                waiting.retain(|(waited, _)| *waited != listener_id);
-                addresses.push(address);
-            }
-            SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
-                if let Some((_, address)) = waiting.iter().find(|(waited, _)| *waited == listener_id) {
-                    return Err(refused(address, &error));
+impl Network {
+    /// Listen on all of `wanted`; it is known when this returns which addresses with which ports these are. Of IPv4 and
+    /// IPv6 one may be missing on this machine.
+    pub async fn listen(&mut self, wanted: &[Multiaddr]) -> Result<(), NodeError> {
+        let mut waiting = HashMap::new();
+        let mut missing = None;
+        for address in wanted {
+            if let Err((ip, error)) = check_free(address) {
+                let error_of = refused(address, &error);
+                if !is_family_missing(ip, &error) {
+                    return Err(error_of);
                 }
+                tracing::warn!(%address, %error, "this machine lacks that kind of address, so it is not listened on");
+                missing = Some(error_of);
+                continue;
             }
-            _ => {}
+            let listener = self.swarm.listen_on(address.clone()).map_err(|error| refused(address, &error))?;
+            waiting.insert(listener, address);
+        }
+        match missing {
+            Some(error) if waiting.is_empty() => Err(error),
+            _ => self.wait_for_addresses(waiting).await,
         }
     }
-    // A wildcard stands for several addresses, and the first of them is that of loopback.
-    while let Some(SwarmEvent::NewListenAddr { address, .. }) = swarm.select_next_some().now_or_never() {
-        addresses.push(address);
+
+    async fn wait_for_addresses(&mut self, mut waiting: HashMap<ListenerId, &Multiaddr>) -> Result<(), NodeError> {
+        while !waiting.is_empty() {
+            let Ok(event) = timeout(KNOWN_LIMIT, self.swarm.select_next_some()).await else {
+                // Those of an interface that comes up later are taken in then.
+                for address in waiting.into_values() {
+                    tracing::warn!(%address, "no interface has an address of this kind yet");
+                }
+                return Ok(());
+            };
+            match &event {
+                SwarmEvent::NewListenAddr { listener_id, .. } => drop(waiting.remove(listener_id)),
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                    if let Some(address) = waiting.get(listener_id) {
+                        return Err(refused(address, error));
+                    }
+                }
+                _ => {}
+            }
+            self.handle(event);
+        }
+        // A wildcard stands for several addresses, and the first of them is that of loopback.
+        while let Some(event) = self.swarm.next().now_or_never().flatten() {
+            self.handle(event);
+        }
+        Ok(())
     }
-    Ok(addresses)
 }
 
 /// The transport shares ports so as to dial from where it listens; without this a second node would get half of the

@@ -1,0 +1,47 @@
+//! The protocols of a node, each a behaviour of the swarm.
+
+use std::sync::Arc;
+
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{identify, memory_connection_limits, ping};
+
+use crate::admission;
+use crate::bitswap::{self, Exchange, Shared};
+use crate::options::NodeOptions;
+
+/// The protocol version that IPFS nodes name in identify.
+const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
+/// The agent version of this kind of node in identify.
+const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
+
+/// All protocols of a node. The events of a field have an arm of their own in [`super::event`].
+///
+/// Admission comes first, so that what it refuses reaches no other; bitswap comes last: see [`bitswap::Behaviour`].
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    admission: admission::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    bitswap: bitswap::Behaviour,
+}
+
+impl Behaviour {
+    /// The protocols of a node with these options.
+    pub fn new(options: &NodeOptions, exchange: Arc<Exchange>) -> Self {
+        let Shared { known, bans, counters, .. } = &exchange.shared;
+        let limits = options.limits.clone();
+        Self {
+            admission: admission::Behaviour::new(limits, known.clone(), bans.clone(), counters.clone()),
+            memory: memory_connection_limits::Behaviour::with_max_bytes(options.limits.memory),
+            identify: identify::Behaviour::new(identity(options)),
+            ping: ping::Behaviour::default(),
+            bitswap: bitswap::Behaviour::new(exchange),
+        }
+    }
+}
+
+/// What this node says of itself in identify.
+fn identity(options: &NodeOptions) -> identify::Config {
+    identify::Config::new(PROTOCOL_VERSION.to_owned(), options.keypair.public()).with_agent_version(AGENT.to_owned())
+}
