@@ -189,7 +189,7 @@ pub async fn a_dropped_pin_can_be_repeated(backend: &dyn IpfsBackend, provider: 
     tokio::select! {
         biased;
         ended = unprovided => panic!("nobody has it yet: {ended:?}"),
-        () = tokio::task::yield_now() => {}
+        () = std::future::ready(()) => {}
     }
     pin(backend, provider, &dag, 2).await;
 }
