@@ -39,6 +39,20 @@ pub fn best_first(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     addresses
 }
 
+/// Addresses that a node tells of itself; other nodes cut longer lists.
+const MAX_TOLD: usize = 8;
+
+/// The addresses that a node tells others of itself, at most eight: the announced ones if there are any, else those that
+/// it listens on, the best first. A node of the public network tells none there that is not publicly routable.
+pub fn to_tell(announced: &[Multiaddr], listening: &[Multiaddr], is_public: bool) -> Vec<Multiaddr> {
+    let mut told = if announced.is_empty() { best_first(listening.to_vec()) } else { announced.to_vec() };
+    if announced.is_empty() && is_public {
+        told.retain(|address| Reach::of(address) == Reach::Public);
+    }
+    told.truncate(MAX_TOLD);
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The protocols of a node, each a behaviour of the swarm.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{identify, memory_connection_limits, ping};
@@ -13,6 +14,9 @@ use crate::options::NodeOptions;
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
 /// The agent version of this kind of node in identify.
 const AGENT: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
+
+/// How often a peer that stays connected is asked again what it speaks, beside what it says by itself.
+const IDENTIFY_INTERVAL: Duration = Duration::from_hours(1);
 
 /// All protocols of a node. The events of a field have an arm of their own in [`super::event`].
 ///
@@ -41,7 +45,12 @@ impl Behaviour {
     }
 }
 
-/// What this node says of itself in identify.
+/// What this node says of itself in identify. Its addresses are those that the swarm has as external ones.
 fn identity(options: &NodeOptions) -> identify::Config {
-    identify::Config::new(PROTOCOL_VERSION.to_owned(), options.keypair.public()).with_agent_version(AGENT.to_owned())
+    identify::Config::new(PROTOCOL_VERSION.to_owned(), options.keypair.public())
+        .with_agent_version(AGENT.to_owned())
+        .with_interval(IDENTIFY_INTERVAL)
+        .with_push_listen_addr_updates(true)
+        .with_hide_listen_addrs(true)
+        .with_cache_size(0)
 }

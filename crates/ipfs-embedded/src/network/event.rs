@@ -8,6 +8,7 @@ use super::Network;
 use super::behaviour::BehaviourEvent;
 use crate::attempts::{Outcome, names_wrong_time};
 use crate::bitswap::speaks_bitswap;
+use crate::reach::to_tell;
 
 type DialErrors = Vec<(Multiaddr, TransportError<std::io::Error>)>;
 
@@ -29,6 +30,7 @@ impl Network {
             SwarmEvent::NewListenAddr { address, .. } => self.listens_on(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listening.send_modify(|known| known.retain(|listened| *listened != address));
+                self.tell_addresses();
             }
             SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
                 tracing::warn!(?addresses, %error, "these addresses are no longer listened on");
@@ -82,5 +84,18 @@ impl Network {
             }
             is_new
         });
+        self.tell_addresses();
+    }
+
+    /// Have the swarm tell others of the addresses at which this node is dialled.
+    pub(super) fn tell_addresses(&mut self) {
+        let told = to_tell(&self.announce, &self.listening.borrow(), self.is_public);
+        let known = self.swarm.external_addresses().cloned().collect::<Vec<_>>();
+        for address in known.iter().filter(|address| !told.contains(address)) {
+            self.swarm.remove_external_address(address);
+        }
+        for address in told.into_iter().filter(|address| !known.contains(address)) {
+            self.swarm.add_external_address(address);
+        }
     }
 }

@@ -44,6 +44,9 @@ pub struct Network {
     /// Those who wait for a peer to be connected.
     connecting: HashMap<PeerId, Vec<oneshot::Sender<Result<(), NotReached>>>>,
     listening: watch::Sender<Vec<Multiaddr>>,
+    announce: Vec<Multiaddr>,
+    /// It dials public addresses only, and tells no others of itself.
+    is_public: bool,
 }
 
 impl Network {
@@ -60,12 +63,19 @@ impl Network {
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
             .with_idle_connection_timeout(IDLE_LIMIT);
         let behaviour = Behaviour::new(options, exchange.clone());
-        let mut swarm = Swarm::new(transport, behaviour, options.keypair.public().to_peer_id(), config);
-        for address in &options.announce {
-            swarm.add_external_address(address.clone());
-        }
-        let (dials, connecting) = (Dials::new(dialer), HashMap::new());
-        Ok(Self { swarm, exchange, dials, commands, connecting, listening: watch::Sender::default() })
+        let swarm = Swarm::new(transport, behaviour, options.keypair.public().to_peer_id(), config);
+        let mut network = Self {
+            swarm,
+            exchange,
+            dials: Dials::new(dialer),
+            commands,
+            connecting: HashMap::new(),
+            listening: watch::Sender::default(),
+            announce: options.announce.clone(),
+            is_public: !options.dial.allow_private,
+        };
+        network.tell_addresses();
+        Ok(network)
     }
 
     /// The addresses that it listens on, as they change.

@@ -11,6 +11,7 @@ mod fetch;
 mod gate;
 mod honest;
 mod hostile;
+mod identify;
 mod keys;
 mod listen;
 mod promises;
