@@ -29,6 +29,8 @@ pub struct NodeLimits {
     /// Memory for blocks that are being sent: half is kept as above, the strangers of one address block may have a
     /// quarter.
     pub serve_bytes: usize,
+    /// Streams that one peer with a backlog is served on at once, 1 to 16. Each holds a message of at most 2 MiB.
+    pub serve_streams: u32,
     /// New connections are refused while the process holds more memory than this, in bytes.
     pub memory: usize,
 }
@@ -47,6 +49,7 @@ impl Default for NodeLimits {
             banned_per_block: 8,
             receive_bytes: 128 << 20,
             serve_bytes: 64 << 20,
+            serve_streams: 8,
             memory: 2 << 30,
         }
     }

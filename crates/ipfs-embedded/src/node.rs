@@ -203,6 +203,7 @@ fn shared(limits: &NodeLimits, commands: Commands) -> Shared {
         bans: Arc::new(Bans::new(banned_per_block)),
         receive_budget: Budget::new(limits.receive_bytes, known.clone(), counters.clone(), commands.clone()),
         serve_budget: ServeBudget::new(limits.serve_bytes),
+        serve_streams: usize::try_from(limits.serve_streams).unwrap_or(usize::MAX),
         known,
         counters,
         commands,

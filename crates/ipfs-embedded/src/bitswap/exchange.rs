@@ -18,7 +18,7 @@ use super::peer::{Peer, lock};
 use super::serve_budget::ServeBudget;
 use super::serve_queue::{ServeQueue, WaitingPeers};
 use super::waiting::Waiting;
-use super::{client, server};
+use super::{client, lanes};
 use crate::address_block::AddressBlock;
 use crate::bans::Bans;
 use crate::counters::Counters;
@@ -41,6 +41,8 @@ pub struct Shared {
     pub receive_budget: Arc<Budget>,
     /// The memory for blocks that are sent.
     pub serve_budget: ServeBudget,
+    /// Streams that one peer is served on at once.
+    pub serve_streams: usize,
     /// What the network is to do.
     pub commands: Commands,
 }
@@ -167,7 +169,8 @@ impl Exchange {
             .entry(id)
             .or_insert_with(|| {
                 let account = self.shared.receive_budget.account(id, AddressBlock::of(address));
-                let serve = ServeQueue::new(self.shared.serve_budget.share(account.address_block()));
+                let serve =
+                    ServeQueue::new(self.shared.serve_budget.share(account.address_block()), self.shared.serve_streams);
                 let (peer, outbox) = Peer::new(id, account, serve, dialled_us);
                 lock(&self.outboxes).insert(id, outbox);
                 peer
@@ -186,7 +189,7 @@ impl Exchange {
         // Its outbox is still here only for the first connection.
         if let Some(outbox) = lock(&self.outboxes).remove(&id) {
             tokio::spawn(client::send_wants(peer.clone(), outbox));
-            tokio::spawn(server::serve(self.clone(), peer.clone()));
+            tokio::spawn(lanes::serve(self.clone(), peer.clone()));
             self.tell_all(|| Event::Connected(peer.clone()));
         }
     }

@@ -10,6 +10,7 @@ mod exchange;
 mod handler;
 mod idle;
 mod inbound;
+mod lanes;
 mod outlet;
 mod peer;
 mod serve_budget;

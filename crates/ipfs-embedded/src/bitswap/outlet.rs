@@ -12,7 +12,7 @@ use super::handler::Version;
 use super::peer::Peer;
 
 /// Helia closes streams that were idle for five seconds, so an older one is not trusted.
-const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
+pub(super) const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);
 
 /// The stream for one kind of message to a peer, opened when needed.
 pub(super) struct Outlet {
@@ -28,17 +28,19 @@ impl Outlet {
 
     /// A stream that the peer still reads, and what it speaks.
     pub(super) async fn ready(&mut self) -> io::Result<Version> {
-        if self.used.elapsed() > STREAM_IDLE_LIMIT
-            && let Some((mut old, _)) = self.stream.take()
-        {
-            // Closing may wait for a peer that does not read; nothing depends on it.
-            tokio::spawn(async move { tokio::time::timeout(STREAM_IDLE_LIMIT, old.close()).await });
+        if self.used.elapsed() > STREAM_IDLE_LIMIT {
+            close(self.stream.take());
         }
         if self.stream.is_none() {
             self.stream = Some(self.peer.open_stream().await?);
         }
         self.used = Instant::now();
         Ok(self.stream.as_ref().map_or(Version::V1_0, |(_, version)| *version))
+    }
+
+    /// Close the stream, in order.
+    pub(super) fn close(self) {
+        close(self.stream);
     }
 
     /// Give up a stream on which a message was not written to its end.
@@ -62,5 +64,12 @@ impl Outlet {
             self.stream = None;
         }
         written
+    }
+}
+
+/// Closing may wait for a peer that does not read; nothing depends on it.
+fn close(stream: Option<(Stream, Version)>) {
+    if let Some((mut stream, _)) = stream {
+        tokio::spawn(async move { tokio::time::timeout(STREAM_IDLE_LIMIT, stream.close()).await });
     }
 }

@@ -5,11 +5,14 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use pinrail_ipfs::MAX_BLOCK_BYTES;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::peer::lock;
 use crate::address_block::AddressBlock;
 
+/// A message of one block, which is the largest that there is.
+const LARGEST_KIB: usize = MAX_BLOCK_BYTES >> 10;
 /// Messages that are read from the disk at once.
 const DISK_READS: usize = 4;
 /// Wants that are kept for all peers together until their blocks come, and for the peers of one address block.
@@ -26,6 +29,10 @@ struct Pool {
 impl Pool {
     fn new(kib: usize) -> Arc<Self> {
         Arc::new(Self { kib, free: Arc::new(Semaphore::new(kib)), waiting: AtomicUsize::new(0) })
+    }
+
+    fn is_spare(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0 && self.free.available_permits() >= LARGEST_KIB
     }
 
     async fn take(self: &Arc<Self>, kib: usize) -> io::Result<Taken> {
@@ -132,6 +139,15 @@ impl ServeBudget {
             Reader::Stranger => vec![share.bytes.take(kib).await?, self.common.take(kib).await?],
             Reader::Slow => vec![self.slow.take(kib).await?],
         }))
+    }
+
+    /// Whether there is room for a message as large as any, for which nobody waits.
+    pub fn is_spare(&self, reader: Reader, share: &Share) -> bool {
+        match reader {
+            Reader::Known => self.known.is_spare(),
+            Reader::Stranger => share.bytes.is_spare() && self.common.is_spare(),
+            Reader::Slow => self.slow.is_spare(),
+        }
     }
 
     /// Room to keep a want until its block comes, if there is any.

@@ -1,8 +1,8 @@
 //! What one peer wants of us: what it is to be answered next, and what waits until the block comes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use cid::Cid;
 use libp2p::multihash::Multihash;
@@ -15,9 +15,19 @@ use super::wire::{WantEntry, WantKind};
 /// Wants of one peer that are queued, and as many that wait, as other nodes do; further ones are dropped and have to
 /// be sent again.
 pub const MAX_WANTS: usize = 1_024;
+/// A message that took longer than this to write makes its reader a slow one.
+pub const SLOW: Duration = Duration::from_secs(2);
+/// A message that took longer than this says that the line carries no more streams.
+const FULL: Duration = Duration::from_secs(1);
 /// Bytes of blocks at which a message is closed: few for a peer that is new or slow, more for one that reads.
 const FIRST_MESSAGE_BYTES: usize = 64 << 10;
 const MAX_MESSAGE_BYTES: usize = 512 << 10;
+/// Bytes that a peer has to take in time on one stream before it is served on more: each stream takes the first 256 KiB
+/// from nobody who reads. After it was slow it has to take more.
+const PROBATION_BYTES: usize = 1 << 20;
+const SLOW_PROBATION_BYTES: usize = 8 << 20;
+/// Streams that a peer may be served on, whatever the settings say.
+const MAX_LANES: usize = 16;
 
 /// One want of a peer.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +47,7 @@ struct Waiting {
 pub struct ServeQueue {
     wants: Mutex<Wants>,
     changed: Notify,
-    message_bytes: AtomicUsize,
-    slow: std::sync::atomic::AtomicBool,
+    pace: Mutex<Pace>,
     pub(super) share: Arc<Share>,
 }
 
@@ -50,15 +59,9 @@ struct Wants {
 }
 
 impl ServeQueue {
-    /// Nothing is wanted yet by a peer that has `share` of the budget.
-    pub fn new(share: Arc<Share>) -> Self {
-        Self {
-            wants: Mutex::default(),
-            changed: Notify::new(),
-            message_bytes: AtomicUsize::new(FIRST_MESSAGE_BYTES),
-            slow: false.into(),
-            share,
-        }
+    /// Nothing is wanted yet by a peer that has `share` of the budget, and is served on `lanes` streams at most.
+    pub fn new(share: Arc<Share>, lanes: usize) -> Self {
+        Self { wants: Mutex::default(), changed: Notify::new(), pace: Mutex::new(Pace::new(lanes)), share }
     }
 
     /// Take in the entries of a wantlist; the blocks that it no longer waits for.
@@ -103,10 +106,10 @@ impl ServeQueue {
     }
 
     /// Answer these again: the message that held their answers was not taken.
-    pub fn put_back(&self, taken: Vec<Want>) {
+    pub fn put_back(&self, taken: &[Want]) {
         let mut wants = lock(&self.wants);
         for want in taken {
-            wants.add(want);
+            wants.add(*want);
         }
     }
 
@@ -117,19 +120,71 @@ impl ServeQueue {
 
     /// How large a message to it may become.
     pub fn message_bytes(&self) -> usize {
-        self.message_bytes.load(Ordering::Relaxed)
+        lock(&self.pace).message_bytes
+    }
+
+    /// On how many streams it may be served at once.
+    pub fn lanes(&self) -> usize {
+        lock(&self.pace).lanes()
     }
 
     /// Whether it took its last message slowly.
     pub fn is_slow(&self) -> bool {
-        self.slow.load(Ordering::Relaxed)
+        lock(&self.pace).is_slow
     }
 
-    /// Note how it took its last message.
-    pub fn note_pace(&self, slow: bool) {
-        self.slow.store(slow, Ordering::Relaxed);
-        let next = if slow { FIRST_MESSAGE_BYTES } else { (self.message_bytes() * 2).min(MAX_MESSAGE_BYTES) };
-        self.message_bytes.store(next, Ordering::Relaxed);
+    /// Note how long it took to take a message of `bytes`.
+    pub fn note_taken(&self, bytes: usize, time: Duration) {
+        lock(&self.pace).note_taken(bytes, time);
+    }
+
+    /// Note that it did not take a message in time.
+    pub fn note_slow(&self) {
+        lock(&self.pace).note_slow();
+    }
+}
+
+/// What a peer is given at once, by how it took what it was given before.
+struct Pace {
+    message_bytes: usize,
+    lanes: usize,
+    most_lanes: usize,
+    /// Bytes that it has to take in time before it has more than one lane.
+    probation: usize,
+    is_slow: bool,
+}
+
+impl Pace {
+    fn new(lanes: usize) -> Self {
+        let lanes = lanes.clamp(1, MAX_LANES);
+        Self {
+            message_bytes: FIRST_MESSAGE_BYTES,
+            lanes,
+            most_lanes: lanes,
+            probation: PROBATION_BYTES,
+            is_slow: false,
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        if self.probation > 0 { 1 } else { self.lanes }
+    }
+
+    fn note_taken(&mut self, bytes: usize, time: Duration) {
+        if time > SLOW {
+            return self.note_slow();
+        }
+        self.is_slow = false;
+        self.message_bytes = (self.message_bytes * 2).min(MAX_MESSAGE_BYTES);
+        self.probation = self.probation.saturating_sub(bytes);
+        self.lanes = if time > FULL { (self.lanes / 2).max(1) } else { (self.lanes + 1).min(self.most_lanes) };
+    }
+
+    fn note_slow(&mut self) {
+        self.is_slow = true;
+        self.message_bytes = FIRST_MESSAGE_BYTES;
+        self.probation = SLOW_PROBATION_BYTES;
+        self.lanes = 1;
     }
 }
 
@@ -210,5 +265,28 @@ impl WaitingPeers {
     /// The peer is gone, and its wants with it.
     pub fn leave(&self, peer: &Arc<Peer>) {
         self.forget(peer, &peer.serve.clear());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_given_as_much_at_once_as_it_takes() {
+        let mut pace = Pace::new(8);
+        let after = |pace: &mut Pace, messages: &[(usize, u64)]| {
+            for (kib, milliseconds) in messages {
+                pace.note_taken(kib << 10, Duration::from_millis(*milliseconds));
+            }
+            (pace.message_bytes >> 10, pace.lanes(), pace.is_slow)
+        };
+        assert_eq!(after(&mut pace, &[(64, 0), (128, 80), (256, 0)]), (512, 1, false), "nothing is known of it yet");
+        assert_eq!(after(&mut pace, &[(512, 0), (512, 200)]), (512, 8, false));
+        assert_eq!(after(&mut pace, &[(512, 1_500)]), (512, 4, false), "the line carries no more");
+        assert_eq!(after(&mut pace, &[(512, 500)]), (512, 5, false));
+        assert_eq!(after(&mut pace, &[(512, 2_001)]), (64, 1, true));
+        assert_eq!(after(&mut pace, &[(64, 0), (2_048, 0)]), (256, 1, false), "new streams have room");
+        assert_eq!(after(&mut pace, &[(512, 0); 12]), (512, 8, false));
     }
 }

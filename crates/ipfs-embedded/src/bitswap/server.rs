@@ -1,8 +1,9 @@
 //! Serves one peer what it wants, from committed data.
 //!
-//! Each peer has a task and a queue of its own, so a slow one delays nobody else. What is in memory for it is one
-//! message; messages are counted against a budget that is granted in the order of asking, so a peer that waited
-//! longest goes first. A message that is taken too slowly for its size is given up, and its peer's wants with it.
+//! Each peer has a task and a queue of its own, so a slow one delays nobody else. What is in memory for it is a message
+//! on each of its streams (see [`super::lanes`]); messages are counted against a budget that is granted in the order of
+//! asking, so a peer that waited longest goes first. A message that is taken too slowly for its size is given up, and
+//! its peer's wants with it.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::handler::Version;
 use super::outlet::Outlet;
 use super::peer::Peer;
 use super::serve_budget::{Reader, Room};
-use super::serve_queue::{MAX_WANTS, Want};
+use super::serve_queue::{MAX_WANTS, SLOW, Want};
 use super::wire::{self, WantEntry, WantKind};
 
 /// A smaller block is copied together with its neighbours before it is written.
@@ -28,8 +29,6 @@ const SMALL_BLOCK_BYTES: usize = 16 << 10;
 /// A message may take this long, and as long again as its size takes at the rate below; then its peer loses its wants.
 const GRACE: Duration = Duration::from_secs(10);
 const LEAST_BYTES_PER_SECOND: usize = 16 << 10;
-/// A message that took longer than this to write makes its reader a slow one.
-const SLOW: Duration = Duration::from_secs(2);
 /// A reader that is slower than this, beyond the time above, makes room for others that wait for it, and goes on
 /// among the slow ones.
 const CONTENDED_BYTES_PER_SECOND: usize = 512 << 10;
@@ -41,55 +40,39 @@ pub fn accept(exchange: &Exchange, peer: &Arc<Peer>, full: bool, entries: Vec<Wa
     exchange.waiting_peers.forget(peer, &given_up);
 }
 
-/// Serve `peer` until it is gone.
-pub async fn serve(exchange: Arc<Exchange>, peer: Arc<Peer>) {
-    let mut outlet = Outlet::new(peer.clone());
-    let work = async {
-        loop {
-            match serve_once(&exchange, &peer, &mut outlet).await {
-                Ok(true) => {}
-                Ok(false) => peer.serve.wait_changed().await,
-                Err(error) => {
-                    tracing::debug!(peer = %peer.id, error = chain(&error), "not served, its wants are dropped");
-                    exchange.waiting_peers.leave(&peer);
-                    peer.serve.note_pace(true);
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = peer.wait_gone() => {}
-        () = work => {}
-    }
-}
-
-/// Send one message; false if nothing is wanted.
-async fn serve_once(exchange: &Arc<Exchange>, peer: &Arc<Peer>, outlet: &mut Outlet) -> io::Result<bool> {
-    let answers = choose(exchange, peer);
-    if answers.is_empty() {
-        return Ok(false);
-    }
-    let bytes = answers.blocks.iter().map(|(_, size)| size).sum::<usize>();
-    let reader = match (exchange.shared.known.contains(&peer.id), peer.serve.is_slow()) {
-        (true, _) => Reader::Known,
-        (false, true) => Reader::Slow,
-        (false, false) => Reader::Stranger,
-    };
+/// Send one message once there is room for it. One that is taken too slowly makes way for others and is begun again.
+pub(super) async fn send_message(
+    exchange: &Arc<Exchange>,
+    peer: &Arc<Peer>,
+    outlet: &mut Outlet,
+    answers: &Answers,
+) -> io::Result<()> {
+    let reader = reader(exchange, peer);
+    let bytes = answers.bytes();
     let room = exchange.shared.serve_budget.room(reader, &peer.serve.share, bytes).await?;
     let begun = Instant::now();
     let sent = tokio::select! {
-        sent = send(exchange, outlet, &answers, bytes) => Some(sent),
+        sent = send(exchange, outlet, answers, bytes) => Some(sent),
         () = give_way(&room, bytes), if reader != Reader::Slow => None,
     };
     let Some(sent) = sent else {
         outlet.abandon();
-        peer.serve.note_pace(true);
-        peer.serve.put_back(answers.wants);
-        return Ok(true);
+        peer.serve.note_slow();
+        peer.serve.put_back(&answers.wants);
+        return Ok(());
     };
     sent?;
-    peer.serve.note_pace(begun.elapsed() > SLOW);
-    Ok(true)
+    peer.serve.note_taken(bytes, begun.elapsed());
+    Ok(())
+}
+
+/// Whose budget the messages to a peer count for.
+pub(super) fn reader(exchange: &Exchange, peer: &Peer) -> Reader {
+    match (exchange.shared.known.contains(&peer.id), peer.serve.is_slow()) {
+        (true, _) => Reader::Known,
+        (false, true) => Reader::Slow,
+        (false, false) => Reader::Stranger,
+    }
 }
 
 async fn send(exchange: &Arc<Exchange>, outlet: &mut Outlet, answers: &Answers, bytes: usize) -> io::Result<()> {
@@ -116,20 +99,25 @@ async fn give_way(room: &Room, bytes: usize) {
 
 /// What one message answers.
 #[derive(Default)]
-struct Answers {
+pub(super) struct Answers {
     /// The wants of blocks and all others that are answered with it.
-    wants: Vec<Want>,
+    pub(super) wants: Vec<Want>,
     blocks: Vec<(Cid, usize)>,
     presences: Vec<(Cid, bool)>,
 }
 
 impl Answers {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.presences.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.blocks.iter().map(|(_, size)| size).sum()
     }
 }
 
-fn choose(exchange: &Arc<Exchange>, peer: &Arc<Peer>) -> Answers {
+/// Take as many of the peer's wants as one message answers.
+pub(super) fn choose(exchange: &Arc<Exchange>, peer: &Arc<Peer>) -> Answers {
     let mut answers = Answers::default();
     let (mut bytes, most) = (0, peer.serve.message_bytes());
     while bytes < most && answers.blocks.len() + answers.presences.len() < MAX_WANTS {

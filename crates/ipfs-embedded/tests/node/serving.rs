@@ -4,10 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures::AsyncReadExt;
+use libp2p::swarm::Stream;
 use pinrail_ipfs_embedded::NodeLimits;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::script::{Script, wants, write_message};
+use crate::script::{Script, read_message, wants, write_message};
 use crate::support::{TestNode, flat, until};
 
 /// Peers that read slowly, from several networks of which none is the victim's.
@@ -66,4 +68,37 @@ async fn siblings_are_served_whatever_all_strangers_hold() {
     let sibling = TestNode::start().await;
     source.node.set_fellows(sibling.node.addresses());
     assert_eq!(sibling.fetch_patiently(root, &source.node.addresses()).await.expect("it is served").blocks, 9);
+}
+
+/// Hand on every message of a stream.
+async fn read_on(mut stream: Stream, messages: mpsc::UnboundedSender<Vec<u8>>) {
+    while let Ok(message) = read_message(&mut stream).await {
+        messages.send(message).expect("the test waits");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_with_a_backlog_is_served_on_several_streams() {
+    let dag = flat(48, 512 << 10, 212);
+    let source = TestNode::with(dag[48].0, &dag).await;
+    let reader = Script::start().await;
+    reader.dial(source.node.addresses()[0].clone());
+    let mut stream = reader.open().await;
+    let cids = dag.iter().map(|(cid, _)| *cid).collect::<Vec<_>>();
+    write_message(&mut stream, &wants(&cids)).await.expect("it is sent");
+    let (mut reading, mut waiting) = (JoinSet::new(), Vec::new());
+    let (sent, mut received) = mpsc::unbounded_channel();
+    // It reads well, and so gets seven streams more; what they carry waits until they are read.
+    reading.spawn(read_on(reader.accept().await, sent.clone()));
+    while waiting.len() < 7 {
+        waiting.push(reader.accept().await);
+    }
+    for stream in waiting {
+        reading.spawn(read_on(stream, sent.clone()));
+    }
+    let mut missing = dag.iter().map(|(_, bytes)| bytes.clone()).collect::<Vec<_>>();
+    while !missing.is_empty() {
+        let message = received.recv().await.expect("it is sent");
+        missing.retain(|block| !message.windows(64).any(|part| part == &block[block.len() - 64..]));
+    }
 }

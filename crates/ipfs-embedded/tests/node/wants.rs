@@ -6,7 +6,7 @@ use cid::Cid;
 use pinrail_block_store::NodeKey;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::script::{Script, cancels, wants, write_message};
+use crate::script::{Script, cancels, read_message, wants, write_message};
 use crate::support::{TestNode, content, flat, raw, until};
 
 fn contains(message: &[u8], part: &[u8]) -> bool {
@@ -101,4 +101,22 @@ async fn a_peer_that_dials_us_is_asked_for_more_and_a_sibling_for_all() {
     // It need not answer to be asked for the rest.
     let asked = asked_until(&mut sibling_heard, &roots, &roots[0]).await;
     assert_eq!(asked.len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_closes_the_stream_of_its_answer_is_answered_on_another() {
+    let dag = flat(2, 1000, 221);
+    let (node, source) = (TestNode::start().await, TestNode::with(dag[2].0, &dag).await);
+    let asker = Script::start().await;
+    asker.dial(node.node.addresses()[0].clone());
+    let mut stream = asker.open().await;
+    write_message(&mut stream, &wants(&[dag[0].0])).await.expect("it is sent");
+    let mut answer = asker.accept().await;
+    let said = read_message(&mut answer).await.expect("that it is not there");
+    assert!(contains(&said, &dag[0].0.to_bytes()));
+    drop(answer);
+    until(|| node.node.stats().wants_kept == 1).await;
+    node.fetch(dag[2].0, &source.node.addresses()).await.expect("it is fetched");
+    let (_asker, mut said) = asker.listen();
+    hear(&mut said, &dag[0].1).await;
 }
