@@ -2,6 +2,7 @@
 
 mod address_block;
 mod admission;
+mod asking;
 mod attempts;
 mod backend;
 mod bans;

@@ -1,8 +1,5 @@
-//! Roots that nobody had yet: asked of connected peers in rotation, and of each that connects.
-//!
-//! A client behind a NAT cannot be dialled; it dials us, and has what it just asked to be pinned. So a peer that
-//! connects is asked for the newest roots first. All roots are asked only of peers with a reason to be here: a stranger
-//! learns of the newest ones, and not what all others wait for.
+//! Roots that nobody had yet: asked in rotation of those connected peers that may have them (see [`crate::asking`]), the
+//! newest first, and of each that connects.
 //!
 //! A DAG whose root somebody has and whose rest nobody does is asked for by a block that is missing: by its root it would
 //! be found and fetched in vain for ever.
@@ -18,14 +15,12 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::asking::{NEWEST_OF_NEWCOMER, NEWEST_OF_STRANGER, Share, of_waiting_roots};
 use crate::bitswap::{Event, Events, Exchange, Peer, Subscription, lock};
 use crate::known_peers::KnownPeers;
 
 /// Roots that one peer is asked for at once; other nodes keep 1,024 wants for each peer, blocks among them.
 const ASKED_AT_ONCE: usize = 200;
-/// The newest roots, which a stranger is asked for: some more when it just dialled us.
-const NEWEST_OF_NEWCOMER: usize = 32;
-const NEWEST_OF_STRANGER: usize = 16;
 /// A peer that does not answer is asked for other roots after this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A peer that was asked for all roots is asked anew after this.
@@ -265,6 +260,7 @@ impl Rotation {
                 self.peers.insert(id, Asking::new(peer, self.list.next_age()));
                 self.ask(id);
             }
+            Event::Identified(peer) => self.ask(peer.id),
             Event::Disconnected(peer) => drop(self.peers.remove(&peer)),
             Event::Unreached(_) => {}
             Event::Presence { from, multihash, have } => self.answered(from, &multihash, have),
@@ -345,10 +341,11 @@ impl Rotation {
     fn ask_for(&mut self, peer: PeerId, (of_newcomer, of_stranger): (u64, u64)) {
         let Some(asking) = self.peers.get_mut(&peer) else { return };
         let now = Instant::now();
-        let least = match asking.peer.is_newcomer() {
-            _ if self.known.contains(&peer) => 0,
-            true => of_newcomer,
-            false => of_stranger,
+        let least = match of_waiting_roots(&asking.peer, self.known.contains(&peer)) {
+            Share::All => 0,
+            Share::Newest(NEWEST_OF_NEWCOMER) => of_newcomer,
+            Share::Newest(_) => of_stranger,
+            Share::Nothing => return,
         };
         while asking.asked.len() < ASKED_AT_ONCE {
             let Some((age, Wanted { root, block })) = self.list.next(asking.newer, asking.older, least) else {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::events::{self, EventSender, Events};
 use super::handler::OpenStream;
-use super::peer::{Peer, lock};
+use super::peer::{Peer, SpeaksBitswap, lock};
 use super::serve_budget::ServeBudget;
 use super::serve_queue::{ServeQueue, WaitingPeers};
 use super::waiting::Waiting;
@@ -69,6 +69,8 @@ pub enum Event {
     },
     /// A peer connected.
     Connected(Arc<Peer>),
+    /// A connected peer said what it speaks, or will not say it.
+    Identified(Arc<Peer>),
     /// A peer is no longer connected.
     Disconnected(PeerId),
     /// A dial of a peer failed.
@@ -151,6 +153,13 @@ impl Exchange {
     /// Tell subscribers that a dial of this peer failed.
     pub fn unreached(&self, peer: PeerId) {
         self.tell_all(|| Event::Unreached(peer));
+    }
+
+    /// A peer said whether it speaks bitswap among other protocols, or will not say it.
+    pub fn identified(&self, peer: &PeerId, speaks: SpeaksBitswap) {
+        let Some(peer) = self.find(peer) else { return };
+        peer.note_bitswap(speaks);
+        self.tell_all(|| Event::Identified(peer.clone()));
     }
 
     /// Serve all blocks that are there by now to those who asked before they were, after many came another way.

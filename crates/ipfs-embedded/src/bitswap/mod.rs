@@ -23,5 +23,5 @@ pub use behaviour::Behaviour;
 pub use events::Events;
 pub use exchange::{Event, Exchange, Shared, Subscription};
 pub use handler::speaks_bitswap;
-pub use peer::{Peer, lock};
+pub use peer::{Peer, SpeaksBitswap, lock};
 pub use serve_budget::ServeBudget;

@@ -30,6 +30,17 @@ const READING_BYTES: usize = 8 << 20;
 /// A peer that connects is a newcomer for so long: a client behind a NAT dials us when it has asked for a pin.
 const NEW: Duration = Duration::from_mins(1);
 
+/// Whether a peer speaks bitswap, by what it says of itself (identify).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpeaksBitswap {
+    /// It is yet to say what it speaks.
+    NotSaid,
+    /// It does, or it does not tell.
+    Maybe,
+    /// It speaks other protocols alone.
+    No,
+}
+
 /// A connected peer.
 pub struct Peer {
     /// Who it is.
@@ -46,8 +57,7 @@ pub struct Peer {
     dialled_us: bool,
     outstanding: AtomicUsize,
     strikes: Mutex<Strikes>,
-    /// It turned down every protocol of bitswap.
-    lacks_bitswap: AtomicBool,
+    bitswap: Mutex<SpeaksBitswap>,
     started: Instant,
     active_at: AtomicU64,
     heard_at: AtomicU64,
@@ -78,7 +88,7 @@ impl Peer {
             dialled_us,
             outstanding: AtomicUsize::new(0),
             strikes: Mutex::new(Strikes { count: 0, since: started }),
-            lacks_bitswap: AtomicBool::new(false),
+            bitswap: Mutex::new(SpeaksBitswap::NotSaid),
             started,
             active_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
@@ -89,14 +99,18 @@ impl Peer {
         (peer, receiver)
     }
 
-    /// Take in whether it speaks bitswap, as it says of itself (identify).
-    pub fn note_bitswap(&self, speaks: bool) {
-        self.lacks_bitswap.store(!speaks, Ordering::Relaxed);
+    /// Whether it speaks bitswap, by what it said of itself.
+    pub fn speaks_bitswap(&self) -> SpeaksBitswap {
+        *lock(&self.bitswap)
+    }
+
+    pub(super) fn note_bitswap(&self, speaks: SpeaksBitswap) {
+        *lock(&self.bitswap) = speaks;
     }
 
     /// Whether it said of itself that it speaks other protocols alone.
     pub fn lacks_bitswap(&self) -> bool {
-        self.lacks_bitswap.load(Ordering::Relaxed)
+        self.speaks_bitswap() == SpeaksBitswap::No
     }
 
     /// Ask for a block. False if the peer has as many wants of ours as it keeps.
@@ -143,7 +157,7 @@ impl Peer {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.idle() < IDLE_LIMIT || self.outstanding.load(Ordering::Relaxed) > 0
+        !self.lacks_bitswap() && (self.idle() < IDLE_LIMIT || self.outstanding.load(Ordering::Relaxed) > 0)
     }
 
     fn age_ms(&self) -> u64 {

@@ -80,6 +80,7 @@ pub async fn fetch(
         sources: Sources::new(fellows, now),
         probed: HashMap::new(),
         unanswered: HashSet::new(),
+        unidentified: HashSet::new(),
         uncommitted: HashMap::new(),
         uncommitted_bytes: 0,
         reserved: store.reserve(),
@@ -166,6 +167,8 @@ struct Session {
     probed: HashMap<PeerId, HashSet<Cid>>,
     /// Those of these questions that no answer came to.
     unanswered: HashSet<(PeerId, Multihash<64>)>,
+    /// Peers that may be asked once they have said what they speak.
+    unidentified: HashSet<PeerId>,
     uncommitted: HashMap<NodeKey, usize>,
     uncommitted_bytes: usize,
     /// Disk for what is asked for and not durable yet.
@@ -248,6 +251,7 @@ impl Session {
             Event::Presence { from, multihash, have: true } => self.heard_have(from, &multihash),
             Event::Presence { from, multihash, have: false } => self.heard_dont_have(from, &multihash),
             Event::Connected(peer) => self.meet(&peer),
+            Event::Identified(peer) => self.identified(&peer),
             Event::Disconnected(peer) => self.lose(&peer),
             Event::Unreached(peer) => self.sources.note_unreached(&peer),
         }

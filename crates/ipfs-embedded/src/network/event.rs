@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, TransportError, identify, ping};
 use super::Network;
 use super::behaviour::BehaviourEvent;
 use crate::attempts::{Outcome, names_wrong_time};
-use crate::bitswap::speaks_bitswap;
+use crate::bitswap::{SpeaksBitswap, speaks_bitswap};
 use crate::reach::to_tell;
 
 type DialErrors = Vec<(Multiaddr, TransportError<std::io::Error>)>;
@@ -55,12 +55,12 @@ impl Network {
     fn handle_identify(&mut self, event: identify::Event) {
         match event {
             identify::Event::Received { peer_id, info, .. } => {
-                if let Some(peer) = self.exchange.find(&peer_id) {
-                    peer.note_bitswap(speaks_bitswap(&info.protocols));
-                }
+                let speaks = if speaks_bitswap(&info.protocols) { SpeaksBitswap::Maybe } else { SpeaksBitswap::No };
+                self.exchange.identified(&peer_id, speaks);
             }
             identify::Event::Error { peer_id, error, .. } => {
                 tracing::debug!(peer = %peer_id, %error, "a peer does not say what it speaks");
+                self.exchange.identified(&peer_id, SpeaksBitswap::Maybe);
             }
             identify::Event::Sent { .. } | identify::Event::Pushed { .. } => {}
         }

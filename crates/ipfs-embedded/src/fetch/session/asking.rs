@@ -11,6 +11,7 @@ use pinrail_ipfs::MAX_BLOCK_BYTES;
 use tokio::time::Instant;
 
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
+use crate::asking::may_ask_for_new;
 use crate::bitswap::Peer;
 use crate::dial::Asker;
 use crate::fetch::sources::{Proof, Source};
@@ -25,6 +26,8 @@ impl Session {
         for peer in self.exchange.peers() {
             if self.sources.is_origin(&peer.id) {
                 self.sources.add(&peer, Proof::Nothing);
+            } else {
+                self.note_unidentified(&peer);
             }
         }
         self.dial();
@@ -92,12 +95,27 @@ impl Session {
             self.ask_first(peer);
         } else if self.may_ask(peer) {
             self.probe(peer);
+        } else {
+            self.note_unidentified(peer);
+        }
+    }
+
+    /// A peer that could not be asked when it connected said what it speaks.
+    pub(super) fn identified(&mut self, peer: &Arc<Peer>) {
+        if self.unidentified.remove(&peer.id) && self.may_ask(peer) {
+            self.probe(peer);
+        }
+    }
+
+    fn note_unidentified(&mut self, peer: &Peer) {
+        if self.ask_strangers && !self.may_ask(peer) && !peer.lacks_bitswap() {
+            self.unidentified.insert(peer.id);
         }
     }
 
     /// Whether a peer that was not named may learn what is wanted: strangers learn of new roots only.
     fn may_ask(&self, peer: &Peer) -> bool {
-        self.ask_strangers || self.exchange.shared.known.contains(&peer.id)
+        self.ask_strangers && may_ask_for_new(peer) || self.exchange.shared.known.contains(&peer.id)
     }
 
     /// While nobody has proven to have anything, ask the new origin for all that the others were asked for. Those that let
@@ -120,6 +138,7 @@ impl Session {
     pub(super) fn lose(&mut self, peer: &PeerId) {
         self.sources.remove(peer, Instant::now());
         self.probed.remove(peer);
+        self.unidentified.remove(peer);
         self.unanswered.retain(|(asked, _)| asked != peer);
         for (multihash, want) in &mut self.wants {
             let before = want.asked.len();
@@ -203,7 +222,7 @@ impl Session {
         !self.wants.is_empty()
             && self.uncommitted.is_empty()
             && nobody_is_asked
-            && (self.unanswered.is_empty() || self.idle_since.elapsed() > limit)
+            && (self.unanswered.is_empty() && self.unidentified.is_empty() || self.idle_since.elapsed() > limit)
             && !self.sources.awaits_origin()
     }
 
