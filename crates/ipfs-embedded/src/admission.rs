@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
+use libp2p::core::multiaddr::Protocol;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::behaviour::{ConnectionClosed, DialFailure, ListenFailure};
 use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, ToSwarm, dummy};
@@ -49,11 +50,19 @@ enum Kind {
     Outgoing,
 }
 
+/// A connection that is being set up by another.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    block: AddressBlock,
+    is_quic: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     peer: PeerId,
     block: AddressBlock,
     kind: Kind,
+    is_quic: bool,
 }
 
 /// Admission as a network behaviour.
@@ -62,7 +71,7 @@ pub struct Behaviour {
     known: Arc<KnownPeers>,
     bans: Arc<Bans>,
     counters: Arc<Counters>,
-    pending: HashMap<ConnectionId, AddressBlock>,
+    pending: HashMap<ConnectionId, Pending>,
     established: HashMap<ConnectionId, Place>,
 }
 
@@ -92,18 +101,26 @@ impl Behaviour {
 
     /// A socket that says nothing is in nobody's way beyond its block: who it is will be known after the handshake.
     /// The second half of the places is for blocks that have none, so that a handful of them does not take the last.
-    fn check_pending(&self, block: AddressBlock) -> Result<(), Refusal> {
+    fn check_pending(&self, Pending { block, is_quic }: Pending) -> Result<(), Refusal> {
         let (taken, places) = (self.pending.len(), at_most(self.limits.pending_incoming));
         let share = if taken < places / 2 { at_most(self.limits.pending_per_block) } else { 1 };
         if self.bans.contains_block(block, Instant::now()) {
             Err(Refusal::Banned)
+        } else if is_quic && self.has_all_quic() {
+            Err(Refusal::Incoming)
         } else if taken >= places {
             Err(Refusal::Pending)
-        } else if self.pending.values().filter(|of| **of == block).count() >= share {
+        } else if self.pending.values().filter(|of| of.block == block).count() >= share {
             Err(Refusal::PendingOfBlock)
         } else {
             Ok(())
         }
+    }
+
+    /// Refused before the handshake, so that the peer tries TCP.
+    fn has_all_quic(&self) -> bool {
+        let pending = self.pending.values().filter(|pending| pending.is_quic).count();
+        self.count(|place| place.is_quic) + pending >= at_most(self.limits.quic)
     }
 
     fn check_incoming(&self, place: &Place) -> Result<(), Refusal> {
@@ -147,6 +164,10 @@ impl Behaviour {
 
 type Admitted = Result<dummy::ConnectionHandler, ConnectionDenied>;
 
+fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::QuicV1)
+}
+
 fn at_most(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -161,9 +182,9 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let block = AddressBlock::of(remote);
-        self.check_pending(block).map_err(|refusal| self.refuse(refusal))?;
-        self.pending.insert(connection, block);
+        let pending = Pending { block: AddressBlock::of(remote), is_quic: is_quic(remote) };
+        self.check_pending(pending).map_err(|refusal| self.refuse(refusal))?;
+        self.pending.insert(connection, pending);
         Ok(())
     }
 
@@ -176,7 +197,7 @@ impl NetworkBehaviour for Behaviour {
     ) -> Admitted {
         self.pending.remove(&connection);
         let kind = if self.known.contains(&peer) { Kind::Known } else { Kind::Stranger };
-        let place = Place { peer, block: AddressBlock::of(remote), kind };
+        let place = Place { peer, block: AddressBlock::of(remote), kind, is_quic: is_quic(remote) };
         let mut checked = self.check_incoming(&place);
         if checked.is_ok() && kind == Kind::Stranger && self.bans.contains_block(place.block, Instant::now()) {
             checked = Err(Refusal::Banned);
@@ -192,8 +213,10 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Admitted {
-        let place = Place { peer, block: AddressBlock::of(remote), kind: Kind::Outgoing };
-        let full = self.count(|other| other.kind == Kind::Outgoing) >= at_most(self.limits.outgoing);
+        let (block, is_quic) = (AddressBlock::of(remote), is_quic(remote));
+        let place = Place { peer, block, kind: Kind::Outgoing, is_quic };
+        let full = self.count(|other| other.kind == Kind::Outgoing) >= at_most(self.limits.outgoing)
+            || is_quic && self.has_all_quic();
         self.admit(connection, place, if full { Err(Refusal::Outgoing) } else { Ok(()) })
     }
 

@@ -90,13 +90,13 @@ impl Attempts {
     }
 
     /// Take in a dial that failed, of `addresses`.
-    pub fn note_failure(&self, addresses: &[Multiaddr], error: &DialError) {
+    pub fn note_failure<'a>(&self, addresses: impl Iterator<Item = &'a Multiaddr>, error: &DialError) {
         match error {
             DialError::Transport(errors) => self.note_errors(errors),
             DialError::WrongPeerId { address, .. } => self.note(address, Outcome::WrongPeer),
             // It is connected, and that is what counts.
             DialError::DialPeerConditionFalse(_) => {}
-            _ => addresses.iter().for_each(|address| self.note(address, Outcome::Unreachable)),
+            _ => addresses.for_each(|address| self.note(address, Outcome::Unreachable)),
         }
     }
 

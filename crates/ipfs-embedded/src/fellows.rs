@@ -13,12 +13,10 @@ use tokio::time::Instant;
 use crate::bitswap::Exchange;
 use crate::dial::{Asker, Dialer};
 use crate::known_peers::KnownPeers;
+use crate::redial::Backoff;
 
 /// How often it is looked at whether they are connected.
 const TICK: Duration = Duration::from_secs(1);
-/// The first wait before a fellow is dialled again, doubled up to the longest.
-const FIRST_REDIAL: Duration = Duration::from_secs(1);
-const LONGEST_REDIAL: Duration = Duration::from_mins(1);
 
 /// Fellows and their addresses.
 pub type Addresses = HashMap<PeerId, Vec<Multiaddr>>;
@@ -63,16 +61,15 @@ impl Fellows {
 
 /// Dial those who are not connected, each less and less often.
 async fn keep_connected(mut fellows: watch::Receiver<Arc<Addresses>>, exchange: Arc<Exchange>, dialer: Dialer) {
-    let mut waits: HashMap<PeerId, (Instant, Duration)> = HashMap::new();
+    let mut waits: HashMap<PeerId, Backoff> = HashMap::new();
     loop {
         let known = fellows.borrow_and_update().clone();
         let now = Instant::now();
         waits.retain(|peer, _| known.contains_key(peer) && exchange.find(peer).is_none());
         for (peer, addresses) in known.iter().filter(|(peer, _)| exchange.find(peer).is_none()) {
-            let (due, wait) = waits.entry(*peer).or_insert((now, FIRST_REDIAL));
-            if *due <= now {
-                *due = now + *wait;
-                *wait = (*wait * 2).min(LONGEST_REDIAL);
+            let wait = waits.entry(*peer).or_insert_with(|| Backoff::of_named(now));
+            if wait.is_due(now) {
+                wait.note_attempt(now);
                 dialer.dial(Asker::default(), *peer, addresses.clone());
             }
         }

@@ -33,7 +33,7 @@ pub struct DialPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum Refusal {
     /// Not of the form `/<ip or dns>/<transport>[/p2p/<peer id>]`, or of a transport that is not dialled.
-    #[error("not dialled over this transport, wanted an address such as /ip4/203.0.113.142/tcp/4001")]
+    #[error("not dialled over this transport, wanted TCP, QUIC or WebSocket, such as /ip4/203.0.113.142/tcp/4001")]
     Unsupported,
     /// Not publicly routable.
     #[error("not publicly routable, and allow-private is off")]
@@ -61,13 +61,50 @@ impl Host {
     }
 }
 
+/// A transport, the preferred first: TCP moves most through a line that loses packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wire {
+    /// TCP with Noise or TLS and yamux.
+    Tcp,
+    /// QUIC version 1.
+    Quic,
+    /// WebSocket, plain or within TLS.
+    WebSocket,
+}
+
+impl Wire {
+    /// Read what follows the host in an address.
+    fn read(parts: &[Protocol<'_>]) -> Option<(Self, u16)> {
+        match parts {
+            [Protocol::Tcp(port)] => Some((Self::Tcp, *port)),
+            [Protocol::Udp(port), Protocol::QuicV1] => Some((Self::Quic, *port)),
+            [Protocol::Tcp(port), Protocol::Ws(path) | Protocol::Wss(path)]
+            | [Protocol::Tcp(port), Protocol::Tls, Protocol::Ws(path)]
+            | [Protocol::Tcp(port), Protocol::Tls, Protocol::Sni(_), Protocol::Ws(path)]
+                if path == "/" =>
+            {
+                Some((Self::WebSocket, *port))
+            }
+            _ => None,
+        }
+    }
+
+    fn address(self, socket: SocketAddr) -> Multiaddr {
+        let host = Multiaddr::from(socket.ip());
+        match self {
+            Self::Tcp | Self::WebSocket => host.with(Protocol::Tcp(socket.port())),
+            Self::Quic => host.with(Protocol::Udp(socket.port())).with(Protocol::QuicV1),
+        }
+    }
+}
+
 /// What an address means before names in it are resolved.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
-    /// A TCP endpoint. Another transport has a variant of its own here.
-    Tcp(SocketAddr),
+    /// An endpoint.
+    Socket(Wire, SocketAddr),
     /// A name, which is judged again at the address that it resolves to.
-    Name(String),
+    Name(Wire, String),
 }
 
 impl Target {
@@ -77,14 +114,19 @@ impl Target {
         if matches!(parts.last(), Some(Protocol::P2p(_))) {
             parts.pop();
         }
-        let tcp = |ip: IpAddr, port: u16| Self::Tcp(SocketAddr::new(ip.to_canonical(), port));
-        match parts.as_slice() {
-            [Protocol::Ip4(ip), Protocol::Tcp(port)] if *port != 0 => Ok(tcp((*ip).into(), *port)),
-            [Protocol::Ip6(ip), Protocol::Tcp(port)] if *port != 0 => Ok(tcp((*ip).into(), *port)),
-            [Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name), Protocol::Tcp(port)] if *port != 0 => {
-                Ok(Self::Name(name.to_ascii_lowercase()))
+        // What a /dnsaddr lists is dialled in its own order.
+        if let [Protocol::Dnsaddr(name)] = parts.as_slice() {
+            return Ok(Self::Name(Wire::Tcp, name.to_ascii_lowercase()));
+        }
+        let (host, rest) = parts.split_first().ok_or(Refusal::Unsupported)?;
+        let (wire, port) = Wire::read(rest).filter(|(_, port)| *port != 0).ok_or(Refusal::Unsupported)?;
+        let socket = |ip: IpAddr| Self::Socket(wire, SocketAddr::new(ip.to_canonical(), port));
+        match host {
+            Protocol::Ip4(ip) => Ok(socket((*ip).into())),
+            Protocol::Ip6(ip) => Ok(socket((*ip).into())),
+            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
+                Ok(Self::Name(wire, name.to_ascii_lowercase()))
             }
-            [Protocol::Dnsaddr(name)] => Ok(Self::Name(name.to_ascii_lowercase())),
             _ => Err(Refusal::Unsupported),
         }
     }
@@ -113,19 +155,24 @@ impl OutboundGate {
         Self(Arc::new(Shared { policy, hosts, noted, refused }))
     }
 
-    /// The host that an address leads to, unless it is refused; a name is judged once more where it resolves.
-    pub fn check(&self, address: &Multiaddr) -> Result<Host, Refusal> {
+    /// The wire and the host that an address leads to, unless it is refused; a name is judged once more where it resolves.
+    pub fn check(&self, address: &Multiaddr) -> Result<(Wire, Host), Refusal> {
         match Target::read(address)? {
-            Target::Tcp(socket) => self.judge(socket.ip()).map(|()| Host::of(socket.ip())),
-            Target::Name(name) => Ok(Host::Name(name)),
+            Target::Socket(wire, socket) => self.judge(socket.ip()).map(|()| (wire, Host::of(socket.ip()))),
+            Target::Name(wire, name) => Ok((wire, Host::Name(name))),
         }
     }
 
-    /// The address to connect to: rebuilt from what was judged, of an address in which nothing is left to resolve.
-    pub fn admit(&self, address: &Multiaddr) -> Result<Admitted, Refusal> {
-        let Target::Tcp(socket) = Target::read(address)? else { return Err(Refusal::Unsupported) };
-        self.judge(socket.ip())?;
-        Ok(Admitted { socket, slots: self.slots(Host::of(socket.ip())) })
+    /// The address to connect to over this wire: rebuilt from what was judged, of an address in which nothing is left to
+    /// resolve.
+    pub fn admit(&self, address: &Multiaddr, wire: Wire) -> Result<Admitted, Refusal> {
+        match Target::read(address)? {
+            Target::Socket(of, socket) if of == wire => {
+                self.judge(socket.ip())?;
+                Ok(Admitted { wire, socket, slots: self.slots(Host::of(socket.ip())) })
+            }
+            _ => Err(Refusal::Unsupported),
+        }
     }
 
     /// Count an address that is not dialled, and log it the first time.
@@ -172,6 +219,7 @@ impl OutboundGate {
 /// An endpoint that was judged, to be connected to as soon as its host has a slot.
 #[derive(Debug)]
 pub struct Admitted {
+    wire: Wire,
     socket: SocketAddr,
     slots: Arc<Semaphore>,
 }
@@ -179,7 +227,7 @@ pub struct Admitted {
 impl Admitted {
     /// The address that means this endpoint and nothing else.
     pub fn address(&self) -> Multiaddr {
-        Multiaddr::from(self.socket.ip()).with(Protocol::Tcp(self.socket.port()))
+        self.wire.address(self.socket)
     }
 
     /// Waits for a slot of the host; it is held until dropped.
@@ -200,7 +248,7 @@ mod tests {
 
     fn admitted(gate: &OutboundGate, text: &str) -> Result<String, Refusal> {
         let address = text.parse().expect("a multiaddr");
-        gate.admit(&address).map(|admitted| admitted.address().to_string())
+        gate.admit(&address, Wire::Tcp).map(|admitted| admitted.address().to_string())
     }
 
     #[test]
@@ -267,17 +315,46 @@ mod tests {
     #[test]
     fn a_host_is_counted_once_whatever_it_is_called() {
         let gate = gate(true, &[]);
-        let host = |text: &str| gate.check(&text.parse().expect("a multiaddr")).expect("it may be dialled");
+        let host = |text: &str| gate.check(&text.parse().expect("a multiaddr")).expect("it may be dialled").1;
         assert_eq!(host("/ip4/8.8.8.8/tcp/1"), host("/ip6/::ffff:8.8.8.8/tcp/2"));
         assert_eq!(host("/ip6/2a00:1450:1:2::1/tcp/1"), host("/ip6/2a00:1450:1:3::2/tcp/1"));
         assert_ne!(host("/ip6/2a00:1450:1::1/tcp/1"), host("/ip6/2a00:1450:2::1/tcp/1"));
         assert_eq!(host("/dns4/Example.org/tcp/1"), host("/dns6/example.org/tcp/2"));
     }
 
+    #[test]
+    fn each_wire_has_its_form_and_admits_no_other() {
+        let gate = gate(false, &[]);
+        let check = |text: &str| gate.check(&text.parse().expect("a multiaddr")).map(|(wire, _)| wire);
+        for (text, expected) in [
+            ("/ip4/8.8.8.8/tcp/4001", Ok(Wire::Tcp)),
+            ("/dns4/example.org/udp/4001/quic-v1", Ok(Wire::Quic)),
+            ("/ip4/8.8.8.8/tcp/80/ws", Ok(Wire::WebSocket)),
+            ("/dns4/example.org/tcp/443/wss", Ok(Wire::WebSocket)),
+            ("/dns6/example.org/tcp/443/tls/ws", Ok(Wire::WebSocket)),
+            ("/ip4/8.8.8.8/tcp/443/tls/sni/example.org/ws", Ok(Wire::WebSocket)),
+            ("/ip4/10.0.0.1/tcp/443/tls/ws", Err(Refusal::Private)),
+            ("/ip4/10.0.0.1/udp/4001/quic-v1", Err(Refusal::Private)),
+            ("/ip4/8.8.8.8/udp/4001", Err(Refusal::Unsupported)),
+            ("/ip4/8.8.8.8/udp/4001/quic", Err(Refusal::Unsupported)),
+            ("/ip4/8.8.8.8/udp/4001/quic-v1/webtransport", Err(Refusal::Unsupported)),
+            ("/ip4/8.8.8.8/tcp/4001/quic-v1", Err(Refusal::Unsupported)),
+            ("/ip4/8.8.8.8/tcp/443/tls", Err(Refusal::Unsupported)),
+            ("/ip4/8.8.8.8/tcp/80/x-parity-ws/%2fadmin", Err(Refusal::Unsupported)),
+        ] {
+            assert_eq!(check(text), expected, "{text}");
+        }
+        let quic = "/ip6/::ffff:8.8.8.8/udp/4001/quic-v1".parse().expect("a multiaddr");
+        assert_eq!(gate.admit(&quic, Wire::Tcp).map(drop), Err(Refusal::Unsupported));
+        let admitted = gate.admit(&quic, Wire::Quic).expect("it may be dialled");
+        assert_eq!(admitted.address().to_string(), "/ip4/8.8.8.8/udp/4001/quic-v1");
+    }
+
     #[tokio::test]
     async fn connections_to_one_host_wait_for_a_slot() {
         let gate = gate(true, &[]);
-        let open = |text: &str| gate.admit(&text.parse().expect("a multiaddr")).expect("it may be dialled").slot();
+        let open =
+            |text: &str| gate.admit(&text.parse().expect("a multiaddr"), Wire::Tcp).expect("it may be dialled").slot();
         let mut held = Vec::new();
         for port in 1..=MAX_PER_HOST {
             held.push(open(&format!("/ip4/127.0.0.1/tcp/{port}")).await);

@@ -20,6 +20,7 @@ mod node;
 mod options;
 mod reach;
 mod receive;
+mod redial;
 mod transport;
 mod trim;
 mod watch;

@@ -15,6 +15,9 @@ pub struct NodeLimits {
     pub kept: u32,
     /// Connections that we opened.
     pub outgoing: u32,
+    /// Connections over QUIC among all of these. Each may hold 2 MiB of received bytes and 10 MiB of sent ones that are in
+    /// no budget.
+    pub quic: u32,
     /// Connections being set up by others.
     pub pending_incoming: u32,
     /// Those of them that are from one address block, and one when half of the places are taken.
@@ -43,6 +46,7 @@ impl Default for NodeLimits {
             stranger_idle: Duration::from_secs(20),
             kept: 256,
             outgoing: 512,
+            quic: 96,
             pending_incoming: 1_024,
             pending_per_block: 32,
             per_peer: 4,

@@ -14,7 +14,8 @@ use crate::limits::NodeLimits;
 pub struct NodeOptions {
     /// Its key; see [`crate::load_or_create_key`].
     pub keypair: Keypair,
-    /// Where it listens, such as `/ip4/0.0.0.0/tcp/4401`.
+    /// Where it listens, such as `/ip4/0.0.0.0/tcp/4401`, `/ip4/0.0.0.0/udp/4401/quic-v1` or
+    /// `/ip4/127.0.0.1/tcp/4402/ws`.
     pub listen: Vec<Multiaddr>,
     /// Where others can dial it, if that is not where it listens.
     pub announce: Vec<Multiaddr>,
@@ -27,7 +28,7 @@ pub struct NodeOptions {
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum NodeError {
-    /// An address cannot be listened on: in use, not ours, or not TCP.
+    /// An address cannot be listened on: in use, not ours, or of another transport.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
         /// The address.

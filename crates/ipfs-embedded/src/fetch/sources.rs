@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -13,10 +12,7 @@ use super::standing::{self, Standing};
 use crate::bitswap::Peer;
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
-
-/// The first wait before an origin is dialled again, doubled up to the longest.
-const FIRST_REDIAL: Duration = Duration::from_secs(1);
-const LONGEST_REDIAL: Duration = Duration::from_mins(1);
+use crate::redial::Backoff;
 
 /// Wants that tell whether an origin has anything, before others are preferred to it.
 const MAX_UNPROVEN: usize = 2;
@@ -61,8 +57,7 @@ struct Origin {
     /// Whoever asked for the DAG named it.
     named: bool,
     fellow: bool,
-    next_dial: Instant,
-    wait: Duration,
+    redial: Backoff,
     /// Where it stood when it was last connected, if it ever was.
     reached: Option<Standing>,
     contact: Contact,
@@ -89,8 +84,7 @@ impl Origin {
             addresses: Vec::new(),
             named: false,
             fellow: false,
-            next_dial: now,
-            wait: FIRST_REDIAL,
+            redial: Backoff::of_named(now),
             reached: None,
             contact: Contact::Pending,
         }
@@ -125,7 +119,7 @@ impl Sources {
             origin.named = true;
             if !origin.addresses.contains(address) {
                 origin.addresses.push(address.clone());
-                origin.next_dial = now;
+                origin.redial.make_due(now);
                 origin.contact = Contact::Pending;
             }
         }
@@ -146,10 +140,9 @@ impl Sources {
         let due = self
             .origins
             .iter_mut()
-            .filter(|(peer, origin)| !self.sources.contains_key(peer) && origin.next_dial <= now);
+            .filter(|(peer, origin)| !self.sources.contains_key(peer) && origin.redial.is_due(now));
         due.map(|(peer, origin)| {
-            origin.next_dial = now + origin.wait;
-            origin.wait = (origin.wait * 2).min(LONGEST_REDIAL);
+            origin.redial.note_attempt(now);
             (*peer, origin.addresses.clone())
         })
         .collect()
@@ -172,7 +165,6 @@ impl Sources {
         if let Some(origin) = self.origins.get_mut(&peer.id) {
             origin.reached = Some(standing_of(peer));
             origin.contact = Contact::Connected;
-            origin.wait = FIRST_REDIAL;
         }
         let fresh = Source { peer: peer.clone(), in_flight: 0, proof, silent: false, refused: false };
         let source = self.sources.entry(peer.id).or_insert(fresh);
@@ -184,7 +176,7 @@ impl Sources {
         let gone = self.sources.remove(peer);
         if let Some(origin) = self.origins.get_mut(peer) {
             origin.reached = gone.map(|gone| standing_of(&gone.peer)).or(origin.reached);
-            origin.next_dial = now;
+            origin.redial.reset(now);
             origin.contact = Contact::Pending;
         }
     }

@@ -55,7 +55,9 @@ impl Standing {
             Self::Unreachable => "could not be reached",
             Self::WrongTime => "has a TLS certificate that is not valid at the time of this service's clock",
             Self::Refused => "is in a network that this service does not dial",
-            Self::Unsupported => "has no address of a transport that this service dials, which is TCP",
+            Self::Unsupported => {
+                "has no address of a transport that this service dials, which are TCP, QUIC and WebSocket"
+            }
             Self::Untried => "was not tried yet",
         }
     }
@@ -66,7 +68,9 @@ impl Standing {
             Self::NoBitswap => "were reached and do not speak bitswap",
             Self::WrongTime => "have a TLS certificate that is not valid at the time of this service's clock",
             Self::Refused => "are in networks that this service does not dial",
-            Self::Unsupported => "have no address of a transport that this service dials, which is TCP",
+            Self::Unsupported => {
+                "have no address of a transport that this service dials, which are TCP, QUIC and WebSocket"
+            }
             Self::Untried => "were not tried yet",
             Self::Unreachable => self.of_one(),
         }

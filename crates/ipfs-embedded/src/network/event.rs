@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId, TransportError, identify, ping};
 
 use super::Network;
 use super::behaviour::BehaviourEvent;
-use crate::attempts::{Outcome, names_wrong_time};
+use crate::attempts::names_wrong_time;
 use crate::bitswap::{SpeaksBitswap, speaks_bitswap};
 use crate::reach::to_tell;
 
@@ -19,6 +19,7 @@ impl Network {
             SwarmEvent::ConnectionEstablished { connection_id, peer_id, endpoint, concurrent_dial_errors, .. } => {
                 self.connected(connection_id, peer_id, &endpoint, &concurrent_dial_errors.unwrap_or_default());
             }
+            SwarmEvent::ConnectionClosed { connection_id, .. } => self.dials.closed(connection_id),
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.dial_failed(connection_id, peer_id, &error);
             }
@@ -67,11 +68,10 @@ impl Network {
     }
 
     fn connected(&mut self, id: ConnectionId, peer: PeerId, endpoint: &ConnectedPoint, errors: &DialErrors) {
-        self.dials.ended(id);
         self.dials.forget(&peer);
         self.reply_to(&peer, Ok(()));
         if let ConnectedPoint::Dialer { address, .. } = endpoint {
-            self.dials.attempts.note(address, Outcome::Connected);
+            self.dials.reached(id, &peer, address);
             self.dials.attempts.note_errors(errors);
         }
     }

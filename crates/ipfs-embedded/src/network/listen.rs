@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -82,8 +82,12 @@ fn check_free(address: &Multiaddr) -> Result<(), (IpAddr, io::Error)> {
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         _ => return Ok(()),
     };
-    let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
-    try_listening(SocketAddr::new(ip, port)).map_err(|error| (ip, error))
+    let tried = match parts.next() {
+        Some(Protocol::Tcp(port)) => try_listening(SocketAddr::new(ip, port)),
+        Some(Protocol::Udp(port)) => UdpSocket::bind(SocketAddr::new(ip, port)).map(drop),
+        _ => return Ok(()),
+    };
+    tried.map_err(|error| (ip, error))
 }
 
 fn try_listening(address: SocketAddr) -> io::Result<()> {

@@ -57,7 +57,7 @@ impl Network {
         dialer: &Dialer,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> io::Result<Self> {
-        let transport = transport::build(&options.keypair, &dialer.gate, exchange.shared.receive_budget.clone())?;
+        let transport = transport::build(&options.keypair, &dialer.gate, &exchange.shared.receive_budget)?;
         let config = swarm::Config::with_tokio_executor()
             .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
@@ -123,7 +123,7 @@ impl Network {
     }
 
     fn queue_dial(&mut self, request: DialRequest) {
-        if let Some(left_out) = self.dials.add(request) {
+        if let Some(left_out) = self.dials.add(request, Instant::now()) {
             self.not_dialled(left_out);
         }
     }
@@ -154,8 +154,7 @@ impl Network {
 
     fn dial_failed(&mut self, connection: swarm::ConnectionId, peer: Option<PeerId>, error: &DialError) {
         tracing::debug!(%error, "a peer was not reached");
-        let tried = self.dials.ended(connection);
-        self.dials.attempts.note_failure(&tried, error);
+        self.dials.failed(connection, error, Instant::now());
         let Some(peer) = peer else { return };
         if matches!(error, DialError::DialPeerConditionFalse(_)) {
             // It is connected, of which others are told by its connection.

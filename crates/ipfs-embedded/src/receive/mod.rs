@@ -4,8 +4,10 @@
 //! and where they are read, and while a peer holds its share nothing more is read for it: TCP then makes it wait.
 
 mod budget;
+mod counted;
 mod muxer;
 mod socket;
 
 pub use budget::{Account, Budget, Hold};
+pub use counted::Counted;
 pub use muxer::Upgrade;

@@ -22,5 +22,6 @@ mod script;
 mod serving;
 mod space;
 mod support;
+mod transports;
 mod wants;
 mod words;

@@ -66,11 +66,13 @@ async fn a_peer_that_speaks_no_bitswap_is_told_as_that() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_another_transport_is_told_as_that() {
     let peer = PeerId::random();
-    let addresses = ["/ip4/127.0.0.1/udp/4001/quic-v1", "/dns4/example.org/tcp/443/wss"];
+    let addresses = ["/ip4/127.0.0.1/udp/4001/quic-v1/webtransport", "/dns4/example.org/tcp/443/https"];
     let addresses = addresses.map(|text| text.parse::<Multiaddr>().expect("a multiaddr").with(Protocol::P2p(peer)));
     let told = told(&TestNode::start().await, &addresses).await;
     assert!(
-        told.starts_with("the one origin has no address of a transport that this service dials, which is TCP"),
+        told.starts_with(
+            "the one origin has no address of a transport that this service dials, which are TCP, QUIC and WebSocket"
+        ),
         "{told}"
     );
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::asking::may_ask_for_new;
 use crate::bitswap::Peer;
-use crate::dial::Asker;
+use crate::dial::{Asker, Lane};
 use crate::fetch::sources::{Proof, Source};
 use crate::fetch::{FetchError, Missing};
 
@@ -152,7 +152,7 @@ impl Session {
 
     pub(super) fn dial(&mut self) {
         for (peer, addresses) in self.sources.due_dials(Instant::now()) {
-            let asker = Asker { account: self.request.account, root: Some(self.request.root) };
+            let asker = Asker { lane: Lane::Fetch, account: self.request.account, root: Some(self.request.root) };
             self.dialer.dial(asker, peer, addresses);
         }
     }
