@@ -2,7 +2,8 @@
 //!
 //! Asking tells what is wanted, and asking everybody is most of what a node would send: so all roots are asked only of
 //! peers with a reason to have them. A client behind a NAT dials us when it has asked for a pin, so whoever just came is
-//! asked for the newest roots once. Any other peer is asked for the very newest: what it does not have, a search finds.
+//! asked for the newest roots once. Any other peer is asked for the very newest, and one that we dialled for a look-up for
+//! none: what they do not have, a search finds.
 
 use crate::bitswap::{Peer, SpeaksBitswap};
 
@@ -24,13 +25,17 @@ pub enum Share {
 
 /// The waiting roots that a peer may be asked for; `is_known` says whether it has a reason to be here.
 pub fn of_waiting_roots(peer: &Peer, is_known: bool) -> Share {
+    if peer.is_for_look_up() && !is_known {
+        return Share::Nothing;
+    }
     share(peer.speaks_bitswap(), is_known, peer.is_newcomer())
 }
 
-/// Whether a peer may be asked at once for what is being fetched and was not waited for before. One that we dialled for
-/// another reason, such as a look-up, has to say first that it speaks bitswap.
+/// Whether a peer may be asked at once for what is being fetched and was not waited for before. One that we dialled has
+/// to say first that it speaks bitswap.
 pub fn may_ask_for_new(peer: &Peer) -> bool {
     match peer.speaks_bitswap() {
+        _ if peer.is_for_look_up() => false,
         SpeaksBitswap::Maybe => true,
         SpeaksBitswap::NotSaid => peer.has_dialled_us(),
         SpeaksBitswap::No => false,

@@ -41,10 +41,12 @@ impl KnownPeers {
 
     /// Whether the peer belongs to any of them.
     pub fn contains(&self, peer: &PeerId) -> bool {
-        let now = Instant::now();
-        lock(&self.siblings).contains(peer)
-            || lock(&self.origins).contains(peer, now)
-            || lock(&self.givers).contains(peer, now)
+        self.is_named(peer) || lock(&self.givers).contains(peer, Instant::now())
+    }
+
+    /// Whether the peer is a sibling's node or an origin.
+    pub fn is_named(&self, peer: &PeerId) -> bool {
+        lock(&self.siblings).contains(peer) || lock(&self.origins).contains(peer, Instant::now())
     }
 }
 

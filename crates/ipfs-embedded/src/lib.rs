@@ -7,6 +7,7 @@ mod attempts;
 mod backend;
 mod bans;
 mod bitswap;
+mod connections;
 mod counters;
 mod dial;
 mod fellows;
@@ -22,7 +23,6 @@ mod reach;
 mod receive;
 mod redial;
 mod transport;
-mod trim;
 mod watch;
 
 pub use attempts::DialCounts;

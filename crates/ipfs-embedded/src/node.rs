@@ -23,7 +23,6 @@ use crate::network::{self, Commands, Network, NotReached};
 use crate::options::{NodeError, NodeOptions};
 use crate::reach::best_first;
 use crate::receive::Budget;
-use crate::trim::keep_places;
 use crate::watch::{Sighting, WatchList};
 
 /// How long a node may take to end, and how often that is looked at.
@@ -55,7 +54,6 @@ impl Node {
         let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
-        let trimming = tokio::spawn(keep_places(exchange.clone(), options.limits.clone()));
         let running = tokio::spawn(network.run());
         Ok(Self {
             peer_id,
@@ -66,7 +64,7 @@ impl Node {
             dialer,
             fellows,
             watch_list,
-            tasks: vec![running, watching, keeping, trimming],
+            tasks: vec![running, watching, keeping],
         })
     }
 

@@ -162,6 +162,13 @@ impl Exchange {
         self.tell_all(|| Event::Identified(peer.clone()));
     }
 
+    /// A peer was dialled to ask it whom it knows.
+    pub fn note_look_up(&self, peer: &PeerId) {
+        if let Some(peer) = self.find(peer) {
+            peer.note_look_up();
+        }
+    }
+
     /// Serve all blocks that are there by now to those who asked before they were, after many came another way.
     pub fn serve_waiting(&self) -> Result<(), StoreError> {
         for multihash in self.waiting_peers.multihashes() {

@@ -58,6 +58,8 @@ pub struct Peer {
     outstanding: AtomicUsize,
     strikes: Mutex<Strikes>,
     bitswap: Mutex<SpeaksBitswap>,
+    /// We dialled it to ask whom it knows, and not for blocks.
+    look_up: AtomicBool,
     started: Instant,
     active_at: AtomicU64,
     heard_at: AtomicU64,
@@ -89,6 +91,7 @@ impl Peer {
             outstanding: AtomicUsize::new(0),
             strikes: Mutex::new(Strikes { count: 0, since: started }),
             bitswap: Mutex::new(SpeaksBitswap::NotSaid),
+            look_up: AtomicBool::new(false),
             started,
             active_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
@@ -157,7 +160,22 @@ impl Peer {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        !self.lacks_bitswap() && (self.idle() < IDLE_LIMIT || self.outstanding.load(Ordering::Relaxed) > 0)
+        let is_guest = self.is_for_look_up() && self.active_at.load(Ordering::Relaxed) == 0;
+        self.owes_blocks() || self.idle() < IDLE_LIMIT && !is_guest && !self.lacks_bitswap()
+    }
+
+    /// Whether it was asked for blocks that have not come.
+    pub fn owes_blocks(&self) -> bool {
+        self.outstanding.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn note_look_up(&self) {
+        self.look_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether we dialled it to ask whom it knows, and not for blocks.
+    pub fn is_for_look_up(&self) -> bool {
+        self.look_up.load(Ordering::Relaxed)
     }
 
     fn age_ms(&self) -> u64 {
@@ -180,11 +198,6 @@ impl Peer {
     /// Whether it connected to us, not we to it.
     pub fn has_dialled_us(&self) -> bool {
         self.dialled_us
-    }
-
-    /// How many connections it has with us.
-    pub fn connections(&self) -> usize {
-        lock(&self.openers).len()
     }
 
     /// How long ago the last message came from it or was taken by it, or it connected.

@@ -8,6 +8,7 @@ use libp2p::{identify, memory_connection_limits, ping};
 
 use crate::admission;
 use crate::bitswap::{self, Exchange, Shared};
+use crate::connections;
 use crate::options::NodeOptions;
 
 /// The protocol version that IPFS nodes name in identify.
@@ -27,6 +28,7 @@ pub struct Behaviour {
     memory: memory_connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    connections: connections::Behaviour,
     bitswap: bitswap::Behaviour,
 }
 
@@ -40,6 +42,7 @@ impl Behaviour {
             memory: memory_connection_limits::Behaviour::with_max_bytes(options.limits.memory),
             identify: identify::Behaviour::new(identity(options)),
             ping: ping::Behaviour::default(),
+            connections: connections::Behaviour::new(options.limits.clone(), exchange.clone()),
             bitswap: bitswap::Behaviour::new(exchange),
         }
     }

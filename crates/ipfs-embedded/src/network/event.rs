@@ -47,9 +47,10 @@ impl Network {
         match event {
             BehaviourEvent::Identify(event) => self.handle_identify(event),
             BehaviourEvent::Ping(ping::Event { peer, result, .. }) => tracing::trace!(%peer, ?result, "ping"),
-            BehaviourEvent::Admission(never) | BehaviourEvent::Memory(never) | BehaviourEvent::Bitswap(never) => {
-                match never {}
-            }
+            BehaviourEvent::Admission(never)
+            | BehaviourEvent::Memory(never)
+            | BehaviourEvent::Connections(never)
+            | BehaviourEvent::Bitswap(never) => match never {},
         }
     }
 
@@ -71,7 +72,9 @@ impl Network {
         self.dials.forget(&peer);
         self.reply_to(&peer, Ok(()));
         if let ConnectedPoint::Dialer { address, .. } = endpoint {
-            self.dials.reached(id, &peer, address);
+            if self.dials.reached(id, &peer, address) {
+                self.exchange.note_look_up(&peer);
+            }
             self.dials.attempts.note_errors(errors);
         }
     }

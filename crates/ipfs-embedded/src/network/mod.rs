@@ -26,8 +26,8 @@ use crate::dial::{DialRequest, Dialer, Dials};
 use crate::options::NodeOptions;
 use crate::transport;
 
-/// A connection without streams or use is closed after this.
-const IDLE_LIMIT: Duration = Duration::from_mins(1);
+/// A connection without streams that no protocol wants to keep is closed after this.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// Streams of one connection whose protocol is being settled; further ones wait.
 const MAX_NEGOTIATING: usize = 256;
 /// Commands that are taken at once.

@@ -103,6 +103,26 @@ async fn strangers_that_say_nothing_make_room_for_whoever_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn peers_that_we_dialled_make_room_too_and_siblings_stay() {
+    let limits = NodeLimits { outgoing: 10, stranger_idle: Duration::from_millis(1), ..NodeLimits::default() };
+    let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
+    let mut peers = Vec::new();
+    for _ in 0..10 {
+        peers.push(Script::start().await);
+    }
+    node.node.set_fellows(peers[..8].iter().map(|peer| peer.address.clone()).collect());
+    until(|| node.node.connected_peers() == 8).await;
+    for other in &peers[8..] {
+        node.node.connect(other.address.clone()).await.expect("it is reached");
+    }
+    for other in &peers[8..] {
+        other.wait_closed().await;
+    }
+    until(|| node.node.connected_peers() == 8).await;
+    assert_eq!(node.node.stats().closed_for_room, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn banned_peers_of_one_network_ban_it() {
     let limits = NodeLimits { banned_per_block: 2, ..NodeLimits::default() };
     let node = TestNode::start_with(|options| options.limits = limits).await.expect("the node starts");
