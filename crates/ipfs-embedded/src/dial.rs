@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::attempts::{Attempts, Outcome};
 use crate::gate::{Host, OutboundGate, Wire};
 use crate::network::Commands;
+use crate::peer_routing::PeerLookups;
 use crate::redial::FailedDials;
 
 /// Dials under way at once in each lane: for fetches, and for look-ups.
@@ -99,17 +100,24 @@ pub struct Dialer {
     pub gate: OutboundGate,
     /// What became of earlier dials.
     pub attempts: Attempts,
+    /// Where peers without addresses are looked up.
+    pub lookups: PeerLookups,
 }
 
 impl Dialer {
     /// A dialer whose dials go where the gate lets them.
     pub fn new(gate: OutboundGate, commands: Commands) -> Self {
-        Self { commands, gate, attempts: Attempts::default() }
+        Self { commands, gate, attempts: Attempts::default(), lookups: PeerLookups::default() }
     }
 
-    /// Have `peer` dialled soon, unless it is connected; that it was reached is known by its being connected.
+    /// Have `peer` dialled soon, unless it is connected, at addresses that are looked up if there are none; that it was
+    /// reached is known by its being connected.
     pub fn dial(&self, asker: Asker, peer: PeerId, addresses: Vec<Multiaddr>) {
-        self.commands.dial(DialRequest { asker, peer, addresses });
+        if addresses.is_empty() {
+            self.lookups.find_and_dial(asker, peer, &self.commands);
+        } else {
+            self.commands.dial(DialRequest { asker, peer, addresses });
+        }
     }
 }
 

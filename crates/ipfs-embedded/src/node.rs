@@ -21,6 +21,7 @@ use crate::known_peers::KnownPeers;
 use crate::limits::NodeLimits;
 use crate::network::{self, Commands, Network, NotReached};
 use crate::options::{NodeError, NodeOptions};
+use crate::peer_routing::PeerRouting;
 use crate::reach::best_first;
 use crate::receive::Budget;
 use crate::watch::{Sighting, WatchList};
@@ -127,6 +128,13 @@ impl Node {
         let Some(Protocol::P2p(peer)) = address.iter().last() else { return Err(NotReached) };
         let request = DialRequest { asker: Asker::default(), peer, addresses: vec![address] };
         self.dialer.commands.connect(request).await
+    }
+
+    /// Look up by this where peers are that an origin names by `/p2p/<peer id>` alone; only the first one counts.
+    pub fn set_peer_routing(&self, routing: Arc<dyn PeerRouting>) {
+        if !self.dialer.lookups.set_routing(routing) {
+            tracing::warn!("peers are looked up in another way already");
+        }
     }
 
     /// Keep these nodes connected from now on, in place of those named before, and ask them before anybody else in

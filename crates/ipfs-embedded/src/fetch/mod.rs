@@ -27,7 +27,8 @@ pub struct FetchRequest {
     pub account: Option<u128>,
     /// The epoch of the lease; the store refuses an older one than it has seen.
     pub epoch: u64,
-    /// Where it is said to be; may grow meanwhile. Only addresses that end in `/p2p/<peer id>` count.
+    /// Where it is said to be; may grow meanwhile. Only addresses that end in `/p2p/<peer id>` count; of one
+    /// that is nothing else the addresses are looked up.
     pub origins: watch::Receiver<Vec<Multiaddr>>,
     /// The most bytes that its blocks may have together.
     pub max_bytes: u64,

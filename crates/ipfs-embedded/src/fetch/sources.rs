@@ -111,13 +111,14 @@ impl Sources {
         Self { sources: HashMap::new(), origins: origins.collect() }
     }
 
-    /// Take in the addresses of the origins.
+    /// Take in the addresses of the origins; `/p2p/<peer id>` alone is an origin whose addresses are to be found.
     pub fn set_origins(&mut self, addresses: &[Multiaddr], now: Instant) {
         for address in addresses {
             let Some(Protocol::P2p(peer)) = address.iter().last() else { continue };
             let origin = self.origins.entry(peer).or_insert_with(|| Origin::new(now));
             origin.named = true;
-            if !origin.addresses.contains(address) {
+            let is_bare = address.iter().count() == 1;
+            if !is_bare && !origin.addresses.contains(address) {
                 origin.addresses.push(address.clone());
                 origin.redial.make_due(now);
                 origin.contact = Contact::Pending;
@@ -135,7 +136,7 @@ impl Sources {
         self.origins.contains_key(peer)
     }
 
-    /// The origins that are due to be dialled, with their addresses.
+    /// The origins that are due to be dialled, with those of their addresses that are known.
     pub fn due_dials(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let due = self
             .origins

@@ -18,6 +18,8 @@ pub enum Standing {
     NoBitswap,
     /// None of its addresses answered as this peer.
     Unreachable,
+    /// It was named by its id alone, and is not connected.
+    NotFound,
     /// Its certificate is not valid at the time of this machine's clock.
     WrongTime,
     /// Policy refuses its addresses.
@@ -31,6 +33,9 @@ pub enum Standing {
 impl Standing {
     /// Where a peer stands that is not connected.
     pub fn of_unconnected(addresses: &[Multiaddr], dialer: &Dialer) -> Self {
+        if addresses.is_empty() {
+            return Self::NotFound;
+        }
         let judged = addresses.iter().map(|address| dialer.gate.check(address)).collect::<Vec<_>>();
         if judged.iter().all(Result::is_err) {
             let is_unsupported = judged.iter().all(|judged| matches!(judged, Err(Refusal::Unsupported)));
@@ -53,6 +58,7 @@ impl Standing {
             Self::Asked => "was asked",
             Self::NoBitswap => "was reached and does not speak bitswap",
             Self::Unreachable => "could not be reached",
+            Self::NotFound => "was named without an address and could not be found or reached",
             Self::WrongTime => "has a TLS certificate that is not valid at the time of this service's clock",
             Self::Refused => "is in a network that this service does not dial",
             Self::Unsupported => {
@@ -66,6 +72,7 @@ impl Standing {
         match self {
             Self::Asked => "were asked",
             Self::NoBitswap => "were reached and do not speak bitswap",
+            Self::NotFound => "were named without an address and could not be found or reached",
             Self::WrongTime => "have a TLS certificate that is not valid at the time of this service's clock",
             Self::Refused => "are in networks that this service does not dial",
             Self::Unsupported => {
@@ -104,11 +111,12 @@ mod tests {
 
     #[test]
     fn each_kind_of_end_has_its_own_words() {
-        use Standing::{Asked, NoBitswap, Unreachable, Untried};
+        use Standing::{Asked, NoBitswap, NotFound, Unreachable, Untried};
         for (standings, told) in [
             (vec![], "no usable origins were given"),
             (vec![Asked], "the one origin was asked"),
             (vec![NoBitswap], "the one origin was reached and does not speak bitswap"),
+            (vec![NotFound], "the one origin was named without an address and could not be found or reached"),
             (vec![Unreachable; 3], "none of the 3 origins could be reached"),
             (vec![Asked; 2], "all 2 origins were asked"),
             (

@@ -14,6 +14,7 @@ mod hostile;
 mod identify;
 mod keys;
 mod listen;
+mod peer_routing;
 mod promises;
 mod receiving;
 mod refused;
