@@ -78,6 +78,11 @@ impl Multiaddr {
         }
     }
 
+    /// Whether it is `/p2p/<peer id>` and no more: its addresses are to be looked up.
+    pub fn is_peer_alone(&self) -> bool {
+        self.0.matches('/').count() == 2
+    }
+
     /// Its parts that name a host, each with the value that follows.
     fn hosts(&self) -> impl Iterator<Item = (&str, &str)> {
         let parts = self.0.split('/').skip(1);

@@ -110,7 +110,7 @@ fn read_origins(json: Json, allow_private: bool) -> Result<Vec<Multiaddr>, Strin
     for (index, item) in sent.into_iter().enumerate() {
         let text = item.into_string(format_args!("origins[{index}]"))?;
         let Ok(origin) = Multiaddr::parse(&text) else { continue };
-        let usable = !origin.is_unspecified() && (allow_private || origin.is_public());
+        let usable = !origin.is_unspecified() && (allow_private || origin.is_public() || origin.is_peer_alone());
         if usable && kept.len() < MAX_ORIGINS_KEPT && !kept.contains(&origin) {
             kept.push(origin);
         }

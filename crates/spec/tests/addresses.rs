@@ -1,6 +1,6 @@
 //! Which texts are addresses of a peer, and which of them the public internet reaches.
 
-use pinrail_spec::{Multiaddr, MultiaddrError};
+use pinrail_spec::{Multiaddr, MultiaddrError, Pin};
 
 const PEER: &str = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
 
@@ -110,4 +110,14 @@ fn what_is_not_routed_publicly_is_known() {
     ] {
         assert!(!parse(private).unwrap().is_public(), "{private}");
     }
+}
+
+#[test]
+fn a_peer_alone_is_an_origin_whose_addresses_are_to_be_found() {
+    let body = format!(
+        r#"{{"cid": "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+            "origins": ["/p2p/{PEER}", "/ip4/10.0.0.1/tcp/1/p2p/{PEER}", "/unix/x/p2p/{PEER}"]}}"#
+    );
+    let pin = Pin::parse(body.as_bytes(), false).expect("a pin");
+    assert_eq!(pin.origins, [parse("").unwrap()]);
 }
