@@ -12,18 +12,25 @@ pub fn parse_socket(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| wanted.to_owned())
 }
 
-/// Checks an address that an IPFS node listens on: `/ip4/<address>/tcp/<port>` or the same with `ip6`.
+/// Checks an address that an IPFS node listens on: an IP address and a port of TCP, QUIC (`/udp/<port>/quic-v1`) or
+/// plain WebSocket (`/tcp/<port>/ws`).
 pub fn check_listen(text: &str) -> Result<(), String> {
+    const WANTED: &str = "not an address to listen on, wanted one such as /ip4/0.0.0.0/tcp/4401, \
+                          /ip6/::/udp/4401/quic-v1 or /ip4/127.0.0.1/tcp/4402/ws";
     match parts_of(text).as_slice() {
-        [kind @ ("ip4" | "ip6"), address, "tcp", port] if is_ip(kind, address) && port.parse::<u16>().is_ok() => Ok(()),
-        _ => {
-            Err("not an address to listen on, wanted one such as /ip4/0.0.0.0/tcp/4401 or /ip6/::/tcp/4401".to_owned())
+        [kind @ ("ip4" | "ip6"), address, "tcp", port]
+        | [kind @ ("ip4" | "ip6"), address, "tcp", port, "ws"]
+        | [kind @ ("ip4" | "ip6"), address, "udp", port, "quic-v1"]
+            if is_ip(kind, address) && port.parse::<u16>().is_ok() =>
+        {
+            Ok(())
         }
+        _ => Err(WANTED.to_owned()),
     }
 }
 
-/// Checks an address that clients are to dial: an IP address or a DNS name with a TCP port, or a `/dnsaddr` name,
-/// which lists addresses itself. A `/p2p/<peer id>` may follow.
+/// Checks an address that clients are to dial: an IP address or a DNS name with a port of TCP, QUIC or WebSocket (within
+/// TLS too, as behind a proxy), or a `/dnsaddr` name, which lists addresses itself. A `/p2p/<peer id>` may follow.
 pub fn check_announce(text: &str) -> Result<(), String> {
     const WANTED: &str = "not an address that clients can dial, wanted one such as /dns4/pins.example.net/tcp/4401";
     let parts = parts_of(text);
@@ -31,8 +38,11 @@ pub fn check_announce(text: &str) -> Result<(), String> {
         [address @ .., "p2p", _peer] => address,
         address => address,
     };
+    if let ["dnsaddr", name] = address {
+        return if is_name(name) { Ok(()) } else { Err(WANTED.to_owned()) };
+    }
     match address {
-        [kind @ ("ip4" | "ip6"), ip, "tcp", port] if is_ip(kind, ip) && is_port(port) => {
+        [kind @ ("ip4" | "ip6"), ip, transport @ ..] if is_ip(kind, ip) && is_dialled(transport) => {
             let unspecified = ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified());
             if unspecified {
                 Err("the address of every interface, which nobody can dial: name one of them".to_owned())
@@ -40,8 +50,7 @@ pub fn check_announce(text: &str) -> Result<(), String> {
                 Ok(())
             }
         }
-        ["dns" | "dns4" | "dns6", name, "tcp", port] if is_name(name) && is_port(port) => Ok(()),
-        ["dnsaddr", name] if is_name(name) => Ok(()),
+        ["dns" | "dns4" | "dns6", name, transport @ ..] if is_name(name) && is_dialled(transport) => Ok(()),
         _ => Err(WANTED.to_owned()),
     }
 }
@@ -72,6 +81,15 @@ fn is_ip(kind: &str, text: &str) -> bool {
     }
 }
 
+/// Whether nodes and browsers dial this, which follows the host.
+fn is_dialled(transport: &[&str]) -> bool {
+    match transport {
+        ["tcp", port, rest @ ..] => is_port(port) && matches!(rest, [] | ["ws" | "wss"] | ["tls", "ws"]),
+        ["udp", port, "quic-v1"] => is_port(port),
+        _ => false,
+    }
+}
+
 /// Whether a port can be dialled: 0 stands for any.
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok_and(|port| port != 0)
@@ -97,8 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_listens_on_ip_addresses_with_tcp_ports() {
-        let right = ["/ip4/0.0.0.0/tcp/4401", "/ip6/::/tcp/4401", "/ip4/127.0.0.1/tcp/0"];
+    fn a_node_listens_on_ip_addresses_with_ports() {
+        let right = [
+            "/ip4/0.0.0.0/tcp/4401",
+            "/ip6/::/tcp/4401",
+            "/ip4/127.0.0.1/tcp/0",
+            "/ip4/0.0.0.0/udp/4401/quic-v1",
+            "/ip4/127.0.0.1/tcp/4402/ws",
+        ];
         let wrong = [
             "/ip4/0.0.0.0",
             "/ip4/::/tcp/1",
@@ -106,6 +130,8 @@ mod tests {
             "/ip4/1.2.3.4/tcp/65536",
             "/dns4/a.example/tcp/1",
             "/ip4/1.2.3.4/udp/1",
+            "/ip4/1.2.3.4/udp/1/quic",
+            "/ip4/1.2.3.4/tcp/1/tls/ws",
             "/ip4/1.2.3.4/tcp/1/p2p/QmPeer",
             "0.0.0.0:4401",
             "",
@@ -121,6 +147,9 @@ mod tests {
             "/dns4/pins.example.net/tcp/4401",
             "/dns/pins.example.net/tcp/4401/p2p/QmPeer",
             "/dnsaddr/pins.example.net",
+            "/ip4/203.0.113.142/udp/4401/quic-v1",
+            "/dns4/pins.example.net/tcp/443/tls/ws",
+            "/dns4/pins.example.net/tcp/443/wss/p2p/QmPeer",
         ];
         let wrong = [
             "/ip4/0.0.0.0/tcp/4401",
@@ -129,6 +158,8 @@ mod tests {
             "/ip4/203.0.113.142",
             "/ip4/203.0.113.142/tcp/0",
             "/dns4/pins.example.net",
+            "/dns4/pins.example.net/udp/4401",
+            "/dns4/pins.example.net/tcp/443/tls",
             "/dns4//tcp/4401",
             "/dns4/pins example/tcp/4401",
             "/ip4/8.8.8.8/ip4/127.0.0.1/tcp/4401",
