@@ -13,7 +13,9 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 
 use super::exchange::Exchange;
-use super::handler::{Handler, OpenStream};
+use super::handler::Handler;
+use super::protocol::OpenStream;
+use super::{client, lanes};
 
 /// Bitswap as a network behaviour. It must be the last field of a derived behaviour, so that a connection which
 /// another one denies leaves no trace here.
@@ -33,6 +35,14 @@ impl Behaviour {
         self.accepted.insert(connection, requests);
         let peer = self.exchange.find_or_add(peer, address, dialled_us);
         Handler::new(self.exchange.clone(), peer, receiver)
+    }
+
+    /// Begin to serve a peer and to send our wants to it, at its first connection.
+    fn begin(&self, peer: PeerId, connection: ConnectionId, requests: mpsc::UnboundedSender<OpenStream>) {
+        if let Some((peer, outbox)) = self.exchange.connected(peer, connection, requests) {
+            tokio::spawn(client::send_wants(peer.clone(), outbox));
+            tokio::spawn(lanes::serve(self.exchange.clone(), peer));
+        }
     }
 }
 
@@ -71,7 +81,7 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
                 if let Some(requests) = self.accepted.remove(&connection_id) {
-                    self.exchange.connected(peer_id, connection_id, requests);
+                    self.begin(peer_id, connection_id, requests);
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {

@@ -1,15 +1,48 @@
-//! The queue of what a subscriber is told, in which peers' words take up so much room and no more.
+//! What a subscriber is told, and the queue of it in which peers' words take up so much room and no more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use libp2p::PeerId;
+use libp2p::multihash::Multihash;
 use tokio::sync::mpsc;
 
-use super::exchange::Event;
+use super::peer::Peer;
 
 /// Words of peers about blocks that may wait in one queue; a peer can repeat them faster than they are dealt with, and
 /// those that matter are asked for again.
 const MAX_PRESENCES: usize = 1 << 14;
+
+/// What a subscriber is told.
+pub enum Event {
+    /// A block that it waited for, held against its multihash; it may be larger than a block may be.
+    Block {
+        /// Who sent it.
+        from: PeerId,
+        /// Its multihash.
+        multihash: Multihash<64>,
+        /// Its content.
+        bytes: Bytes,
+    },
+    /// Whether a peer has a block that it waits for.
+    Presence {
+        /// Who says so.
+        from: PeerId,
+        /// The block's multihash.
+        multihash: Multihash<64>,
+        /// Whether it has it.
+        have: bool,
+    },
+    /// A peer connected.
+    Connected(Arc<Peer>),
+    /// A connected peer said what it speaks, or will not say it.
+    Identified(Arc<Peer>),
+    /// A peer is no longer connected.
+    Disconnected(PeerId),
+    /// A dial of a peer failed.
+    Unreached(PeerId),
+}
 
 /// Where a subscriber's events are sent.
 pub struct EventSender {
@@ -67,8 +100,6 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
-    use libp2p::PeerId;
-
     use super::*;
     use pinrail_ipfs::hash::hash;
 

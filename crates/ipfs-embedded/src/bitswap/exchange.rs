@@ -12,13 +12,15 @@ use pinrail_block_store::{BlockStore, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::events::{self, EventSender, Events};
-use super::handler::OpenStream;
-use super::peer::{Peer, SpeaksBitswap, lock};
+use super::events::{self, Event, EventSender, Events};
+use super::lock::lock;
+use super::peer::{Peer, SpeaksBitswap};
+use super::protocol::OpenStream;
 use super::serve_budget::ServeBudget;
-use super::serve_queue::{ServeQueue, WaitingPeers};
+use super::serve_queue::ServeQueue;
 use super::waiting::Waiting;
-use super::{client, lanes};
+use super::waiting_peers::WaitingPeers;
+use super::wire::WantEntry;
 use crate::address_block::AddressBlock;
 use crate::bans::Bans;
 use crate::counters::Counters;
@@ -47,36 +49,6 @@ pub struct Shared {
     pub commands: Commands,
 }
 
-/// What a subscriber is told.
-pub enum Event {
-    /// A block that it waited for, held against its multihash; it may be larger than a block may be.
-    Block {
-        /// Who sent it.
-        from: PeerId,
-        /// Its multihash.
-        multihash: Multihash<64>,
-        /// Its content.
-        bytes: Bytes,
-    },
-    /// Whether a peer has a block that it waits for.
-    Presence {
-        /// Who says so.
-        from: PeerId,
-        /// The block's multihash.
-        multihash: Multihash<64>,
-        /// Whether it has it.
-        have: bool,
-    },
-    /// A peer connected.
-    Connected(Arc<Peer>),
-    /// A connected peer said what it speaks, or will not say it.
-    Identified(Arc<Peer>),
-    /// A peer is no longer connected.
-    Disconnected(PeerId),
-    /// A dial of a peer failed.
-    Unreached(PeerId),
-}
-
 /// The meeting point of peers, fetches and the store.
 pub struct Exchange {
     pub(super) store: BlockStore,
@@ -84,7 +56,7 @@ pub struct Exchange {
     /// What other parts of the node have a hand in too.
     pub shared: Shared,
     peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
-    outboxes: Mutex<HashMap<PeerId, mpsc::UnboundedReceiver<super::wire::WantEntry>>>,
+    outboxes: Mutex<HashMap<PeerId, mpsc::UnboundedReceiver<WantEntry>>>,
     waiting: Mutex<Waiting>,
     subscribers: Mutex<HashMap<u64, EventSender>>,
     next_subscriber: AtomicU64,
@@ -194,20 +166,19 @@ impl Exchange {
             .clone()
     }
 
+    /// A connection with a peer is there; the peer and what is to be sent to it, if it is the first one.
     pub(super) fn connected(
-        self: &Arc<Self>,
+        &self,
         id: PeerId,
         connection: ConnectionId,
         opener: mpsc::UnboundedSender<OpenStream>,
-    ) {
-        let Some(peer) = self.find(&id) else { return };
+    ) -> Option<(Arc<Peer>, mpsc::UnboundedReceiver<WantEntry>)> {
+        let peer = self.find(&id)?;
         peer.add_connection(connection, opener);
         // Its outbox is still here only for the first connection.
-        if let Some(outbox) = lock(&self.outboxes).remove(&id) {
-            tokio::spawn(client::send_wants(peer.clone(), outbox));
-            tokio::spawn(lanes::serve(self.clone(), peer.clone()));
-            self.tell_all(|| Event::Connected(peer.clone()));
-        }
+        let outbox = lock(&self.outboxes).remove(&id)?;
+        self.tell_all(|| Event::Connected(peer.clone()));
+        Some((peer, outbox))
     }
 
     pub(super) fn disconnected(&self, id: &PeerId, connection: ConnectionId) {

@@ -2,86 +2,21 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use libp2p::StreamProtocol;
-use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound};
-use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, Stream, SubstreamProtocol};
-use tokio::sync::{mpsc, oneshot};
+use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol};
+use tokio::sync::mpsc;
 
 use super::exchange::Exchange;
 use super::inbound;
 use super::peer::Peer;
+use super::protocol::{Negotiate, Negotiated, OpenStream, version_of};
 
 const NEGOTIATION_LIMIT: Duration = Duration::from_secs(10);
-
-/// The version of bitswap that a stream speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// Blocks, wants and whether we have them.
-    V1_2,
-    /// Blocks with the prefix of their CID, and wants of blocks.
-    V1_1,
-    /// Blocks of version 0 CIDs, and wants of blocks.
-    V1_0,
-}
-
-/// The protocols, the best first. `/ipfs/bitswap` is the oldest name of 1.0.0.
-const PROTOCOLS: [(StreamProtocol, Version); 4] = [
-    (StreamProtocol::new("/ipfs/bitswap/1.2.0"), Version::V1_2),
-    (StreamProtocol::new("/ipfs/bitswap/1.1.0"), Version::V1_1),
-    (StreamProtocol::new("/ipfs/bitswap/1.0.0"), Version::V1_0),
-    (StreamProtocol::new("/ipfs/bitswap"), Version::V1_0),
-];
-
-/// Negotiates one of these protocols and yields the bare stream.
-#[derive(Debug, Clone)]
-pub struct Negotiate(Vec<StreamProtocol>);
-
-impl Negotiate {
-    fn any() -> Self {
-        Self(PROTOCOLS.iter().map(|(protocol, _)| protocol.clone()).collect())
-    }
-}
-
-impl UpgradeInfo for Negotiate {
-    type Info = StreamProtocol;
-    type InfoIter = std::vec::IntoIter<StreamProtocol>;
-
-    fn protocol_info(&self) -> Self::InfoIter {
-        self.0.clone().into_iter()
-    }
-}
-
-/// A stream and the protocol that was settled on.
-pub type Negotiated = (Stream, StreamProtocol);
-
-impl InboundUpgrade<Stream> for Negotiate {
-    type Output = Negotiated;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Output, Self::Error>>;
-
-    fn upgrade_inbound(self, stream: Stream, protocol: Self::Info) -> Self::Future {
-        ready(Ok((stream, protocol)))
-    }
-}
-
-impl OutboundUpgrade<Stream> for Negotiate {
-    type Output = Negotiated;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Output, Self::Error>>;
-
-    fn upgrade_outbound(self, stream: Stream, protocol: Self::Info) -> Self::Future {
-        ready(Ok((stream, protocol)))
-    }
-}
-
-/// Where an opened stream is to be sent; dropped when none could be opened.
-pub type OpenStream = oneshot::Sender<(Stream, Version)>;
 
 /// The handler of one connection.
 pub struct Handler {
@@ -108,15 +43,6 @@ impl Handler {
     }
 }
 
-/// Whether one of these protocols is bitswap's.
-pub fn speaks_bitswap(protocols: &[StreamProtocol]) -> bool {
-    protocols.iter().any(|protocol| PROTOCOLS.iter().any(|(known, _)| known == protocol))
-}
-
-fn version_of(protocol: &StreamProtocol) -> Version {
-    PROTOCOLS.iter().find(|(known, _)| known == protocol).map_or(Version::V1_0, |(_, version)| *version)
-}
-
 impl ConnectionHandler for Handler {
     type FromBehaviour = Infallible;
     type ToBehaviour = Infallible;
@@ -138,7 +64,7 @@ impl ConnectionHandler for Handler {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Negotiate, (), Infallible>> {
         let Poll::Ready(Some(reply)) = self.requests.poll_recv(cx) else { return Poll::Pending };
         self.opening.push_back(reply);
-        let offer = self.chosen.clone().map_or_else(Negotiate::any, |protocol| Negotiate(vec![protocol]));
+        let offer = self.chosen.clone().map_or_else(Negotiate::any, Negotiate::one);
         let protocol = SubstreamProtocol::new(offer, ()).with_timeout(NEGOTIATION_LIMIT);
         Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
     }

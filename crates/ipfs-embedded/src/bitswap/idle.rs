@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::peer::lock;
+use super::lock::lock;
 
 /// Idle streams of one peer. Most peers use one, or a new one for each message that they close afterwards; some never
 /// close any.

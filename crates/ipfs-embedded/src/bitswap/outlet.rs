@@ -8,8 +8,8 @@ use futures::AsyncWriteExt;
 use libp2p::swarm::Stream;
 use tokio::time::Instant;
 
-use super::handler::Version;
 use super::peer::Peer;
+use super::protocol::Version;
 
 /// Helia closes streams that were idle for five seconds, so an older one is not trusted.
 pub(super) const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(4);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cid::Cid;
@@ -12,8 +12,9 @@ use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::handler::{OpenStream, Version};
 use super::idle::IdleStreams;
+use super::lock::lock;
+use super::protocol::{OpenStream, Version};
 use super::serve_queue::ServeQueue;
 use super::wire::{WantEntry, WantKind};
 use crate::receive::Account;
@@ -270,11 +271,6 @@ impl Strikes {
         self.count += 1;
         self.count
     }
-}
-
-/// Lock, also after another holder panicked: what is kept under these locks is never left half changed.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

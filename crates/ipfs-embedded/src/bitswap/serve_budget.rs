@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use pinrail_ipfs::MAX_BLOCK_BYTES;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::peer::lock;
+use super::lock::lock;
 use crate::address_block::AddressBlock;
 
 /// A message of one block, which is the largest that there is.

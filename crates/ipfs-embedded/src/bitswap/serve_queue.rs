@@ -1,14 +1,14 @@
 //! What one peer wants of us: what it is to be answered next, and what waits until the block comes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cid::Cid;
 use libp2p::multihash::Multihash;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::peer::{Peer, lock};
+use super::lock::lock;
 use super::serve_budget::{ServeBudget, Share};
 use super::wire::{WantEntry, WantKind};
 
@@ -79,8 +79,19 @@ impl ServeQueue {
         given_up
     }
 
+    /// Keep a want until its block comes, if there is room for it; whether there is.
+    pub fn keep(&self, want: Want, budget: &ServeBudget) -> bool {
+        let mut wants = lock(&self.wants);
+        if wants.waiting.len() >= MAX_WANTS {
+            return false;
+        }
+        let Some(room) = budget.room_for_want(&self.share) else { return false };
+        wants.waiting.insert(*want.cid.hash(), Waiting { want, _room: room });
+        true
+    }
+
     /// A block that it waits for is there now.
-    fn release(&self, multihash: &Multihash<64>) {
+    pub fn release(&self, multihash: &Multihash<64>) {
         let mut wants = lock(&self.wants);
         if let Some(waiting) = wants.waiting.remove(multihash) {
             wants.add(waiting.want);
@@ -211,60 +222,6 @@ impl Wants {
             self.order.retain(|queued| self.queued.contains_key(queued));
         }
         waited
-    }
-}
-
-/// Who waits for blocks that are not there yet.
-#[derive(Default)]
-pub struct WaitingPeers(Mutex<HashMap<Multihash<64>, Vec<Weak<Peer>>>>);
-
-impl WaitingPeers {
-    /// Keep a want until its block comes, if there is room for it.
-    pub fn add(&self, peer: &Arc<Peer>, want: Want, budget: &ServeBudget) {
-        let multihash = *want.cid.hash();
-        // Both at once, or a block that comes in between would find only half of it.
-        let mut peers = lock(&self.0);
-        let mut wants = lock(&peer.serve.wants);
-        if wants.waiting.len() >= MAX_WANTS {
-            return;
-        }
-        let Some(room) = budget.room_for_want(&peer.serve.share) else { return };
-        wants.waiting.insert(multihash, Waiting { want, _room: room });
-        let peers = peers.entry(multihash).or_default();
-        if !peers.iter().any(|known| known.as_ptr() == Arc::as_ptr(peer)) {
-            peers.push(Arc::downgrade(peer));
-        }
-    }
-
-    /// A block came: those who wait for it are answered.
-    pub fn release(&self, multihash: &Multihash<64>) {
-        let waiting = lock(&self.0).remove(multihash);
-        for peer in waiting.into_iter().flatten().filter_map(|peer| peer.upgrade()) {
-            peer.serve.release(multihash);
-        }
-    }
-
-    /// All blocks that are waited for.
-    pub fn multihashes(&self) -> Vec<Multihash<64>> {
-        lock(&self.0).keys().copied().collect()
-    }
-
-    /// The peer waits for these no longer.
-    pub fn forget(&self, peer: &Arc<Peer>, given_up: &[Multihash<64>]) {
-        let mut waiting = lock(&self.0);
-        for multihash in given_up {
-            if let Some(peers) = waiting.get_mut(multihash) {
-                peers.retain(|known| known.as_ptr() != Arc::as_ptr(peer));
-                if peers.is_empty() {
-                    waiting.remove(multihash);
-                }
-            }
-        }
-    }
-
-    /// The peer is gone, and its wants with it.
-    pub fn leave(&self, peer: &Arc<Peer>) {
-        self.forget(peer, &peer.serve.clear());
     }
 }
 

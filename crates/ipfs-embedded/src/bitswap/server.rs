@@ -17,9 +17,9 @@ use pinrail_spec::multicodec::IDENTITY;
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
-use super::handler::Version;
 use super::outlet::Outlet;
 use super::peer::Peer;
+use super::protocol::Version;
 use super::serve_budget::{Reader, Room};
 use super::serve_queue::{MAX_WANTS, SLOW, Want};
 use super::wire::{self, WantEntry, WantKind};
