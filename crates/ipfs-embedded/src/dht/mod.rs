@@ -4,4 +4,5 @@
 //! since its queries yield providers without addresses, dial past the node's bounds and keep no count of their cost.
 
 mod keyspace;
+mod search;
 mod wire;
