@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, anyhow, bail};
 use pinrail_block_store::NodeKey;
 use pinrail_domain::{DagSize, Phase, format_size};
-use pinrail_ipfs_embedded::{DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions};
+use pinrail_ipfs_embedded::{
+    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeLimits, NodeOptions, RoutingOptions,
+};
 use pinrail_spec::Cid;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -41,6 +43,7 @@ async fn fetch_whole(common: &Common, asked: &FetchArgs) -> Result<()> {
         // What the caller names is the caller's own business.
         dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
+        routing: RoutingOptions::default(),
     };
     let node = Node::start(options, store.clone()).await?;
     let (_origins, origins) = watch::channel(from);

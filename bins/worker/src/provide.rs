@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use pinrail_ipfs_embedded::{DialPolicy, Keypair, Node, NodeLimits, NodeOptions};
+use pinrail_ipfs_embedded::{DialPolicy, Keypair, Node, NodeLimits, NodeOptions, RoutingOptions};
 use serde::Serialize;
 
 use crate::log;
@@ -41,6 +41,7 @@ async fn provide_on(asked: &ProvideArgs) -> Result<()> {
         announce: Vec::new(),
         dial: DialPolicy::default(),
         limits: NodeLimits::default(),
+        routing: RoutingOptions::default(),
     };
     let node = Node::start(options, store).await?;
     let addresses = node.addresses().iter().map(ToString::to_string).collect();

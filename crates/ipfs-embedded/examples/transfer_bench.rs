@@ -12,7 +12,7 @@ use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
 use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions};
 use pinrail_domain::DagSize;
-use pinrail_ipfs_embedded::{DialPolicy, FetchRequest, Keypair, Node, NodeLimits, NodeOptions};
+use pinrail_ipfs_embedded::{DialPolicy, FetchRequest, Keypair, Node, NodeLimits, NodeOptions, RoutingOptions};
 use pinrail_spec::multicodec::{DAG_PB, RAW};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -94,6 +94,7 @@ async fn start(folder: &Path) -> Node {
         announce: Vec::new(),
         dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
+        routing: RoutingOptions::default(),
     };
     let store = BlockStore::open(folder, StoreOptions::default()).expect("the store opens");
     Node::start(options, store).await.expect("the node starts")

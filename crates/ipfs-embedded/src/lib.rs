@@ -9,7 +9,7 @@ mod bans;
 mod bitswap;
 mod connections;
 mod counters;
-#[expect(dead_code, reason = "fetches do not look for providers yet")]
+#[cfg_attr(not(test), expect(dead_code, reason = "fetches do not look for providers yet"))]
 mod dht;
 mod dial;
 mod fellows;
@@ -25,6 +25,7 @@ mod peer_routing;
 mod reach;
 mod receive;
 mod redial;
+mod routing;
 mod transport;
 mod watch;
 
@@ -41,4 +42,5 @@ pub use network::NotReached;
 pub use node::Node;
 pub use options::{NodeError, NodeOptions};
 pub use peer_routing::PeerRouting;
+pub use routing::{DhtMode, RoutingOptions};
 pub use watch::Sighting;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::bans::Bans;
 use crate::bitswap::{Exchange, ServeBudget, Shared};
 use crate::counters::{Counters, NodeStats};
+use crate::dht::{self, Dht};
 use crate::dial::{Asker, DialRequest, Dialer};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
@@ -40,6 +41,8 @@ pub struct Node {
     dialer: Dialer,
     fellows: Fellows,
     watch_list: Arc<WatchList>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "fetches do not look for providers yet"))]
+    dht: Option<Dht>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -50,12 +53,15 @@ impl Node {
         let (commands, commanded) = network::commands();
         let exchange = Exchange::new(store.clone(), shared(&options.limits, commands.clone()));
         let dialer = Dialer::new(OutboundGate::new(options.dial.clone()), commands);
-        let mut network = Network::new(&options, exchange.clone(), &dialer, commanded)?;
+        let (protocols, dht) = dht::start(&options, &dialer).unzip();
+        let mut network = Network::new(&options, exchange.clone(), &dialer, commanded, protocols)?;
         network.listen(&options.listen).await?;
         let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let running = tokio::spawn(network.run());
+        let (dht, keeping_table) = dht.unzip();
+        let tasks = [running, watching, keeping].into_iter().chain(keeping_table).collect();
         Ok(Self {
             peer_id,
             announce: options.announce,
@@ -65,7 +71,8 @@ impl Node {
             dialer,
             fellows,
             watch_list,
-            tasks: vec![running, watching, keeping],
+            dht,
+            tasks,
         })
     }
 
@@ -85,6 +92,12 @@ impl Node {
     /// Its block store.
     pub fn store(&self) -> &BlockStore {
         &self.store
+    }
+
+    /// The DHT, unless it is off.
+    #[cfg(test)]
+    pub(crate) fn dht(&self) -> Option<&Dht> {
+        self.dht.as_ref()
     }
 
     /// How many peers are connected.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::gate::DialPolicy;
 use crate::limits::NodeLimits;
+use crate::routing::RoutingOptions;
 
 /// How a node is started.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct NodeOptions {
     pub dial: DialPolicy,
     /// Its limits.
     pub limits: NodeLimits,
+    /// How it finds providers.
+    pub routing: RoutingOptions,
 }
 
 /// Why a node does not start.

@@ -139,11 +139,6 @@ impl Search {
         self.in_state(State::Failed).map(|peer| peer.id).collect()
     }
 
-    /// How many servers were asked.
-    pub fn requests(&self) -> usize {
-        self.requests
-    }
-
     fn in_state(&self, state: State) -> impl Iterator<Item = &PeerInfo> {
         self.candidates.values().filter(move |candidate| candidate.state == state).map(|candidate| &candidate.peer)
     }
@@ -239,10 +234,10 @@ mod tests {
         by_distance(&mut servers);
         let closest = run(Purpose::Closest, &servers, &[]);
         assert_eq!(closest.closest(), servers[..K]);
-        assert_eq!(closest.requests(), K + 1, "the first one and the k closest");
+        assert_eq!(closest.requests, K + 1, "the first one and the k closest");
         let dead = [servers[0].id, servers[2].id];
         let value = run(Purpose::Value, &servers, &dead);
-        assert!(value.requests() <= ALPHA + 1 + dead.len(), "{}", value.requests());
+        assert!(value.requests <= ALPHA + 1 + dead.len(), "{}", value.requests);
         assert_eq!(value.closest()[..2], [servers[1].clone(), servers[3].clone()]);
         assert_eq!(value.silent(), dead);
     }

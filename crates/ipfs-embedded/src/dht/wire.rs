@@ -61,16 +61,23 @@ pub enum Request<'a> {
     },
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The bytes whose SHA-256 is the key.
+    pub fn key(&self) -> &'a [u8] {
+        match *self {
+            Self::FindNode(key) | Self::GetProviders(key) | Self::AddProvider { key, .. } => key,
+        }
+    }
+
     /// The message with its length before it.
     pub fn encode(&self) -> Vec<u8> {
-        let (kind, key, provider) = match *self {
-            Self::FindNode(key) => (FIND_NODE, key, None),
-            Self::GetProviders(key) => (GET_PROVIDERS, key, None),
-            Self::AddProvider { key, provider } => (ADD_PROVIDER, key, Some(provider)),
+        let (kind, provider) = match self {
+            Self::FindNode(_) => (FIND_NODE, None),
+            Self::GetProviders(_) => (GET_PROVIDERS, None),
+            Self::AddProvider { provider, .. } => (ADD_PROVIDER, Some(provider)),
         };
         let mut body = vec![0x08, kind];
-        put_bytes(&mut body, 0x12, key);
+        put_bytes(&mut body, 0x12, self.key());
         if let Some(provider) = provider {
             put_bytes(&mut body, 0x4a, &encode_peer(provider));
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{identify, memory_connection_limits, ping};
 
 use crate::admission;
 use crate::bitswap::{self, Exchange, Shared};
 use crate::connections;
+use crate::dht;
 use crate::options::NodeOptions;
 
 /// The protocol version that IPFS nodes name in identify.
@@ -21,7 +23,8 @@ const IDENTIFY_INTERVAL: Duration = Duration::from_hours(1);
 
 /// All protocols of a node. The events of a field have an arm of their own in [`super::event`].
 ///
-/// Admission comes first, so that what it refuses reaches no other; bitswap comes last: see [`bitswap::Behaviour`].
+/// Admission comes first, so that what it refuses reaches no other; those that hand out streams come last: see
+/// [`bitswap::Behaviour`] and [`dht::StreamsBehaviour`].
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     admission: admission::Behaviour,
@@ -29,12 +32,20 @@ pub struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     connections: connections::Behaviour,
+    /// The DHT, unless it is off.
+    pub kad: Toggle<dht::KadBehaviour>,
+    dht_streams: Toggle<dht::StreamsBehaviour>,
     bitswap: bitswap::Behaviour,
 }
 
 impl Behaviour {
     /// The protocols of a node with these options.
-    pub fn new(options: &NodeOptions, exchange: Arc<Exchange>) -> Self {
+    pub fn new(
+        options: &NodeOptions,
+        exchange: Arc<Exchange>,
+        kad: Option<dht::KadBehaviour>,
+        dht_streams: Option<dht::StreamsBehaviour>,
+    ) -> Self {
         let Shared { known, bans, counters, .. } = &exchange.shared;
         let limits = options.limits.clone();
         Self {
@@ -43,6 +54,8 @@ impl Behaviour {
             identify: identify::Behaviour::new(identity(options)),
             ping: ping::Behaviour::default(),
             connections: connections::Behaviour::new(options.limits.clone(), exchange.clone()),
+            kad: kad.into(),
+            dht_streams: dht_streams.into(),
             bitswap: bitswap::Behaviour::new(exchange),
         }
     }

@@ -4,6 +4,7 @@ use libp2p::PeerId;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dht::TableCommand;
 use crate::dial::DialRequest;
 
 /// Something for the network to do.
@@ -15,6 +16,8 @@ pub enum Command {
     Connect(DialRequest, oneshot::Sender<Result<(), NotReached>>),
     /// Close all connections with a peer.
     Disconnect(PeerId),
+    /// Look at the routing table of the DHT, or change it.
+    Table(TableCommand),
 }
 
 /// None of the addresses of a peer answered as that peer, or none may be dialled.
@@ -49,6 +52,11 @@ impl Commands {
     /// Have all connections with a peer closed.
     pub fn disconnect(&self, peer: PeerId) {
         self.send(Command::Disconnect(peer));
+    }
+
+    /// Have something done with the routing table of the DHT; without a DHT it is left undone.
+    pub fn table(&self, command: TableCommand) {
+        self.send(Command::Table(command));
     }
 
     fn send(&self, command: Command) {

@@ -47,9 +47,11 @@ impl Network {
         match event {
             BehaviourEvent::Identify(event) => self.handle_identify(event),
             BehaviourEvent::Ping(ping::Event { peer, result, .. }) => tracing::trace!(%peer, ?result, "ping"),
+            BehaviourEvent::Kad(event) => self.with_table(|table, kad| table.note(kad, event)),
             BehaviourEvent::Admission(never)
             | BehaviourEvent::Memory(never)
             | BehaviourEvent::Connections(never)
+            | BehaviourEvent::DhtStreams(never)
             | BehaviourEvent::Bitswap(never) => match never {},
         }
     }
@@ -59,6 +61,7 @@ impl Network {
             identify::Event::Received { peer_id, info, .. } => {
                 let speaks = if speaks_bitswap(&info.protocols) { SpeaksBitswap::Maybe } else { SpeaksBitswap::No };
                 self.exchange.identified(&peer_id, speaks);
+                self.with_table(|table, kad| table.identified(kad, peer_id, &info));
             }
             identify::Event::Error { peer_id, error, .. } => {
                 tracing::debug!(peer = %peer_id, %error, "a peer does not say what it speaks");

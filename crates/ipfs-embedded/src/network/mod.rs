@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::behaviour::Behaviour;
 pub use self::command::{Command, Commands, NotReached, commands};
 use crate::bitswap::Exchange;
+use crate::dht::{self, Table};
 use crate::dial::{DialRequest, Dialer, Dials};
 use crate::options::NodeOptions;
 use crate::transport;
@@ -47,6 +48,8 @@ pub struct Network {
     announce: Vec<Multiaddr>,
     /// It dials public addresses only, and tells no others of itself.
     is_public: bool,
+    /// Who gets into the routing table of the DHT, unless that is off.
+    table: Option<Table>,
 }
 
 impl Network {
@@ -56,13 +59,19 @@ impl Network {
         exchange: Arc<Exchange>,
         dialer: &Dialer,
         commands: mpsc::UnboundedReceiver<Command>,
+        dht: Option<dht::Protocols>,
     ) -> io::Result<Self> {
         let transport = transport::build(&options.keypair, &dialer.gate, &exchange.shared.receive_budget)?;
         let config = swarm::Config::with_tokio_executor()
             .with_substream_upgrade_protocol_override(libp2p::core::upgrade::Version::V1Lazy)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
             .with_idle_connection_timeout(IDLE_LIMIT);
-        let behaviour = Behaviour::new(options, exchange.clone());
+        let (behaviour, table) = match dht {
+            Some(dht::Protocols { kad, streams, table }) => {
+                (Behaviour::new(options, exchange.clone(), Some(kad), Some(streams)), Some(table))
+            }
+            None => (Behaviour::new(options, exchange.clone(), None, None), None),
+        };
         let swarm = Swarm::new(transport, behaviour, options.keypair.public().to_peer_id(), config);
         let mut network = Self {
             swarm,
@@ -73,6 +82,7 @@ impl Network {
             listening: watch::Sender::default(),
             announce: options.announce.clone(),
             is_public: !options.dial.allow_private,
+            table,
         };
         network.tell_addresses();
         Ok(network)
@@ -107,6 +117,13 @@ impl Network {
             Command::Connect(request, reply) => self.connect(request, reply),
             // Whether it was still connected does not matter.
             Command::Disconnect(peer) => drop(self.swarm.disconnect_peer_id(peer)),
+            Command::Table(command) => self.with_table(|table, kad| table.handle(kad, command)),
+        }
+    }
+
+    fn with_table(&mut self, act: impl FnOnce(&Table, &mut dht::KadBehaviour)) {
+        if let Some((table, kad)) = self.table.as_ref().zip(self.swarm.behaviour_mut().kad.as_mut()) {
+            act(table, kad);
         }
     }
 

@@ -9,7 +9,7 @@ use pinrail_block_store::{BlockStore, NodeKey, Put, StoreOptions};
 use pinrail_domain::DagSize;
 use pinrail_ipfs::links;
 use pinrail_ipfs_embedded::{
-    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions,
+    DialPolicy, FetchError, FetchRequest, Keypair, Multiaddr, Node, NodeError, NodeLimits, NodeOptions, RoutingOptions,
 };
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -92,6 +92,7 @@ pub fn options(keypair: Keypair) -> NodeOptions {
         announce: Vec::new(),
         dial: DialPolicy { allow_private: true, never: Vec::new() },
         limits: NodeLimits::default(),
+        routing: RoutingOptions::default(),
     }
 }
 
