@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::attempts::DialCounts;
+use crate::routing::FinderStats;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -101,6 +102,8 @@ pub struct NodeStats {
     pub dials: DialCounts,
     /// Wants of peers that are kept now until their blocks come.
     pub wants_kept: usize,
+    /// What looking for providers comes to.
+    pub finder: FinderStats,
 }
 
 impl Counters {

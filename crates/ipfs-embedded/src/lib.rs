@@ -9,7 +9,6 @@ mod bans;
 mod bitswap;
 mod connections;
 mod counters;
-#[cfg_attr(not(test), expect(dead_code, reason = "fetches do not look for providers yet"))]
 mod dht;
 mod dial;
 mod fellows;
@@ -42,5 +41,5 @@ pub use network::NotReached;
 pub use node::Node;
 pub use options::{NodeError, NodeOptions};
 pub use peer_routing::PeerRouting;
-pub use routing::{DhtMode, RoutingOptions};
+pub use routing::{DhtMode, FinderStats, RoutingOptions};
 pub use watch::Sighting;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::bans::Bans;
 use crate::bitswap::{Exchange, ServeBudget, Shared};
 use crate::counters::{Counters, NodeStats};
-use crate::dht::{self, Dht};
+use crate::dht;
 use crate::dial::{Asker, DialRequest, Dialer};
 use crate::fellows::Fellows;
 use crate::fetch::{self, FetchError, FetchRequest};
@@ -25,6 +25,7 @@ use crate::options::{NodeError, NodeOptions};
 use crate::peer_routing::PeerRouting;
 use crate::reach::best_first;
 use crate::receive::Budget;
+use crate::routing::Finder;
 use crate::watch::{Sighting, WatchList};
 
 /// How long a node may take to end, and how often that is looked at.
@@ -41,8 +42,7 @@ pub struct Node {
     dialer: Dialer,
     fellows: Fellows,
     watch_list: Arc<WatchList>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "fetches do not look for providers yet"))]
-    dht: Option<Dht>,
+    pub(crate) finder: Finder,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -58,10 +58,11 @@ impl Node {
         network.listen(&options.listen).await?;
         let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
+        let (dht, keeping_table) = dht.unzip();
+        let (finder, looking_up) = Finder::start(dht, watch_list.clone());
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let running = tokio::spawn(network.run());
-        let (dht, keeping_table) = dht.unzip();
-        let tasks = [running, watching, keeping].into_iter().chain(keeping_table).collect();
+        let tasks = [running, watching, looking_up, keeping].into_iter().chain(keeping_table).collect();
         Ok(Self {
             peer_id,
             announce: options.announce,
@@ -71,7 +72,7 @@ impl Node {
             dialer,
             fellows,
             watch_list,
-            dht,
+            finder,
             tasks,
         })
     }
@@ -92,12 +93,6 @@ impl Node {
     /// Its block store.
     pub fn store(&self) -> &BlockStore {
         &self.store
-    }
-
-    /// The DHT, unless it is off.
-    #[cfg(test)]
-    pub(crate) fn dht(&self) -> Option<&Dht> {
-        self.dht.as_ref()
     }
 
     /// How many peers are connected.
@@ -128,6 +123,7 @@ impl Node {
             refused_dials: self.dialer.gate.refused(),
             dials: self.dialer.attempts.counts(),
             wants_kept: serve_budget.wants_kept(),
+            finder: self.finder.stats(),
         }
     }
 
@@ -164,22 +160,26 @@ impl Node {
             request.answer_timeout = request.answer_timeout.map(|_| request.no_source_timeout);
         }
         let (fellows, new) = (self.fellows.get(), self.watch_list.is_new(&request.root));
-        fetch::fetch(self.exchange.clone(), self.store.clone(), self.dialer.clone(), &fellows, new, request).await
+        let (exchange, store, dialer) = (self.exchange.clone(), self.store.clone(), self.dialer.clone());
+        fetch::fetch(exchange, store, dialer, self.finder.clone(), &fellows, new, request).await
     }
 
     /// Go on asking all peers whether they have this root, in rotation, and each that connects.
     pub fn watch_for(&self, root: NodeKey) {
         self.watch_list.add(root);
+        self.finder.watch(root, root);
     }
 
     /// Go on asking all peers whether they have `missing`, a block that the DAG of this root lacks.
     pub fn watch_for_block(&self, root: NodeKey, missing: NodeKey) {
         self.watch_list.add_missing(root, missing);
+        self.finder.watch(root, missing);
     }
 
     /// Ask for this root no longer.
     pub fn unwatch(&self, root: &NodeKey) {
         self.watch_list.remove(root);
+        self.finder.unwatch(root);
     }
 
     /// The next time that a peer says it has one of the roots that are watched for.

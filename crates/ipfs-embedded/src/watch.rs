@@ -44,6 +44,7 @@ pub struct Sighting {
 pub struct WatchList {
     roots: Mutex<Roots>,
     changed: Notify,
+    sighted: mpsc::UnboundedSender<Sighting>,
     sightings: AsyncMutex<mpsc::UnboundedReceiver<Sighting>>,
 }
 
@@ -76,12 +77,16 @@ impl WatchList {
     /// An empty list and the task that asks for what is on it.
     pub fn start(exchange: &Arc<Exchange>) -> (Arc<Self>, JoinHandle<()>) {
         let (sighted, sightings) = mpsc::unbounded_channel();
-        let list =
-            Arc::new(Self { roots: Mutex::default(), changed: Notify::new(), sightings: AsyncMutex::new(sightings) });
+        let list = Arc::new(Self {
+            roots: Mutex::default(),
+            changed: Notify::new(),
+            sighted,
+            sightings: AsyncMutex::new(sightings),
+        });
         let (subscription, events) = exchange.subscribe();
         let peers = exchange.peers().into_iter().map(|peer| (peer.id, Asking::new(peer, 0))).collect();
         let known = exchange.shared.known.clone();
-        let rotation = Rotation { list: list.clone(), subscription, peers, sighted, known };
+        let rotation = Rotation { list: list.clone(), subscription, peers, known };
         (list, tokio::spawn(rotation.run(events)))
     }
 
@@ -114,6 +119,14 @@ impl WatchList {
         roots.told.remove(root);
         drop(roots);
         self.changed.notify_one();
+    }
+
+    /// A peer is said to have a root; it is told of like a peer that says so itself.
+    pub fn found(&self, root: NodeKey, peer: PeerId) {
+        if lock(&self.roots).sight(root, peer, Instant::now()) {
+            // Whoever waits for sightings ends together with the node.
+            let _ended = self.sighted.send(Sighting { root, peer });
+        }
     }
 
     /// Whether a peer said of late that it has this root.
@@ -228,7 +241,6 @@ struct Rotation {
     list: Arc<WatchList>,
     subscription: Subscription,
     peers: HashMap<PeerId, Asking>,
-    sighted: mpsc::UnboundedSender<Sighting>,
     known: Arc<KnownPeers>,
 }
 
@@ -295,7 +307,7 @@ impl Rotation {
 
     fn tell(&self, sighting: Sighting) {
         // Whoever waits for sightings ends together with this task.
-        let _ended = self.sighted.send(sighting);
+        let _ended = self.list.sighted.send(sighting);
     }
 
     fn forget_removed(&mut self) {

@@ -128,7 +128,7 @@ impl TestNode {
     }
 
     fn dht(&self) -> &Dht {
-        self.node.dht().expect("it is on")
+        self.node.finder.dht().expect("it is on")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fetching a whole DAG: what is asked for and what comes of it.
 
+mod finding;
 mod session;
 mod sources;
 mod standing;

@@ -15,12 +15,14 @@ use pinrail_domain::DagSize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::finding::Finding;
 use super::sources::Sources;
 use super::walk::Walk;
 use super::{FetchError, FetchRequest};
 use crate::bitswap::{Event, Events, Exchange, Subscription};
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
+use crate::routing::Finder;
 
 /// Bytes that all fetches together may ask for at once, and that may be on their way to the disk.
 const SHARED_BYTES: usize = 32 << 20;
@@ -56,6 +58,7 @@ pub async fn fetch(
     exchange: Arc<Exchange>,
     store: BlockStore,
     dialer: Dialer,
+    finder: Finder,
     fellows: &Addresses,
     ask_strangers: bool,
     request: FetchRequest,
@@ -67,6 +70,7 @@ pub async fn fetch(
     let (subscription, events) = exchange.subscribe();
     let (done, committed) = mpsc::unbounded_channel();
     let now = Instant::now();
+    let has_origins = !request.origins.borrow().is_empty();
     let mut session = Session {
         counted: None,
         exchange,
@@ -78,6 +82,7 @@ pub async fn fetch(
         wants: HashMap::new(),
         unasked: VecDeque::new(),
         sources: Sources::new(fellows, now),
+        finding: Finding::new(finder, has_origins, now),
         probed: HashMap::new(),
         unanswered: HashSet::new(),
         unidentified: HashSet::new(),
@@ -163,6 +168,7 @@ struct Session {
     /// Wants that no peer is asked for now.
     unasked: VecDeque<Multihash<64>>,
     sources: Sources,
+    finding: Finding,
     /// Peers that were asked whether they have something, and what.
     probed: HashMap<PeerId, HashSet<Cid>>,
     /// Those of these questions that no answer came to.
@@ -238,6 +244,11 @@ impl Session {
                 changed = self.request.origins.changed(), if self.request.origins.has_changed().is_ok() => {
                     if changed.is_ok() {
                         self.meet_peers();
+                    }
+                }
+                provider = self.finding.next_provider() => {
+                    if let Some(provider) = provider {
+                        self.meet_provider(&provider);
                     }
                 }
                 () = tokio::time::sleep(tick) => {}

@@ -10,9 +10,14 @@ use tokio::time::Instant;
 
 use super::standing::{self, Standing};
 use crate::bitswap::Peer;
+use crate::dht::PeerInfo;
 use crate::dial::Dialer;
 use crate::fellows::Addresses;
 use crate::redial::Backoff;
+
+/// Providers that were found and are dialled at once, and all that are tried in one fetch.
+const MAX_FOUND_AT_ONCE: usize = 10;
+const MAX_FOUND: usize = 60;
 
 /// Wants that tell whether an origin has anything, before others are preferred to it.
 const MAX_UNPROVEN: usize = 2;
@@ -51,12 +56,14 @@ impl Source {
     }
 }
 
-/// A peer that is said to have the DAG, or a fellow worker's.
+/// A peer that is said to have the DAG, by a user or a provider record, or a fellow worker's.
 struct Origin {
     addresses: Vec<Multiaddr>,
     /// Whoever asked for the DAG named it.
     named: bool,
     fellow: bool,
+    /// Said of it by somebody else on the network: it is dialled once, and has none of the places of origins.
+    found: bool,
     redial: Backoff,
     /// Where it stood when it was last connected, if it ever was.
     reached: Option<Standing>,
@@ -66,6 +73,8 @@ struct Origin {
 /// Where the last attempt to connect to an origin stands.
 #[derive(PartialEq, Eq)]
 enum Contact {
+    /// It is to be dialled when it is its turn.
+    Waiting,
     /// It is being dialled, or is about to be.
     Pending,
     /// The dial failed.
@@ -84,10 +93,34 @@ impl Origin {
             addresses: Vec::new(),
             named: false,
             fellow: false,
+            found: false,
             redial: Backoff::of_named(now),
             reached: None,
             contact: Contact::Pending,
         }
+    }
+}
+
+impl Origin {
+    /// Adds addresses; if any is new, all are dialled at once.
+    fn extend(&mut self, addresses: impl IntoIterator<Item = Multiaddr>, now: Instant) {
+        for address in addresses {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+                self.redial.make_due(now);
+                self.contact = if self.named || self.fellow { Contact::Pending } else { Contact::Waiting };
+            }
+        }
+    }
+
+    /// Begins the one dial of a found provider, if there is room.
+    fn takes_turn(&mut self, room: &mut usize) -> bool {
+        let may_begin = self.contact == Contact::Waiting && *room > 0;
+        if may_begin {
+            *room -= 1;
+            self.contact = Contact::Pending;
+        }
+        may_begin
     }
 }
 
@@ -118,35 +151,51 @@ impl Sources {
             let origin = self.origins.entry(peer).or_insert_with(|| Origin::new(now));
             origin.named = true;
             let is_bare = address.iter().count() == 1;
-            if !is_bare && !origin.addresses.contains(address) {
-                origin.addresses.push(address.clone());
-                origin.redial.make_due(now);
-                origin.contact = Contact::Pending;
+            if !is_bare {
+                origin.extend([address.clone()], now);
             }
         }
     }
 
-    /// The peers that are origins or fellows.
-    pub fn origins(&self) -> impl Iterator<Item = PeerId> {
-        self.origins.keys().copied()
+    /// Take in a provider that was found.
+    pub fn add_found(&mut self, provider: &PeerInfo, now: Instant) {
+        if let Some(known) = self.origins.get_mut(&provider.id) {
+            known.extend(provider.full_addresses(), now);
+        } else if self.found().count() < MAX_FOUND {
+            let (addresses, contact) = (provider.full_addresses(), Contact::Waiting);
+            let found = Origin { addresses, contact, found: true, ..Origin::new(now) };
+            self.origins.insert(provider.id, found);
+        }
     }
 
-    /// Whether the peer is an origin or a fellow, which is asked without having said that it has anything.
+    fn found(&self) -> impl Iterator<Item = &Origin> {
+        self.origins.values().filter(|origin| origin.found && !origin.named)
+    }
+
+    /// The peers that are named origins or fellows.
+    pub fn origins(&self) -> impl Iterator<Item = PeerId> {
+        let origins = self.origins.iter().filter(|(_, origin)| origin.named || origin.fellow);
+        origins.map(|(peer, _)| *peer)
+    }
+
+    /// Whether the peer is an origin, a found provider or a fellow, which is asked without having said that it has anything.
     pub fn is_origin(&self, peer: &PeerId) -> bool {
         self.origins.contains_key(peer)
     }
 
     /// The origins that are due to be dialled, with those of their addresses that are known.
     pub fn due_dials(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
-        let due = self
-            .origins
-            .iter_mut()
-            .filter(|(peer, origin)| !self.sources.contains_key(peer) && origin.redial.is_due(now));
-        due.map(|(peer, origin)| {
-            origin.redial.note_attempt(now);
-            (*peer, origin.addresses.clone())
-        })
-        .collect()
+        let dialled = self.found().filter(|origin| origin.contact == Contact::Pending).count();
+        let mut room = MAX_FOUND_AT_ONCE.saturating_sub(dialled);
+        let mut due = Vec::new();
+        for (peer, origin) in &mut self.origins {
+            let may_begin = !self.sources.contains_key(peer) && origin.redial.is_due(now);
+            if may_begin && (origin.named || origin.fellow || origin.takes_turn(&mut room)) {
+                origin.redial.note_attempt(now);
+                due.push((*peer, origin.addresses.clone()));
+            }
+        }
+        due
     }
 
     /// A dial of this peer failed.
@@ -156,9 +205,24 @@ impl Sources {
         }
     }
 
-    /// Whether it is still to be seen whether an origin that was named can be reached.
-    pub fn awaits_origin(&self) -> bool {
-        self.origins.values().any(|origin| origin.named && origin.contact == Contact::Pending)
+    /// Whether it is still to be seen whether an origin that was named or a provider that was found can be reached.
+    pub fn awaits_contact(&self) -> bool {
+        let is_awaited = |origin: &Origin| matches!(origin.contact, Contact::Waiting | Contact::Pending);
+        self.origins.values().any(|origin| (origin.named || origin.found) && is_awaited(origin))
+    }
+
+    /// Describes the providers that were found, for people; none if none were.
+    pub fn describe_found(&self) -> Option<String> {
+        let (found, reached) = (self.found().count(), self.found().filter(|origin| origin.reached.is_some()).count());
+        let found = match found {
+            0 => return None,
+            1 => "one provider was found".to_owned(),
+            _ => format!("{found} providers were found"),
+        };
+        Some(match reached {
+            0 => format!("{found} and could not be reached"),
+            _ => format!("{found}, of which {reached} could be reached"),
+        })
     }
 
     /// Ask this peer from now on.
@@ -178,7 +242,7 @@ impl Sources {
         if let Some(origin) = self.origins.get_mut(peer) {
             origin.reached = gone.map(|gone| standing_of(&gone.peer)).or(origin.reached);
             origin.redial.reset(now);
-            origin.contact = Contact::Pending;
+            origin.contact = if origin.named || origin.fellow { Contact::Pending } else { Contact::Waiting };
         }
     }
 

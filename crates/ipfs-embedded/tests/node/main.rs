@@ -8,6 +8,7 @@ mod dials;
 mod dials_from;
 mod fellows;
 mod fetch;
+mod finding;
 mod gate;
 mod honest;
 mod hostile;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use libp2p::PeerId;
 use libp2p::multihash::Multihash;
+use pinrail_block_store::NodeKey;
 use pinrail_domain::Phase;
 use pinrail_ipfs::MAX_BLOCK_BYTES;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::{ASK_AGAIN, ASK_AGAIN_ANYWAY, DOUBT, FIRST_ASKED, MOST_ASKED, PROBE_INTERVAL, PROBES, Session, Want};
 use crate::asking::may_ask_for_new;
 use crate::bitswap::Peer;
+use crate::dht::PeerInfo;
 use crate::dial::{Asker, Lane};
 use crate::fetch::sources::{Proof, Source};
 use crate::fetch::{FetchError, Missing};
@@ -29,6 +31,15 @@ impl Session {
             } else {
                 self.note_unidentified(&peer);
             }
+        }
+        self.dial();
+    }
+
+    /// Have a provider dialled, or ask it if it is connected.
+    pub(super) fn meet_provider(&mut self, provider: &PeerInfo) {
+        self.sources.add_found(provider, Instant::now());
+        if let Some(peer) = self.exchange.find(&provider.id) {
+            self.meet(&peer);
         }
         self.dial();
     }
@@ -202,6 +213,8 @@ impl Session {
         }
         if self.is_sourced(now) {
             self.last_sourced = now;
+        } else {
+            self.finding.look_up(self.missing_block().multihash, now);
         }
         if now - self.last_sourced > self.request.no_source_timeout {
             return Err(self.not_provided());
@@ -223,19 +236,23 @@ impl Session {
             && self.uncommitted.is_empty()
             && nobody_is_asked
             && (self.unanswered.is_empty() && self.unidentified.is_empty() || self.idle_since.elapsed() > limit)
-            && !self.sources.awaits_origin()
+            && !self.sources.awaits_contact()
+            && !self.finding.is_awaited(&self.missing_block().multihash, Instant::now())
     }
 
     pub(super) fn not_provided(&self) -> FetchError {
-        let (unreached, tried) = self.sources.describe(self.probed.keys(), &self.dialer);
+        let (unreached, mut tried) = self.sources.describe(self.probed.keys(), &self.dialer);
         let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
+        if let Some(found) = self.sources.describe_found().or_else(|| self.finding.describe().map(str::to_owned)) {
+            tried = format!("{tried}, {found}");
+        }
         FetchError::NotProvided { phase, tried, missing: Box::new(self.missing()) }
     }
 
     /// What is asked for and did not come. Of the same blocks it names the same one in each attempt.
     fn missing(&self) -> Missing {
-        let first = self.wants.values().min_by_key(|want| want.keys[0]);
-        let block = first.map_or(self.request.root, |want| want.keys[0]);
+        let block = self.missing_block();
+        let first = self.wants.get(&block.multihash);
         let cid = block.to_cid();
         let probed = self.probed.iter().filter(|(_, cids)| cids.contains(&cid)).map(|(peer, _)| peer);
         let asked = first.into_iter().flat_map(|want| {
@@ -245,6 +262,11 @@ impl Session {
         let peers = probed.chain(asked).collect::<HashSet<_>>().len();
         let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
         Missing { block, more: count(self.wants.len()).saturating_sub(1), peers: count(peers) }
+    }
+
+    /// One of the blocks that are asked for, of the same blocks the same one; else the root.
+    fn missing_block(&self) -> NodeKey {
+        self.wants.values().map(|want| want.keys[0]).min().unwrap_or(self.request.root)
     }
 
     /// Whether somebody who has proven to have blocks is asked or can be asked, or nothing is to be asked for.

@@ -1,0 +1,178 @@
+//! The node's one place to find providers: within a budget, with equal questions joined and answers kept.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use libp2p::multihash::Multihash;
+use libp2p::{Multiaddr, PeerId};
+use pinrail_block_store::NodeKey;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::budget::{Budget, Permit};
+use super::lookups::{Lookups, Providers};
+use super::rotation::Rotation;
+use crate::bitswap::lock;
+use crate::dht::{Dht, PeerInfo};
+use crate::watch::WatchList;
+
+/// How often it is looked at whether a waiting root may be looked up.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Finds providers; a handle to what all share.
+#[derive(Clone)]
+pub struct Finder(Arc<Shared>);
+
+struct Shared {
+    dht: Option<Dht>,
+    watch_list: Arc<WatchList>,
+    budget: Budget,
+    lookups: Mutex<Lookups>,
+    rotation: Mutex<Rotation>,
+    begun: AtomicU64,
+    found: AtomicU64,
+}
+
+/// What a finder did and has to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FinderStats {
+    /// Look-ups of providers that were begun.
+    pub lookups: u64,
+    /// Providers that were found.
+    pub providers: u64,
+    /// How long the waiting root that is due the longest is due.
+    pub behind: Duration,
+}
+
+impl Finder {
+    /// A finder that asks `dht`, and the task that looks up the roots that are waited for. What it finds for them is a
+    /// sighting on `watch_list`.
+    pub fn start(dht: Option<Dht>, watch_list: Arc<WatchList>) -> (Self, JoinHandle<()>) {
+        let finder = Self(Arc::new(Shared {
+            dht,
+            watch_list,
+            budget: Budget::new(Instant::now()),
+            lookups: Mutex::default(),
+            rotation: Mutex::default(),
+            begun: AtomicU64::default(),
+            found: AtomicU64::default(),
+        }));
+        (finder.clone(), tokio::spawn(finder.look_up_waiting()))
+    }
+
+    /// Whether there is anybody to ask.
+    pub fn is_on(&self) -> bool {
+        self.0.dht.is_some()
+    }
+
+    /// The DHT, if that is asked.
+    #[cfg(test)]
+    pub fn dht(&self) -> Option<&Dht> {
+        self.0.dht.as_ref()
+    }
+
+    /// Finds providers of a block; they come as they are found, and the end comes when the look-up is over. It goes on
+    /// when nobody waits for it. None if there is nobody to ask or too many look-ups wait.
+    pub fn find(&self, key: Multihash<64>) -> Option<Providers> {
+        if !self.is_on() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut lookups = lock(&self.0.lookups);
+        if let Some(providers) = lookups.join(&key, now) {
+            return Some(providers);
+        }
+        let turn = self.0.budget.queue()?;
+        let providers = lookups.begin(key, now);
+        let finder = self.clone();
+        tokio::spawn(async move {
+            let permit = finder.0.budget.wait(turn).await;
+            finder.look_up(key, permit).await;
+        });
+        Some(providers)
+    }
+
+    #[expect(dead_code, reason = "origins without addresses are not taken yet")]
+    /// Finds the addresses of a peer, each ending in `/p2p/<peer id>`; none if they are not known.
+    pub async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
+        let (Some(dht), Some(turn)) = (&self.0.dht, self.0.budget.queue()) else { return Vec::new() };
+        let _permit = self.0.budget.wait(turn).await;
+        dht.find_peer(peer).await.map(|found| found.full_addresses()).unwrap_or_default()
+    }
+
+    /// Looks up a root from time to time by this block of its DAG, until [`Self::unwatch`].
+    pub fn watch(&self, root: NodeKey, block: NodeKey) {
+        if !self.is_on() {
+            return;
+        }
+        lock(&self.0.rotation).add(root, block, Instant::now());
+        // What the look-up of the fetch that just ended still finds.
+        if let Some(providers) = lock(&self.0.lookups).follow(&block.multihash) {
+            tokio::spawn(self.clone().tell(root, providers));
+        }
+    }
+
+    /// Looks up a root no longer.
+    pub fn unwatch(&self, root: &NodeKey) {
+        lock(&self.0.rotation).remove(root);
+    }
+
+    /// Its numbers as they are now.
+    pub fn stats(&self) -> FinderStats {
+        FinderStats {
+            lookups: self.0.begun.load(Ordering::Relaxed),
+            providers: self.0.found.load(Ordering::Relaxed),
+            behind: lock(&self.0.rotation).behind(Instant::now()),
+        }
+    }
+
+    async fn look_up(&self, key: Multihash<64>, permit: Option<Permit>) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let found = |provider: PeerInfo| {
+            self.0.found.fetch_add(1, Ordering::Relaxed);
+            lock(&self.0.lookups).found(&key, provider);
+        };
+        if let Some(dht) = &self.0.dht {
+            dht.find_providers(&key, found).await;
+        }
+        drop(permit);
+        lock(&self.0.lookups).end(&key, Instant::now());
+    }
+
+    async fn look_up_waiting(self) {
+        if !self.is_on() {
+            return;
+        }
+        loop {
+            if !self.look_up_next(Instant::now()) {
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    }
+
+    /// Looks up a waiting root if one is due and the budget has room for it; whether it did.
+    fn look_up_next(&self, now: Instant) -> bool {
+        let mut rotation = lock(&self.0.rotation);
+        let Some(permit) = rotation.is_due(now).then(|| self.0.budget.spare(now)).flatten() else { return false };
+        let Some((root, block)) = rotation.next(now) else { return false };
+        drop(rotation);
+        let key = block.multihash;
+        let mut lookups = lock(&self.0.lookups);
+        let providers = lookups.join(&key, now).unwrap_or_else(|| {
+            let finder = self.clone();
+            tokio::spawn(async move { finder.look_up(key, Some(permit)).await });
+            lookups.begin(key, now)
+        });
+        drop(lookups);
+        tokio::spawn(self.clone().tell(root, providers));
+        true
+    }
+
+    /// Wakes a root at its first provider.
+    async fn tell(self, root: NodeKey, mut providers: Providers) {
+        if let Some(provider) = providers.recv().await {
+            self.0.watch_list.found(root, provider.id);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Content that is found in the DHT: servers of libp2p-kad in this process say who provides it.
+
+use std::time::Duration;
+
+use cid::Cid;
+use futures::StreamExt;
+use libp2p::identity::Keypair;
+use libp2p::kad::store::{MemoryStore, RecordStore};
+use libp2p::kad::{self, ProviderRecord, RecordKey};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use pinrail_ipfs_embedded::{DhtMode, FetchError, RoutingOptions};
+
+use crate::support::{TestNode, flat, raw, request};
+
+const LAN: StreamProtocol = StreamProtocol::new("/ipfs/lan/kad/1.0.0");
+
+/// A provider record: who is said to have what, and where.
+struct Record {
+    key: Cid,
+    provider: PeerId,
+    addresses: Vec<Multiaddr>,
+}
+
+impl Record {
+    fn of(key: Cid, node: &TestNode) -> Self {
+        Self { key, provider: node.node.peer_id(), addresses: node.node.addresses() }
+    }
+
+    /// A record of a peer that cannot be reached.
+    fn stale(key: Cid) -> Self {
+        let addresses = vec!["/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddr")];
+        Self { key, provider: PeerId::random(), addresses }
+    }
+}
+
+/// A DHT server that keeps these records, and runs until the test ends; its address.
+async fn server(records: Vec<Record>) -> Multiaddr {
+    let builder = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519()).with_tokio();
+    let builder = builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default);
+    let builder = builder.expect("a transport").with_behaviour(|keypair| {
+        let own = keypair.public().to_peer_id();
+        let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), kad::Config::new(LAN));
+        kad.set_mode(Some(kad::Mode::Server));
+        for Record { key, provider, addresses } in records {
+            let record = ProviderRecord::new(RecordKey::new(&key.hash().to_bytes()), provider, addresses);
+            kad.store_mut().add_provider(record).expect("it is kept");
+        }
+        kad
+    });
+    let builder = builder.expect("a behaviour");
+    let mut swarm = builder.with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX)).build();
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")).expect("it listens");
+    let own = *swarm.local_peer_id();
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address.with_p2p(own).expect("it names no peer yet");
+        }
+    };
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    address
+}
+
+/// A node that enters the DHT through this server.
+async fn node(server: Multiaddr) -> TestNode {
+    let routing = RoutingOptions { dht: DhtMode::Client, bootstrap: vec![server] };
+    TestNode::start_with(|options| options.routing = routing).await.expect("the node starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_record_names_is_fetched_without_origins() {
+    let blocks = flat(20, 1_000, 700);
+    let root = blocks[20].0;
+    let provider = TestNode::with(root, &blocks).await;
+    let server = server(vec![Record::of(root, &provider), Record::stale(root)]).await;
+    let sink = node(server).await;
+    let fetched = sink.fetch_patiently(root, &[]).await.expect("it is fetched");
+    assert_eq!(fetched.blocks, 21);
+    let stats = sink.node.stats().finder;
+    assert_eq!((stats.lookups, stats.providers), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_the_origin_lacks_is_looked_up_by_its_own_cid() {
+    let blocks = flat(5, 1_000, 710);
+    let (root, missing) = (blocks[5].0, &blocks[2]);
+    let origin = TestNode::start().await;
+    let held = blocks.iter().filter(|block| block.0 != missing.0).cloned().collect::<Vec<_>>();
+    origin.put_part(root, &held).await;
+    let other = TestNode::with(missing.0, std::slice::from_ref(missing)).await;
+    let sink = node(server(vec![Record::of(missing.0, &other)]).await).await;
+    let fetched = sink.fetch_patiently(root, &origin.node.addresses()).await.expect("it is fetched");
+    assert_eq!(fetched.blocks, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_out_of_reach_are_told_apart_from_none() {
+    let (stale, unknown) = (raw(&b"its provider is gone"[..]).0, raw(&b"nobody announced this"[..]).0);
+    let sink = node(server(vec![Record::stale(stale)]).await).await;
+    let tried = async |root: Cid| {
+        let mut request = request(root, &[]);
+        request.answer_timeout = Some(Duration::from_secs(1));
+        request.no_source_timeout = Duration::from_mins(5);
+        match sink.node.fetch(request).await {
+            Err(FetchError::NotProvided { tried, .. }) => tried,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(tried(stale).await.ends_with("one provider was found and could not be reached"));
+    assert!(tried(unknown).await.ends_with("no provider was found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_after_the_fetch_ended_wakes_its_root() {
+    let blocks = flat(1, 10, 720);
+    let root = blocks[1].0;
+    let provider = TestNode::with(root, &blocks).await;
+    let server = server(vec![Record::of(root, &provider)]).await;
+    let sink = node(server).await;
+    let mut impatient = request(root, &[]);
+    impatient.no_source_timeout = Duration::ZERO;
+    let ended = sink.node.fetch(impatient).await;
+    assert!(matches!(ended, Err(FetchError::NotProvided { .. })), "{ended:?}");
+    sink.node.watch_for((&root).into());
+    let sighting = sink.node.next_sighting().await;
+    assert_eq!((sighting.root, sighting.peer), ((&root).into(), provider.node.peer_id()));
+    sink.fetch_patiently(root, &[]).await.expect("it is fetched");
+    assert_eq!(sink.node.stats().finder.lookups, 1, "what was found is known");
+}
