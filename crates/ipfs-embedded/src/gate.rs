@@ -230,6 +230,11 @@ impl Admitted {
         self.wire.address(self.socket)
     }
 
+    /// The endpoint to connect to over TCP.
+    pub fn socket(&self) -> SocketAddr {
+        self.socket
+    }
+
     /// Waits for a slot of the host; it is held until dropped.
     pub async fn slot(self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.

@@ -27,6 +27,7 @@ mod redial;
 mod routing;
 mod transport;
 mod watch;
+mod web;
 
 pub use attempts::DialCounts;
 pub use backend::{Clock, EmbeddedBackend};
@@ -41,5 +42,5 @@ pub use network::NotReached;
 pub use node::Node;
 pub use options::{NodeError, NodeOptions};
 pub use peer_routing::PeerRouting;
-pub use routing::{DhtMode, FinderStats, RoutingOptions};
+pub use routing::{DhtMode, FinderStats, RouterUrl, RouterUrlError, RoutingOptions};
 pub use watch::Sighting;

@@ -25,7 +25,7 @@ use crate::options::{NodeError, NodeOptions};
 use crate::peer_routing::PeerRouting;
 use crate::reach::best_first;
 use crate::receive::Budget;
-use crate::routing::Finder;
+use crate::routing::{self, Finder};
 use crate::watch::{Sighting, WatchList};
 
 /// How long a node may take to end, and how often that is looked at.
@@ -59,7 +59,8 @@ impl Node {
         let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
         let (dht, keeping_table) = dht.unzip();
-        let (finder, looking_up) = Finder::start(dht, watch_list.clone());
+        let routers = routing::routers(&options.routing, &dialer.gate)?;
+        let (finder, looking_up) = Finder::start(dht, routers, watch_list.clone());
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let running = tokio::spawn(network.run());
         let tasks = [running, watching, looking_up, keeping].into_iter().chain(keeping_table).collect();

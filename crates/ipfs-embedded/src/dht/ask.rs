@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::streams::Streams;
 use super::wire::{Answer, PeerInfo};
 use crate::bitswap::wire::{read_body, read_length};
-use crate::dial::{Asker, DialRequest, Dialer};
+use crate::dial::{Asker, DialRequest, Dialer, Lane};
 
 /// Connecting and answering may take this long together.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const LARGE_ANSWER_BYTES: usize = 64 << 10;
 /// Larger answers share this much memory.
 const LARGE_ANSWERS_BYTES: usize = 16 << 20;
+
+const LOOK_UP: Asker = Asker { lane: Lane::LookUp, account: None, root: None };
 
 /// Asks servers.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl Client {
             return Ok(());
         }
         let addresses = server.full_addresses();
-        let request = DialRequest { asker: Asker::default(), peer: server.id, addresses };
+        let request = DialRequest { asker: LOOK_UP, peer: server.id, addresses };
         self.dialer.commands.connect(request).await.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
     }
 

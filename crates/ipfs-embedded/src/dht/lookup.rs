@@ -46,7 +46,7 @@ impl Dht {
 
     /// Finds providers of a multihash and calls `found` with each as it comes, at most [`ENOUGH_PROVIDERS`] with
     /// addresses. Takes 20 seconds at most, and as long again if addresses of providers must be looked up.
-    pub async fn find_providers(&self, key: &Multihash<64>, mut found: impl FnMut(PeerInfo)) {
+    pub async fn find_providers(&self, key: &Multihash<64>, found: impl Fn(PeerInfo)) {
         let mut seen: HashMap<PeerId, bool> = HashMap::new();
         let heard = |answer: &mut Answer| {
             for provider in std::mem::take(&mut answer.providers).into_iter().take(MAX_PROVIDERS_OF_ANSWER) {

@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 pub use self::lookup::Dht;
 pub use self::streams::Behaviour as StreamsBehaviour;
 pub use self::table::{Behaviour as KadBehaviour, Command as TableCommand, Table};
-pub use self::wire::PeerInfo;
+pub use self::wire::{PeerInfo, address_of};
 use crate::dial::Dialer;
 use crate::options::NodeOptions;
 use crate::routing::{DhtMode, RoutingOptions};
@@ -43,7 +43,7 @@ pub struct Protocols {
 /// The DHT as these options have it, unless it is off: what it adds to the swarm, and the handle for look-ups with the
 /// task that keeps the table.
 pub fn start(options: &NodeOptions, dialer: &Dialer) -> Option<(Protocols, (Dht, JoinHandle<()>))> {
-    let RoutingOptions { dht: mode, bootstrap } = &options.routing;
+    let RoutingOptions { dht: mode, bootstrap, .. } = &options.routing;
     let own = options.keypair.public().to_peer_id();
     let protocol = if options.dial.allow_private { table::LAN } else { table::WAN };
     let is_server = match mode {

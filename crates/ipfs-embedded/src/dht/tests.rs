@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -19,6 +20,7 @@ use super::keyspace::{Key, closest};
 use super::search::K;
 use super::table::LAN;
 use super::{Dht, PeerInfo};
+use crate::bitswap::lock;
 use crate::gate::DialPolicy;
 use crate::limits::NodeLimits;
 use crate::node::Node;
@@ -122,7 +124,7 @@ impl TestNode {
             announce: Vec::new(),
             dial: DialPolicy { allow_private: true, never: Vec::new() },
             limits: NodeLimits::default(),
-            routing: RoutingOptions { dht, bootstrap: bootstrap.to_vec() },
+            routing: RoutingOptions { dht, bootstrap: bootstrap.to_vec(), routers: Vec::new() },
         };
         Self { node: Node::start(options, store).await.expect("the node starts"), _folder: folder }
     }
@@ -142,8 +144,9 @@ fn provider(addresses: &[&str]) -> PeerInfo {
 }
 
 async fn find_providers(dht: &Dht, key: &Multihash<64>) -> Vec<PeerInfo> {
-    let mut found = Vec::new();
-    dht.find_providers(key, |provider| found.push(provider)).await;
+    let found = Mutex::new(Vec::new());
+    dht.find_providers(key, |provider| lock(&found).push(provider)).await;
+    let mut found = found.into_inner().expect("no panic");
     found.sort_by_key(|provider| provider.id);
     found
 }

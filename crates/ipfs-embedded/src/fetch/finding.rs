@@ -54,9 +54,13 @@ impl Finding {
     }
 
     /// How the look-ups go that found nobody, for people; none if there was none.
-    pub fn describe(&self) -> Option<&'static str> {
-        let is_over = self.providers.is_none();
-        self.last.map(|_| if is_over { "no provider was found" } else { "providers are still being looked for" })
+    pub fn describe(&self) -> Option<String> {
+        self.last?;
+        let asked = self.finder.describe();
+        Some(match self.providers {
+            Some(_) => format!("providers are still being looked for {asked}"),
+            None => format!("no provider was found {asked}"),
+        })
     }
 
     fn is_to_be_looked_up(&self, key: &Multihash<64>) -> bool {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use libp2p::multihash::Multihash;
 use libp2p::{Multiaddr, PeerId};
 use pinrail_block_store::NodeKey;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Permit};
+use super::delegated::Router;
 use super::lookups::{Lookups, Providers};
 use super::rotation::Rotation;
 use crate::bitswap::lock;
@@ -26,6 +28,7 @@ pub struct Finder(Arc<Shared>);
 
 struct Shared {
     dht: Option<Dht>,
+    routers: Vec<Router>,
     watch_list: Arc<WatchList>,
     budget: Budget,
     lookups: Mutex<Lookups>,
@@ -46,11 +49,12 @@ pub struct FinderStats {
 }
 
 impl Finder {
-    /// A finder that asks `dht`, and the task that looks up the roots that are waited for. What it finds for them is a
+    /// A finder that asks `dht` and `routers`, and the task that looks up the roots that are waited for. What it finds for them is a
     /// sighting on `watch_list`.
-    pub fn start(dht: Option<Dht>, watch_list: Arc<WatchList>) -> (Self, JoinHandle<()>) {
+    pub fn start(dht: Option<Dht>, routers: Vec<Router>, watch_list: Arc<WatchList>) -> (Self, JoinHandle<()>) {
         let finder = Self(Arc::new(Shared {
             dht,
+            routers,
             watch_list,
             budget: Budget::new(Instant::now()),
             lookups: Mutex::default(),
@@ -63,7 +67,18 @@ impl Finder {
 
     /// Whether there is anybody to ask.
     pub fn is_on(&self) -> bool {
-        self.0.dht.is_some()
+        self.0.dht.is_some() || !self.0.routers.is_empty()
+    }
+
+    /// Names those who are asked, for people.
+    pub fn describe(&self) -> String {
+        let routers = match self.0.routers.len() {
+            0 => None,
+            1 => Some("at one router".to_owned()),
+            routers => Some(format!("at {routers} routers")),
+        };
+        let dht = self.0.dht.as_ref().map(|_| "in the DHT".to_owned());
+        dht.into_iter().chain(routers).collect::<Vec<_>>().join(" or ")
     }
 
     /// The DHT, if that is asked.
@@ -96,9 +111,16 @@ impl Finder {
     #[expect(dead_code, reason = "origins without addresses are not taken yet")]
     /// Finds the addresses of a peer, each ending in `/p2p/<peer id>`; none if they are not known.
     pub async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
-        let (Some(dht), Some(turn)) = (&self.0.dht, self.0.budget.queue()) else { return Vec::new() };
+        let Some(turn) = self.0.budget.queue() else { return Vec::new() };
         let _permit = self.0.budget.wait(turn).await;
-        dht.find_peer(peer).await.map(|found| found.full_addresses()).unwrap_or_default()
+        let dht = async { self.0.dht.as_ref()?.find_peer(peer).await };
+        let routers = join_all(self.0.routers.iter().map(|router| router.find_peer(peer)));
+        let (known, others) = tokio::join!(dht, routers);
+        let mut found = PeerInfo { id: peer, addresses: Vec::new() };
+        for known in known.into_iter().chain(others.into_iter().flatten()) {
+            found.extend(known.addresses);
+        }
+        found.full_addresses()
     }
 
     /// Looks up a root from time to time by this block of its DAG, until [`Self::unwatch`].
@@ -133,10 +155,15 @@ impl Finder {
             self.0.found.fetch_add(1, Ordering::Relaxed);
             lock(&self.0.lookups).found(&key, provider);
         };
-        if let Some(dht) = &self.0.dht {
-            dht.find_providers(&key, found).await;
-        }
-        drop(permit);
+        let dht = async {
+            if let Some(dht) = &self.0.dht {
+                dht.find_providers(&key, found).await;
+            }
+            // A router that is slow to answer keeps no other look-up waiting.
+            drop(permit);
+        };
+        let routers = join_all(self.0.routers.iter().map(|router| router.find_providers(&key, &found)));
+        tokio::join!(dht, routers);
         lock(&self.0.lookups).end(&key, Instant::now());
     }
 

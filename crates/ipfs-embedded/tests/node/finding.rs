@@ -1,15 +1,18 @@
-//! Content that is found in the DHT: servers of libp2p-kad in this process say who provides it.
+//! Content that is found in the DHT or at routers: servers of libp2p-kad and sockets in this process say who provides
+//! it.
 
 use std::time::Duration;
 
 use cid::Cid;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, RecordStore};
 use libp2p::kad::{self, ProviderRecord, RecordKey};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
-use pinrail_ipfs_embedded::{DhtMode, FetchError, RoutingOptions};
+use pinrail_ipfs_embedded::{DhtMode, FetchError, RouterUrl, RoutingOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{TestNode, flat, raw, request};
 
@@ -67,7 +70,10 @@ async fn server(records: Vec<Record>) -> Multiaddr {
 
 /// A node that enters the DHT through this server.
 async fn node(server: Multiaddr) -> TestNode {
-    let routing = RoutingOptions { dht: DhtMode::Client, bootstrap: vec![server] };
+    node_with(RoutingOptions { dht: DhtMode::Client, bootstrap: vec![server], routers: Vec::new() }).await
+}
+
+async fn node_with(routing: RoutingOptions) -> TestNode {
     TestNode::start_with(|options| options.routing = routing).await.expect("the node starts")
 }
 
@@ -111,7 +117,7 @@ async fn providers_out_of_reach_are_told_apart_from_none() {
         }
     };
     assert!(tried(stale).await.ends_with("one provider was found and could not be reached"));
-    assert!(tried(unknown).await.ends_with("no provider was found"));
+    assert!(tried(unknown).await.ends_with("no provider was found in the DHT"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +136,42 @@ async fn what_is_found_after_the_fetch_ended_wakes_its_root() {
     assert_eq!((sighting.root, sighting.peer), ((&root).into(), provider.node.peer_id()));
     sink.fetch_patiently(root, &[]).await.expect("it is fetched");
     assert_eq!(sink.node.stats().finder.lookups, 1, "what was found is known");
+}
+
+/// Takes a connection and reads the request on it.
+async fn asked(router: &TcpListener) -> TcpStream {
+    let (mut stream, _) = router.accept().await.expect("a connection");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    stream
+}
+
+async fn router() -> (TcpListener, RouterUrl) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, url.parse().expect("a URL"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_router_names_is_fetched_while_another_hangs() {
+    let blocks = flat(20, 1_000, 730);
+    let root = blocks[20].0;
+    let provider = TestNode::with(root, &blocks).await;
+    let ((hanging, first), (answering, second)) = (router().await, router().await);
+    let routers = vec![first, second];
+    let sink = node_with(RoutingOptions { routers, ..RoutingOptions::default() }).await;
+    let answer = async {
+        let addresses = provider.node.addresses().iter().map(|address| format!(r#""{address}""#)).collect::<Vec<_>>();
+        let (id, addresses) = (provider.node.peer_id(), addresses.join(","));
+        let record = format!(r#"{{"Schema":"peer","ID":"{id}","Addrs":[{addresses}]}}"#);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n";
+        let mut stream = asked(&answering).await;
+        stream.write_all(format!("{head}{record}\n").as_bytes()).await.expect("it is read");
+    };
+    let (fetched, mut question, ()) = tokio::join!(sink.fetch_patiently(root, &[]), asked(&hanging), answer);
+    assert_eq!(fetched.expect("it is fetched").blocks, 21);
+    let still_asks = question.read_u8().now_or_never().is_none();
+    assert!(still_asks, "the fetch did not wait for the router that hangs");
 }

@@ -243,7 +243,7 @@ impl Session {
     pub(super) fn not_provided(&self) -> FetchError {
         let (unreached, mut tried) = self.sources.describe(self.probed.keys(), &self.dialer);
         let phase = if unreached && self.probed.is_empty() { Phase::Connecting } else { Phase::Finding };
-        if let Some(found) = self.sources.describe_found().or_else(|| self.finding.describe().map(str::to_owned)) {
+        if let Some(found) = self.sources.describe_found().or_else(|| self.finding.describe()) {
             tried = format!("{tried}, {found}");
         }
         FetchError::NotProvided { phase, tried, missing: Box::new(self.missing()) }
