@@ -4,6 +4,8 @@
 //! since its queries yield providers without addresses, dial past the node's bounds and keep no count of their cost.
 
 mod ask;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
 mod keyspace;
 mod lookup;

@@ -29,22 +29,24 @@ use crate::routing::{DhtMode, RoutingOptions};
 
 type Server = Swarm<kad::Behaviour<MemoryStore>>;
 
-fn server() -> Server {
+/// A swarm over TCP.
+pub fn swarm<B: NetworkBehaviour>(behaviour: impl FnOnce(PeerId) -> B) -> Swarm<B> {
     let builder = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519()).with_tokio();
     let builder = builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default);
-    let builder = builder.expect("a transport").with_behaviour(|keypair| {
-        let own = keypair.public().to_peer_id();
-        let mut config = kad::Config::new(LAN);
-        config.set_parallelism(NonZeroUsize::MIN).set_periodic_bootstrap_interval(None);
-        let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), config);
-        kad.set_mode(Some(kad::Mode::Server));
-        kad
-    });
-    let builder = builder.expect("a behaviour");
+    let builder = builder.expect("a transport");
+    let builder = builder.with_behaviour(|keypair| behaviour(keypair.public().to_peer_id())).expect("a behaviour");
     builder.with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_mins(1))).build()
 }
 
-async fn listen(swarm: &mut Swarm<impl NetworkBehaviour>) -> PeerInfo {
+fn kad_server(own: PeerId) -> kad::Behaviour<MemoryStore> {
+    let mut config = kad::Config::new(LAN);
+    config.set_parallelism(NonZeroUsize::MIN).set_periodic_bootstrap_interval(None);
+    let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), config);
+    kad.set_mode(Some(kad::Mode::Server));
+    kad
+}
+
+pub async fn listen(swarm: &mut Swarm<impl NetworkBehaviour>) -> PeerInfo {
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr")).expect("it listens");
     loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
@@ -54,16 +56,16 @@ async fn listen(swarm: &mut Swarm<impl NetworkBehaviour>) -> PeerInfo {
 }
 
 /// Servers that know each other, before they run.
-struct Servers {
+pub struct Servers {
     swarms: Vec<Server>,
     all: Vec<PeerInfo>,
 }
 
 impl Servers {
-    async fn new(count: usize) -> Self {
+    pub async fn new(count: usize) -> Self {
         let (mut swarms, mut all) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let mut server = server();
+            let mut server = swarm(kad_server);
             all.push(listen(&mut server).await);
             swarms.push(server);
         }
@@ -83,7 +85,7 @@ impl Servers {
     }
 
     /// Have the servers that keep the records of a key keep this one.
-    fn provide(&mut self, key: &Multihash<64>, provider: &PeerInfo) {
+    pub fn provide(&mut self, key: &Multihash<64>, provider: &PeerInfo) {
         let holders = self.closest(&key.to_bytes());
         for server in self.swarms.iter_mut().filter(|server| holders.contains(server.local_peer_id())) {
             let key = RecordKey::new(&key.to_bytes());
@@ -93,7 +95,7 @@ impl Servers {
     }
 
     /// Run until the test ends; the first address of each.
-    fn run(self) -> Vec<Multiaddr> {
+    pub fn run(self) -> Vec<Multiaddr> {
         for mut server in self.swarms {
             tokio::spawn(async move {
                 loop {
@@ -107,14 +109,14 @@ impl Servers {
     }
 }
 
-struct TestNode {
+pub struct TestNode {
     node: Node,
     _folder: TempDir,
 }
 
 impl TestNode {
     /// A node that enters the DHT through these servers.
-    async fn start(dht: DhtMode, bootstrap: &[Multiaddr]) -> Self {
+    pub async fn start(dht: DhtMode, bootstrap: &[Multiaddr]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = StoreOptions { reserve: 0, ballast: 0, ..StoreOptions::default() };
         let store = BlockStore::open(folder.path(), store).expect("the store opens");
@@ -129,21 +131,21 @@ impl TestNode {
         Self { node: Node::start(options, store).await.expect("the node starts"), _folder: folder }
     }
 
-    fn dht(&self) -> &Dht {
+    pub fn dht(&self) -> &Dht {
         self.node.finder.dht().expect("it is on")
     }
 }
 
-fn key(content: &[u8]) -> Multihash<64> {
+pub fn key(content: &[u8]) -> Multihash<64> {
     hash(0x12, 32, content).expect("sha2-256")
 }
 
-fn provider(addresses: &[&str]) -> PeerInfo {
+pub fn provider(addresses: &[&str]) -> PeerInfo {
     let addresses = addresses.iter().map(|address| address.parse().expect("a multiaddr")).collect();
     PeerInfo { id: PeerId::random(), addresses }
 }
 
-async fn find_providers(dht: &Dht, key: &Multihash<64>) -> Vec<PeerInfo> {
+pub async fn find_providers(dht: &Dht, key: &Multihash<64>) -> Vec<PeerInfo> {
     let found = Mutex::new(Vec::new());
     dht.find_providers(key, |provider| lock(&found).push(provider)).await;
     let mut found = found.into_inner().expect("no panic");
