@@ -2,6 +2,8 @@
 
 mod address_block;
 mod admission;
+#[cfg_attr(not(test), expect(dead_code, reason = "the task that announces is not there yet"))]
+mod announce;
 mod asking;
 mod attempts;
 mod backend;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWriteExt};
+use libp2p::swarm::Stream;
 use tokio::sync::Semaphore;
 
 use super::streams::Streams;
@@ -39,14 +40,19 @@ impl Client {
     /// The server's answer to an encoded request, within ten seconds.
     pub async fn ask(&self, server: PeerInfo, request: &[u8]) -> io::Result<Answer> {
         let answer = async {
-            let id = server.id;
-            self.connect(server).await?;
-            let mut stream = self.streams.open(&id).await?;
+            let mut stream = self.open(server).await?;
             stream.write_all(request).await?;
             stream.flush().await?;
             self.read_answer(&mut stream).await
         };
         tokio::time::timeout(LIMIT, answer).await?
+    }
+
+    /// A stream to the server, which is connected to if it is not yet; the caller bounds the time.
+    pub async fn open(&self, server: PeerInfo) -> io::Result<Stream> {
+        let id = server.id;
+        self.connect(server).await?;
+        self.streams.open(&id).await
     }
 
     async fn connect(&self, server: PeerInfo) -> io::Result<()> {
@@ -58,7 +64,8 @@ impl Client {
         self.dialer.commands.connect(request).await.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
     }
 
-    async fn read_answer(&self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
+    /// Reads an answer; the caller bounds the time.
+    pub async fn read_answer(&self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
         let length = read_length(stream, LIMIT).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let weight = if length > LARGE_ANSWER_BYTES { u32::try_from(length).unwrap_or(u32::MAX) } else { 0 };
         let _share = self.large_answers.acquire_many(weight).await.map_err(io::Error::other)?;

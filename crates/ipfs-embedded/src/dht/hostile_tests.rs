@@ -24,8 +24,18 @@ use super::wire::{Answer, PeerInfo, encode_answer};
 use crate::bitswap::wire::{length_prefix, read_body, read_length};
 use crate::routing::DhtMode;
 
-/// What a server sends as the body of each answer.
-type Script = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+/// What a server does about a request.
+pub enum Reply {
+    /// Sends this as the body of an answer.
+    Answer(Vec<u8>),
+    /// Waits for the next request.
+    Nothing,
+    /// Closes the stream.
+    End,
+}
+
+/// What a server does about the body of each request.
+type Script = Arc<dyn Fn(&[u8]) -> Reply + Send + Sync>;
 
 /// Answers each request with what the script says.
 struct Scripted(Script);
@@ -99,16 +109,26 @@ impl ConnectionHandler for Handler {
 
 async fn answer(mut stream: Stream, script: &Script) -> std::io::Result<()> {
     while let Some(length) = read_length(&mut stream, Duration::from_mins(1)).await? {
-        read_body(&mut stream, length, |_| ()).await?;
-        let body = script();
-        stream.write_all(&[length_prefix(body.len()), body].concat()).await?;
-        stream.flush().await?;
+        let request = read_body(&mut stream, length, |_| ()).await?;
+        match script(&request) {
+            Reply::Answer(body) => {
+                stream.write_all(&[length_prefix(body.len()), body].concat()).await?;
+                stream.flush().await?;
+            }
+            Reply::Nothing => {}
+            Reply::End => break,
+        }
     }
-    Ok(())
+    stream.close().await
+}
+
+/// A server that answers each request with what the script makes.
+async fn answering(script: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> PeerInfo {
+    scripted(move |_| Reply::Answer(script())).await
 }
 
 /// A server with this script, which runs until the test ends.
-async fn scripted(script: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> PeerInfo {
+pub async fn scripted(script: impl Fn(&[u8]) -> Reply + Send + Sync + 'static) -> PeerInfo {
     let mut server = swarm(|_| Scripted(Arc::new(script)));
     let info = listen(&mut server).await;
     tokio::spawn(async move {
@@ -132,11 +152,11 @@ async fn the_honest_server_is_heard_among_those_that_send_junk() {
     let many = Answer { closer: Vec::new(), providers: vec![provider(&["/ip4/8.8.8.8/tcp/2"]); 60_000] };
     let many = encode_answer(&many);
     let hostile = [
-        scripted(|| vec![0xff; 100]).await,
-        scripted(|| vec![0; 5 << 20]).await,
-        scripted(|| [0x0a, 0].repeat(1 << 20)).await,
-        scripted(move || many[..4 << 20].to_vec()).await,
-        scripted(Vec::new).await,
+        answering(|| vec![0xff; 100]).await,
+        answering(|| vec![0; 5 << 20]).await,
+        answering(|| [0x0a, 0].repeat(1 << 20)).await,
+        answering(move || many[..4 << 20].to_vec()).await,
+        answering(Vec::new).await,
     ];
     let bootstrap = hostile.iter().flat_map(PeerInfo::full_addresses).chain(honest.run()).collect::<Vec<_>>();
     let node = TestNode::start(DhtMode::Client, &bootstrap).await;
@@ -149,7 +169,7 @@ async fn false_providers_do_not_keep_the_true_one_from_being_heard() {
     let (key, true_provider) = (key(b"wanted"), provider(&["/ip4/8.8.8.8/tcp/1"]));
     honest.provide(&key, &true_provider);
     let lies = || encode_answer(&Answer { closer: Vec::new(), providers: (0..900).map(|_| invented()).collect() });
-    let liars = [scripted(lies).await, scripted(lies).await];
+    let liars = [answering(lies).await, answering(lies).await];
     let bootstrap = liars.iter().flat_map(PeerInfo::full_addresses).chain(honest.run()).collect::<Vec<_>>();
     let node = TestNode::start(DhtMode::Client, &bootstrap).await;
     let found = find_providers(node.dht(), &key).await;
@@ -162,7 +182,7 @@ async fn invented_servers_are_asked_for_a_while_only() {
     let asked = Arc::new(AtomicUsize::new(0));
     let inventing = {
         let asked = asked.clone();
-        scripted(move || {
+        answering(move || {
             asked.fetch_add(1, Ordering::Relaxed);
             let closer = (0..search::K).map(|_| invented()).collect();
             encode_answer(&Answer { closer, providers: Vec::new() })

@@ -36,6 +36,14 @@ impl Key {
         u32::try_from(zeros * 8).unwrap_or_default() + rest
     }
 
+    /// The key with one bit flipped, counted from the first; the same key if it has no such bit.
+    pub fn flip(mut self, bit: u32) -> Self {
+        if let Some(byte) = usize::try_from(bit / 8).ok().and_then(|index| self.0.get_mut(index)) {
+            *byte ^= 0x80 >> (bit % 8);
+        }
+        self
+    }
+
     fn head(&self) -> u64 {
         self.0[..8].iter().fold(0, |head, byte| head << 8 | u64::from(*byte))
     }
@@ -62,6 +70,16 @@ impl Prefix {
     /// The first `length` bits of a key, at most 64.
     pub fn of(key: &Key, length: u32) -> Self {
         Self { bits: key.head(), length: length.min(64) }.cut()
+    }
+
+    /// How many bits it has.
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Its place among the parts of its length.
+    pub fn index(&self) -> u64 {
+        self.bits.checked_shr(64 - self.length).unwrap_or_default()
     }
 
     /// Whether the key is in this part.

@@ -44,6 +44,12 @@ impl Dht {
         Self { own, client, network, bootstrap: bootstrap.into() }
     }
 
+    /// What asks single servers.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Finds providers of a multihash and calls `found` with each as it comes, at most [`ENOUGH_PROVIDERS`] with
     /// addresses. Takes 20 seconds at most, and as long again if addresses of providers must be looked up.
     pub async fn find_providers(&self, key: &Multihash<64>, found: impl Fn(PeerInfo)) {

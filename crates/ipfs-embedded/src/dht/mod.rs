@@ -5,7 +5,7 @@
 
 mod ask;
 #[cfg(test)]
-mod hostile_tests;
+pub mod hostile_tests;
 #[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
 mod keyspace;
 mod lookup;
@@ -14,7 +14,7 @@ mod search;
 mod streams;
 mod table;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -24,10 +24,15 @@ use libp2p::core::multiaddr::Protocol;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::ask::Client;
+pub use self::keyspace::{Key, Prefix, closest, covered};
 pub use self::lookup::Dht;
+pub use self::search::K;
 pub use self::streams::Behaviour as StreamsBehaviour;
 pub use self::table::{Behaviour as KadBehaviour, Command as TableCommand, Table};
-pub use self::wire::{PeerInfo, address_of};
+#[cfg(test)]
+pub use self::wire::{Answer, encode_answer};
+pub use self::wire::{PeerInfo, Request, address_of};
 use crate::dial::Dialer;
 use crate::options::NodeOptions;
 use crate::routing::{DhtMode, RoutingOptions};

@@ -153,7 +153,7 @@ impl Search {
         if peer.id == self.own {
             return;
         }
-        let distance = Key::of(&peer.id.to_bytes()).distance(&self.target);
+        let distance = peer.key().distance(&self.target);
         let new = || Candidate { peer: PeerInfo { id: peer.id, addresses: Vec::new() }, state: State::New };
         self.candidates.entry(distance).or_insert_with(new).peer.extend(peer.addresses);
     }

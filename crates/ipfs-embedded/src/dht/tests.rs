@@ -58,7 +58,7 @@ pub async fn listen(swarm: &mut Swarm<impl NetworkBehaviour>) -> PeerInfo {
 /// Servers that know each other, before they run.
 pub struct Servers {
     swarms: Vec<Server>,
-    all: Vec<PeerInfo>,
+    pub all: Vec<PeerInfo>,
 }
 
 impl Servers {
@@ -79,7 +79,7 @@ impl Servers {
     }
 
     /// The servers that keep the records of a key.
-    fn closest(&self, preimage: &[u8]) -> HashSet<PeerId> {
+    pub fn closest(&self, preimage: &[u8]) -> HashSet<PeerId> {
         let keys = self.all.iter().map(|server| Key::of(&server.id.to_bytes())).collect::<Vec<_>>();
         closest(&Key::of(preimage), &keys, K).into_iter().map(|index| self.all[index].id).collect()
     }
@@ -110,7 +110,7 @@ impl Servers {
 }
 
 pub struct TestNode {
-    node: Node,
+    pub node: Node,
     _folder: TempDir,
 }
 

@@ -7,6 +7,8 @@ use libp2p::{Multiaddr, PeerId};
 use quick_protobuf::{BytesReader, Writer};
 use thiserror::Error;
 
+use super::keyspace::Key;
+
 /// Usable addresses that are kept of one peer.
 pub const MAX_ADDRESSES: usize = 8;
 /// Closer peers that are looked at in one answer; an honest server names at most k of them, which is as many.
@@ -39,6 +41,11 @@ impl PeerInfo {
         }
     }
 
+    /// Its place in the keyspace.
+    pub fn key(&self) -> Key {
+        Key::of(&self.id.to_bytes())
+    }
+
     /// Its addresses, each ending in `/p2p/<peer id>`.
     pub fn full_addresses(&self) -> Vec<Multiaddr> {
         self.addresses.iter().map(|address| address.clone().with(Protocol::P2p(self.id))).collect()
@@ -53,7 +60,6 @@ pub enum Request<'a> {
     /// The providers of a multihash, and the servers closest to it.
     GetProviders(&'a [u8]),
     /// Keep a record that the sender provides a multihash. Go servers answer nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
     AddProvider {
         /// The multihash.
         key: &'a [u8],
