@@ -61,6 +61,9 @@ impl Node {
         let (dht, keeping_table) = dht.unzip();
         let routers = routing::routers(&options.routing, &dialer.gate)?;
         let (finder, looking_up) = Finder::start(dht, routers, watch_list.clone());
+        if finder.is_on() {
+            dialer.lookups.set_routing(finder.peer_routing());
+        }
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let running = tokio::spawn(network.run());
         let tasks = [running, watching, looking_up, keeping].into_iter().chain(keeping_table).collect();

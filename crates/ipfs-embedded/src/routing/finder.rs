@@ -1,9 +1,10 @@
 //! The node's one place to find providers: within a budget, with equal questions joined and answers kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::join_all;
 use libp2p::multihash::Multihash;
 use libp2p::{Multiaddr, PeerId};
@@ -17,6 +18,7 @@ use super::lookups::{Lookups, Providers};
 use super::rotation::Rotation;
 use crate::bitswap::lock;
 use crate::dht::{Dht, PeerInfo};
+use crate::peer_routing::PeerRouting;
 use crate::watch::WatchList;
 
 /// How often it is looked at whether a waiting root may be looked up.
@@ -108,19 +110,9 @@ impl Finder {
         Some(providers)
     }
 
-    #[expect(dead_code, reason = "origins without addresses are not taken yet")]
-    /// Finds the addresses of a peer, each ending in `/p2p/<peer id>`; none if they are not known.
-    pub async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
-        let Some(turn) = self.0.budget.queue() else { return Vec::new() };
-        let _permit = self.0.budget.wait(turn).await;
-        let dht = async { self.0.dht.as_ref()?.find_peer(peer).await };
-        let routers = join_all(self.0.routers.iter().map(|router| router.find_peer(peer)));
-        let (known, others) = tokio::join!(dht, routers);
-        let mut found = PeerInfo { id: peer, addresses: Vec::new() };
-        for known in known.into_iter().chain(others.into_iter().flatten()) {
-            found.extend(known.addresses);
-        }
-        found.full_addresses()
+    /// Where the node looks peers up that are named by their id alone.
+    pub fn peer_routing(&self) -> Arc<dyn PeerRouting> {
+        Arc::new(WeakFinder(Arc::downgrade(&self.0)))
     }
 
     /// Looks up a root from time to time by this block of its DAG, until [`Self::unwatch`].
@@ -147,6 +139,20 @@ impl Finder {
             providers: self.0.found.load(Ordering::Relaxed),
             behind: lock(&self.0.rotation).behind(Instant::now()),
         }
+    }
+
+    /// Finds the addresses of a peer, each ending in `/p2p/<peer id>`; none if they are not known.
+    async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
+        let Some(turn) = self.0.budget.queue() else { return Vec::new() };
+        let _permit = self.0.budget.wait(turn).await;
+        let dht = async { self.0.dht.as_ref()?.find_peer(peer).await };
+        let routers = join_all(self.0.routers.iter().map(|router| router.find_peer(peer)));
+        let (known, others) = tokio::join!(dht, routers);
+        let mut found = PeerInfo { id: peer, addresses: Vec::new() };
+        for known in known.into_iter().chain(others.into_iter().flatten()) {
+            found.extend(known.addresses);
+        }
+        found.full_addresses()
     }
 
     async fn look_up(&self, key: Multihash<64>, permit: Option<Permit>) {
@@ -200,6 +206,19 @@ impl Finder {
     async fn tell(self, root: NodeKey, mut providers: Providers) {
         if let Some(provider) = providers.recv().await {
             self.0.watch_list.found(root, provider.id);
+        }
+    }
+}
+
+/// A finder as what it asks with knows it, without keeping it alive.
+struct WeakFinder(Weak<Shared>);
+
+#[async_trait]
+impl PeerRouting for WeakFinder {
+    async fn find_peer(&self, peer: PeerId) -> Vec<Multiaddr> {
+        match self.0.upgrade() {
+            Some(shared) => Finder(shared).find_peer(peer).await,
+            None => Vec::new(),
         }
     }
 }

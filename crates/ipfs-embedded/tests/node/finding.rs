@@ -39,12 +39,20 @@ impl Record {
 
 /// A DHT server that keeps these records, and runs until the test ends; its address.
 async fn server(records: Vec<Record>) -> Multiaddr {
+    server_that_knows(&[], records).await
+}
+
+/// A DHT server that also knows where these peers are.
+async fn server_that_knows(peers: &[(PeerId, Multiaddr)], records: Vec<Record>) -> Multiaddr {
     let builder = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519()).with_tokio();
     let builder = builder.with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default);
     let builder = builder.expect("a transport").with_behaviour(|keypair| {
         let own = keypair.public().to_peer_id();
         let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), kad::Config::new(LAN));
         kad.set_mode(Some(kad::Mode::Server));
+        for (peer, address) in peers {
+            kad.add_address(peer, address.clone());
+        }
         for Record { key, provider, addresses } in records {
             let record = ProviderRecord::new(RecordKey::new(&key.hash().to_bytes()), provider, addresses);
             kad.store_mut().add_provider(record).expect("it is kept");
@@ -136,6 +144,18 @@ async fn what_is_found_after_the_fetch_ended_wakes_its_root() {
     assert_eq!((sighting.root, sighting.peer), ((&root).into(), provider.node.peer_id()));
     sink.fetch_patiently(root, &[]).await.expect("it is fetched");
     assert_eq!(sink.node.stats().finder.lookups, 1, "what was found is known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_is_named_by_its_id_alone_is_looked_up() {
+    let blocks = flat(5, 1_000, 740);
+    let root = blocks[5].0;
+    let origin = TestNode::with(root, &blocks).await;
+    let known = (origin.node.peer_id(), origin.node.addresses()[0].clone());
+    let sink = node(server_that_knows(&[known], Vec::new()).await).await;
+    let bare = format!("/p2p/{}", origin.node.peer_id()).parse().expect("a multiaddr");
+    let fetched = sink.fetch_patiently(root, &[bare]).await.expect("it is fetched");
+    assert_eq!(fetched.blocks, 6);
 }
 
 /// Takes a connection and reads the request on it.
