@@ -9,7 +9,7 @@ use super::explore::{Region, explore};
 use super::send::{Sent, send};
 use crate::dht::hostile_tests::{Reply, scripted};
 use crate::dht::tests::{Servers, TestNode, find_providers, key};
-use crate::dht::{Answer, Client, K, PeerInfo, Prefix, Request, encode_answer};
+use crate::dht::{Answer, Client, K, PeerInfo, Prefix, Request, address_of, encode_answer};
 use crate::routing::DhtMode;
 
 fn own(node: &TestNode) -> PeerInfo {
@@ -67,4 +67,24 @@ async fn receipts_tell_who_keeps_the_records() {
         let region = Region { prefix: Prefix::ALL, servers: vec![(server.key(), server)] };
         assert_eq!(send(node.dht().client(), &own, &keys, &region).await, expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_serves_keeps_records_and_names_them() {
+    let server = TestNode::start(DhtMode::Server, &[]).await;
+    let addresses = server.node.addresses();
+    let (provider, finder) =
+        (TestNode::start(DhtMode::Client, &addresses).await, TestNode::start(DhtMode::Client, &addresses).await);
+    let (own, keys) = (own(&provider), [key(b"pinned")]);
+    let region = explore(provider.dht(), Prefix::ALL).await.expect("the server answers");
+    let sent = send(provider.dht().client(), &own, &keys, &region).await;
+    assert_eq!((sent.servers, sent.reached, sent.records), (1, 1, 1));
+    assert_eq!(find_providers(finder.dht(), &keys[0]).await, [own]);
+    // A client answers nobody.
+    let id = provider.node.peer_id();
+    let addresses = provider.node.addresses().into_iter().filter_map(|address| address_of(&id, address)).collect();
+    let client = PeerInfo { id, addresses };
+    let asked = finder.dht().client().ask(client, &Request::FindNode(b"any").encode()).await;
+    // It is connected to, and then the protocol is refused.
+    assert_eq!(asked.expect_err("it does not serve").kind(), std::io::ErrorKind::Other);
 }
