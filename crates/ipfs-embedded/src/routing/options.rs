@@ -25,7 +25,7 @@ pub enum DhtMode {
     /// None.
     #[default]
     Off,
-    /// It asks and announces.
+    /// It asks others, and answers nobody.
     Client,
     /// It answers others too, and keeps their records in memory: at most 16,384 keys. Meant for small private networks.
     Server,
