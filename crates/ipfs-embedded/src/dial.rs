@@ -1,6 +1,7 @@
 //! Dialling peers, in bounds and in turns: what is sent to us as an origin must not make this node a port scanner, and
 //! whoever names many that never answer must not keep others waiting.
 
+mod load;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use libp2p::{Multiaddr, PeerId};
 use pinrail_block_store::NodeKey;
 use tokio::time::Instant;
 
+use self::load::Load;
 use crate::attempts::{Attempts, Outcome};
 use crate::gate::{Host, OutboundGate, Wire};
 use crate::network::Commands;
@@ -26,12 +28,6 @@ const MAX_LOOK_UP_DIALS: usize = 32;
 const MAX_LOOK_UP_CONNECTIONS: usize = 128;
 /// Of these, dials for one account.
 const MAX_DIALS_PER_ACCOUNT: usize = 16;
-/// Of these, dials for one root.
-const MAX_DIALS_PER_ROOT: usize = 8;
-/// Dials under way at once to one host, whatever the peer.
-const MAX_DIALS_PER_HOST: usize = 8;
-/// Of these, dials for one account.
-const MAX_DIALS_PER_HOST_AND_ACCOUNT: usize = 4;
 /// Addresses of one peer that are tried in one dial.
 const MAX_ADDRESSES: usize = 8;
 /// Dials that wait for their turn; above that the account with the most of them loses its newest.
@@ -354,57 +350,5 @@ impl Dials {
         let index = self.queue.iter().rposition(|waiting| waiting.asker.account == greediest)?;
         tracing::debug!("too many dials wait, one is left out");
         self.queue.remove(index).map(|waiting| waiting.peer)
-    }
-}
-
-/// What the dials under way take up.
-struct Load<'a> {
-    lanes: HashMap<Lane, usize>,
-    accounts: HashMap<(Lane, Option<u128>), usize>,
-    roots: HashMap<Option<NodeKey>, usize>,
-    hosts: HashMap<&'a Host, usize>,
-    hosts_of_accounts: HashMap<(&'a Host, Option<u128>), usize>,
-    addresses: HashSet<&'a Multiaddr>,
-}
-
-impl<'a> Load<'a> {
-    fn of(dials: impl Iterator<Item = &'a UnderWay>) -> Self {
-        let mut load = Self {
-            lanes: HashMap::new(),
-            accounts: HashMap::new(),
-            roots: HashMap::new(),
-            hosts: HashMap::new(),
-            hosts_of_accounts: HashMap::new(),
-            addresses: HashSet::new(),
-        };
-        for dial in dials {
-            let Asker { lane, account, root } = dial.asker;
-            *load.lanes.entry(lane).or_default() += 1;
-            *load.accounts.entry((lane, account)).or_default() += 1;
-            *load.roots.entry(root).or_default() += 1;
-            for host in dial.addresses.iter().map(|candidate| &candidate.host).collect::<HashSet<_>>() {
-                *load.hosts.entry(host).or_default() += 1;
-                *load.hosts_of_accounts.entry((host, account)).or_default() += 1;
-            }
-            load.addresses.extend(dial.addresses.iter().map(|candidate| &candidate.address));
-        }
-        load
-    }
-
-    fn of_account(&self, Asker { lane, account, .. }: Asker) -> usize {
-        self.accounts.get(&(lane, account)).copied().unwrap_or(0)
-    }
-
-    fn has_room_for(&self, asker: Asker) -> bool {
-        let of_root = self.roots.get(&asker.root).copied().unwrap_or(0);
-        self.lanes.get(&asker.lane).copied().unwrap_or(0) < asker.lane.max_dials()
-            && self.of_account(asker) < asker.lane.max_dials_per_account()
-            && (asker.root.is_none() || of_root < MAX_DIALS_PER_ROOT)
-    }
-
-    fn has_room_at(&self, host: &Host, account: Option<u128>) -> bool {
-        let of_account = self.hosts_of_accounts.get(&(host, account)).copied().unwrap_or(0);
-        let of_all = self.hosts.get(host).copied().unwrap_or(0);
-        of_all < MAX_DIALS_PER_HOST && of_account < MAX_DIALS_PER_HOST_AND_ACCOUNT
     }
 }

@@ -1,5 +1,6 @@
 //! Whose dial comes next, whatever others ask for.
 
+use super::load::{MAX_DIALS_PER_HOST, MAX_DIALS_PER_HOST_AND_ACCOUNT, MAX_DIALS_PER_ROOT};
 use super::*;
 use crate::attempts::Outcome;
 use crate::gate::DialPolicy;
