@@ -73,6 +73,12 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// The transport of an address of a host; none if it is not one of these.
+    pub fn of(address: &Multiaddr) -> Option<Self> {
+        let parts = address.iter().skip(1).collect::<Vec<_>>();
+        Self::read(&parts).map(|(wire, _)| wire)
+    }
+
     /// Read what follows the host in an address.
     fn read(parts: &[Protocol<'_>]) -> Option<(Self, u16)> {
         match parts {

@@ -4,6 +4,8 @@ use libp2p::Multiaddr;
 use libp2p::core::multiaddr::Protocol;
 use pinrail_spec::is_public_ip;
 
+use crate::gate::Wire;
+
 /// From where an address can be dialled, the most useful first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
@@ -33,7 +35,7 @@ impl Reach {
 /// Where it listens on every interface they come in no order, and clients are given the first few of them and dial one
 /// after another. What only this machine or one link can dial is left out unless there is nothing better.
 pub fn best_first(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
-    addresses.sort_by_key(Reach::of);
+    addresses.sort_by_key(|address| (Reach::of(address), Wire::of(address)));
     let last = addresses.first().map(Reach::of).max(Some(Reach::Private));
     addresses.retain(|address| Some(Reach::of(address)) <= last);
     addresses
@@ -56,6 +58,15 @@ pub fn to_tell(announced: &[Multiaddr], listening: &[Multiaddr], is_public: bool
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_addresses_in_equal_reach_tcp_comes_first() {
+        let texts = ["/ip4/10.0.0.1/tcp/4402/ws", "/ip4/10.0.0.1/udp/4401/quic-v1", "/ip4/10.0.0.1/tcp/4401"];
+        let addresses = texts.map(|text| text.parse().expect("a multiaddr")).to_vec();
+        let mut best = best_first(addresses).iter().map(ToString::to_string).collect::<Vec<_>>();
+        best.reverse();
+        assert_eq!(best, texts);
+    }
 
     #[test]
     fn what_others_can_dial_comes_first() {
