@@ -218,7 +218,7 @@ const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -16384;
+    PRAGMA cache_size = -8192;
     PRAGMA wal_autocheckpoint = 4096;
     PRAGMA journal_size_limit = 67108864;
 ";
@@ -231,7 +231,7 @@ pub(super) fn open_writer(path: &Path) -> ConnectionResult<SqliteConnection> {
 /// Open a connection that only reads. There are several, so each keeps fewer pages than the writer: the system's cache
 /// has the others.
 pub(super) fn open_reader(path: &Path) -> ConnectionResult<SqliteConnection> {
-    establish(path, &format!("{SETTINGS} PRAGMA query_only = ON; PRAGMA cache_size = -2048;"))
+    establish(path, &format!("{SETTINGS} PRAGMA query_only = ON; PRAGMA cache_size = -1024;"))
 }
 
 /// Open a connection that only reads, on a disk or in a folder that cannot be written.
