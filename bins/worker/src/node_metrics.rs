@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pinrail_ipfs_embedded::{DialCounts, Node, NodeStats, RefusedConnections};
+use pinrail_ipfs_embedded::{DialCounts, FinderStats, Node, NodeStats, RefusedConnections};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -26,7 +26,8 @@ impl Collector for NodeMetrics {
         to.traffic(&stats)?;
         to.counters("dials", "Dials by how they ended", "outcome", &dials(&stats))?;
         to.counters("connections_refused", "Connections that were refused", "reason", &refused(&stats.refused))?;
-        to.memory(&stats)
+        to.memory(&stats)?;
+        to.finding(&stats)
     }
 }
 
@@ -75,6 +76,14 @@ impl Writer<'_> {
         self.gauge("serving_bytes", "Bytes in memory that are being sent", stats.serve_bytes_held)?;
         self.gauge("serving_bytes_limit", "The most of them", stats.serve_bytes_limit)?;
         self.gauge("wants_kept", "Wants of peers that are kept until their blocks come", stats.wants_kept)
+    }
+
+    fn finding(&mut self, stats: &NodeStats) -> fmt::Result {
+        let FinderStats { lookups, providers, behind } = stats.finder;
+        self.counter("lookups", "Look-ups of who has a CID", lookups)?;
+        self.counter("providers_found", "Providers that they found", providers)?;
+        let behind = usize::try_from(behind.as_secs()).unwrap_or(usize::MAX);
+        self.gauge("finder_behind_seconds", "How long the next look-up of a waiting root is late", behind)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {

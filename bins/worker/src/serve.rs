@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use pinrail_domain::Backend;
 use pinrail_ipfs::IpfsBackend;
-use pinrail_ipfs_embedded::{EmbeddedBackend, Node, NodeLimits, NodeOptions, RoutingOptions};
+use pinrail_ipfs_embedded::{EmbeddedBackend, Node, NodeLimits, NodeOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -48,7 +48,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         announce: settings.announce.clone(),
         dial: settings.dial(),
         limits: NodeLimits::default(),
-        routing: RoutingOptions::default(),
+        routing: settings.routing(),
     };
     let node = Arc::new(Node::start(options, store).await?);
     let backend: Arc<dyn IpfsBackend> =

@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use pinrail_block_store::StoreOptions;
 use pinrail_domain::Policy;
 use pinrail_domain::settings::{
-    ROOT_BLOCKS, SLOTS, check_announce, check_listen, parse_network, parse_number, parse_size, parse_socket, parse_time,
+    DHT, NONE, ROOT_BLOCKS, SLOTS, check_announce, check_bootstrap, check_listen, check_router, parse_network,
+    parse_number, parse_size, parse_socket, parse_time,
 };
-use pinrail_ipfs_embedded::{DialPolicy, Multiaddr};
+use pinrail_ipfs_embedded::{DhtMode, DialPolicy, Multiaddr, RouterUrl, RoutingOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +65,19 @@ pub struct ServeArgs {
         value_parser = parse_network
     )]
     pub never_dial: Vec<IpNet>,
+    /// The part that the node takes in the DHT: off, client, or server for small private networks
+    /// [default: client, but off with allow-private and no bootstrap]
+    #[arg(long, env = "PINRAIL_WORKER_DHT", value_name = "MODE", value_parser = DHT)]
+    pub dht: Option<String>,
+    /// Servers through which the node enters the DHT, or none
+    /// [default: those of the public network, but none with allow-private]
+    #[arg(long, env = "PINRAIL_WORKER_BOOTSTRAP", value_name = "MULTIADDR", value_delimiter = ',',
+        value_parser = bootstrap_address)]
+    pub bootstrap: Vec<Option<Multiaddr>>,
+    /// Services that are asked over HTTP who has a CID, or none
+    /// [default: https://delegated-ipfs.dev and https://cid.contact, but none with allow-private]
+    #[arg(long, env = "PINRAIL_WORKER_ROUTERS", value_name = "URL", value_delimiter = ',', value_parser = router_url)]
+    pub routers: Vec<Option<RouterUrl>>,
     /// How many roots to work on at once
     #[arg(
         long,
@@ -123,6 +137,16 @@ impl ServeArgs {
         DialPolicy { allow_private: self.allow_private, never: self.never_dial.clone() }
     }
 
+    /// How the node finds who has a CID.
+    pub fn routing(&self) -> RoutingOptions {
+        let dht = self.dht.as_deref().map(|mode| match mode {
+            "off" => DhtMode::Off,
+            "server" => DhtMode::Server,
+            _ => DhtMode::Client,
+        });
+        RoutingOptions::new(self.allow_private, dht, named(&self.bootstrap), named(&self.routers))
+    }
+
     /// How the block store keeps blocks.
     pub fn store(&self) -> StoreOptions {
         StoreOptions { reserve: self.reserve, ballast: self.ballast, ..StoreOptions::default() }
@@ -143,6 +167,21 @@ impl ServeArgs {
             slots: self.slots,
         }
     }
+}
+
+/// The entries of a list; `None` where the operator gave no list.
+fn named<T: Clone>(list: &[Option<T>]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.iter().flatten().cloned().collect())
+}
+
+fn bootstrap_address(text: &str) -> Result<Option<Multiaddr>> {
+    check_bootstrap(text).map_err(Error::msg)?;
+    Ok(if text == NONE { None } else { Some(text.parse()?) })
+}
+
+fn router_url(text: &str) -> Result<Option<RouterUrl>> {
+    check_router(text).map_err(Error::msg)?;
+    Ok(if text == NONE { None } else { Some(text.parse()?) })
 }
 
 fn listen_address(text: &str) -> Result<Multiaddr> {

@@ -3,6 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use pinrail_spec::Multiaddr;
+
+/// What stands in a list for its being empty on purpose.
+pub const NONE: &str = "none";
+
 /// Paths of the API's own, which a base path must not hide.
 const OWN_PATHS: [&str; 5] = ["pins", "health", "docs", "openapi.json", "api"];
 
@@ -52,6 +57,27 @@ pub fn check_announce(text: &str) -> Result<(), String> {
         }
         ["dns" | "dns4" | "dns6", name, transport @ ..] if is_name(name) && is_dialled(transport) => Ok(()),
         _ => Err(WANTED.to_owned()),
+    }
+}
+
+/// Checks the address of a server through which a node enters the DHT, which ends in `/p2p/<peer id>`; or [`NONE`].
+pub fn check_bootstrap(text: &str) -> Result<(), String> {
+    if text == NONE { Ok(()) } else { Multiaddr::parse(text).map(drop).map_err(|error| error.to_string()) }
+}
+
+/// Checks the URL of a service that speaks `/routing/v1`; or [`NONE`].
+pub fn check_router(text: &str) -> Result<(), String> {
+    let rest = ["https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    let is_url = rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with(['/', ':'])
+            && !rest.contains(['?', '#'])
+            && !rest.contains(char::is_whitespace)
+    });
+    if text == NONE || is_url {
+        Ok(())
+    } else {
+        Err("not the URL of a router, wanted one such as https://delegated-ipfs.dev, without a query".to_owned())
     }
 }
 
@@ -157,6 +183,8 @@ mod tests {
             "/ip6/::ffff:0.0.0.0/tcp/4401",
             "/ip4/203.0.113.142",
             "/ip4/203.0.113.142/tcp/0",
+            "/ip4/203.0.113.142/udp/4401",
+            "/dns4/pins.example.net/tcp/443/http",
             "/dns4/pins.example.net",
             "/dns4/pins.example.net/udp/4401",
             "/dns4/pins.example.net/tcp/443/tls",
@@ -165,6 +193,17 @@ mod tests {
             "/ip4/8.8.8.8/ip4/127.0.0.1/tcp/4401",
         ];
         judge(check_announce, &right, &wrong);
+    }
+
+    #[test]
+    fn whom_a_node_asks_is_named_by_address_or_url() {
+        let peer = "/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8";
+        let right = ["none", &format!("/ip4/192.0.2.1/tcp/4001{peer}"), &format!("/dnsaddr/bootstrap.example{peer}")];
+        judge(check_bootstrap, &right, &["", "None", "/ip4/192.0.2.1/tcp/4001", "192.0.2.1:4001"]);
+        let right = ["none", "https://delegated-ipfs.dev", "http://10.0.0.1:8190/base/", "https://[2001:db8::1]:8190"];
+        let wrong =
+            ["", "delegated-ipfs.dev", "ftp://a.example", "https://", "https:///routing/v1", "https://a.example/?b"];
+        judge(check_router, &right, &wrong);
     }
 
     #[test]

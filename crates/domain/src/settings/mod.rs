@@ -11,10 +11,10 @@ mod value;
 
 use std::time::Duration;
 
-pub use address::{check_announce, check_listen, parse_base_path, parse_socket};
+pub use address::{NONE, check_announce, check_bootstrap, check_listen, check_router, parse_base_path, parse_socket};
 pub use file::{File, Problem};
 pub use line::{escape_line, join_lines};
-pub use schema::{CONNECTIONS, COUNT, Program, ROOT_BLOCKS, SLOTS, Setting};
+pub use schema::{CONNECTIONS, COUNT, DHT, Program, ROOT_BLOCKS, SLOTS, Setting};
 pub use value::{parse_log, parse_network, parse_number, parse_rate, parse_size, parse_time};
 
 /// The time that `serve` of both programs waits for a schema that `pinrail-api migrate` has yet to make.

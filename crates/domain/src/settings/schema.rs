@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::address::{check_announce, check_listen, parse_base_path, parse_socket};
+use super::address::{check_announce, check_bootstrap, check_listen, check_router, parse_base_path, parse_socket};
 use super::value::{parse_log, parse_network, parse_number, parse_rate, parse_size, parse_time};
 
 /// The connections to PostgreSQL that a process may have.
@@ -16,6 +16,9 @@ pub const SLOTS: RangeInclusive<u32> = 1..=4_096;
 
 /// The blocks that the DAG of one root may have at most.
 pub const ROOT_BLOCKS: RangeInclusive<u32> = COUNT;
+
+/// The parts that a node may take in the DHT.
+pub const DHT: [&str; 3] = ["off", "client", "server"];
 
 /// A program with a section of its own in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ enum Kind {
     Networks,
     Listen,
     Announce,
+    Bootstrap,
+    Routers,
 }
 
 const COMMON: &[Setting] = &[
@@ -103,6 +108,9 @@ const WORKER: &[Setting] = &[
     Setting { name: "announce", kind: Kind::Announce },
     Setting { name: "allow-private", kind: Kind::Bool },
     Setting { name: "never-dial", kind: Kind::Networks },
+    Setting { name: "dht", kind: Kind::OneOf(&DHT) },
+    Setting { name: "bootstrap", kind: Kind::Bootstrap },
+    Setting { name: "routers", kind: Kind::Routers },
     Setting { name: "slots", kind: Kind::Number(SLOTS) },
     Setting { name: "lease", kind: Kind::Time },
     Setting { name: "first-retry", kind: Kind::Time },
@@ -145,13 +153,18 @@ impl Setting {
             Kind::Networks => parse_network(value).map(drop),
             Kind::Listen => check_listen(value),
             Kind::Announce => check_announce(value),
+            Kind::Bootstrap => check_bootstrap(value),
+            Kind::Routers => check_router(value),
         };
         judged.map_err(|why| format!("is {value:?}: {why}"))
     }
 
     /// Returns true where several values may be given.
     pub(super) const fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::Texts | Kind::Networks | Kind::Listen | Kind::Announce)
+        matches!(
+            self.kind,
+            Kind::Texts | Kind::Networks | Kind::Listen | Kind::Announce | Kind::Bootstrap | Kind::Routers
+        )
     }
 
     /// The form of a value in the file, for an error.
