@@ -40,11 +40,21 @@ pub struct Repository {
 impl Repository {
     /// Makes the repository in `folder`.
     pub fn init(ipfs: PathBuf, folder: &Path) -> Result<Self> {
+        Self::init_with(ipfs, folder, &[], Vec::new())
+    }
+
+    /// Makes it with further arguments of `ipfs init`, and with settings in place of those that keep it to itself.
+    pub fn init_with(
+        ipfs: PathBuf,
+        folder: &Path,
+        arguments: &[&str],
+        more: Vec<(&'static str, Value)>,
+    ) -> Result<Self> {
         let repository = Self { ipfs, folder: folder.to_owned(), daemon: None };
-        repository.run(&["init", "--profile=test"])?;
+        repository.run(&[&["init", "--profile=test"], arguments].concat())?;
         let path = repository.home().join("config");
         let mut config: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
-        for (place, value) in settings() {
+        for (place, value) in settings().into_iter().chain(more) {
             set(&mut config, place, value).with_context(|| format!("{place} cannot be set"))?;
         }
         fs::write(path, serde_json::to_vec_pretty(&config)?)?;

@@ -8,5 +8,6 @@ mod docs;
 mod embed;
 mod helia;
 mod kubo;
+mod network;
 mod postgres;
 mod together;

@@ -46,7 +46,12 @@ const TOOLS: &[Tool] = &[
         needed_by: &["postgres", "chaos"],
         install: |environment, step| system::ensure(environment, "faketime", "faketime", step),
     },
-    Tool { name: "kubo", needed_by: &["kubo"], install: kubo::install },
+    Tool { name: "kubo", needed_by: &["kubo", "network"], install: kubo::install },
+    Tool {
+        name: "ip",
+        needed_by: &["network"],
+        install: |environment, step| system::ensure(environment, "ip", "iproute2", step),
+    },
 ];
 
 #[derive(Args)]

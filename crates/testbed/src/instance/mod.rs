@@ -120,10 +120,16 @@ impl Instance {
 
     /// Starts the worker and waits until it is ready.
     pub fn start_worker(&self) -> Result<Running> {
+        self.start_worker_with(&[])
+    }
+
+    /// Starts it with further settings.
+    pub fn start_worker_with(&self, settings: &[&str]) -> Result<Running> {
         let mut command = self.worker();
         command
             .args(["serve", "--health", &format!("127.0.0.1:{}", self.ports.health)])
-            .args(["--listen", &self.ports.multiaddr()]);
+            .args(["--listen", &self.ports.multiaddr()])
+            .args(settings);
         self.start("pinrail-worker", command, self.ports.health)
     }
 

@@ -33,6 +33,7 @@ pub const ALL: &[Part] = &[
     end_to_end("compliance", "the official compliance suite, 9 of 9"),
     end_to_end("helia", "Helia as a peer in both directions, and its remote pinning as a client"),
     end_to_end("kubo", "Kubo's own program drives both binaries: service add, add, ls, rm, the MFS policy"),
+    end_to_end("network", "a public network in a namespace: what nobody brings is found in the DHT of real Kubos"),
 ];
 
 const fn end_to_end(name: &'static str, about: &'static str) -> Part {

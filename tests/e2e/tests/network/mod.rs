@@ -1,0 +1,51 @@
+//! Pinrail on a public network with the DHT of real Kubos, in a namespace from which no packet leaves.
+
+mod namespace;
+mod world;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use world::World;
+
+/// How long a small pin may take that has to be found first.
+const FOUND: Duration = Duration::from_secs(10);
+
+#[test]
+fn content_that_nobody_brings_is_found_in_the_dht() -> Result<()> {
+    let mut world = World::start(4)?;
+    let holder = &world.kubos[3].repository;
+    let cid = holder.add(&"found in the DHT ".repeat(50_000))?;
+    holder.run(&["routing", "provide", &cid])?;
+    let bootstrap = world.kubos[0].address.clone();
+    world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
+    let request = world.pinrail.client.add_pin(&cid, "found", &[])?;
+    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    Ok(())
+}
+
+#[test]
+fn a_peer_with_an_rsa_identity_is_a_source() -> Result<()> {
+    let mut world = World::start(1)?;
+    let kubo = &world.kubos[0];
+    let (cid, origin) = (kubo.repository.add("held by a peer with an RSA identity")?, kubo.address.clone());
+    ensure!(origin.contains("/p2p/Qm"), "{origin} is no peer id of RSA");
+    world.start_pinrail(&["--dht", "off", "--routers", "none"])?;
+    let request = world.pinrail.client.add_pin(&cid, "rsa", &[origin])?;
+    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    Ok(())
+}
+
+#[test]
+fn an_origin_without_an_address_is_looked_up() -> Result<()> {
+    let mut world = World::start(4)?;
+    let holder = &world.kubos[3];
+    let cid = holder.repository.add("held by a peer of which only the id is told")?;
+    let (_, id) = holder.address.rsplit_once("/p2p/").unwrap_or_default();
+    let origin = format!("/p2p/{id}");
+    let bootstrap = world.kubos[0].address.clone();
+    world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
+    let request = world.pinrail.client.add_pin(&cid, "bare", &[origin])?;
+    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    Ok(())
+}
