@@ -9,6 +9,7 @@ mod log;
 mod metrics;
 mod node_metrics;
 mod provide;
+mod routing;
 mod run;
 mod scratch;
 mod serve;

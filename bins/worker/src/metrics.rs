@@ -3,10 +3,8 @@
 //! **Invariant:** the number of series is bounded: no label names an account, a peer, an address or a CID.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -77,13 +75,6 @@ impl StoreGauges {
             self.full.set(i64::from(space.full));
         }
     }
-}
-
-/// A listener on the address that the settings name, if they name one.
-pub async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await;
-    Ok(Some(listener.with_context(|| format!("cannot listen on {address} for /metrics"))?))
 }
 
 /// Answer on `listener`; ends when the future is dropped.

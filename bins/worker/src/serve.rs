@@ -1,5 +1,6 @@
 //! `serve`: builds a worker of its parts, runs it, and takes it down.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::metrics::{self, Metrics};
 use crate::run::Worker;
 use crate::settings::{Common, ServeArgs};
 use crate::system::{now, throw_die, told_to_stop};
-use crate::{database, log};
+use crate::{database, log, routing};
 
 /// How long the last settlements may take after the drain.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -32,11 +33,12 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let folder = NodeFolder::new(&common.data_dir);
     folder.check_owner()?;
     let store = folder.open_blocks(settings.store())?;
-    let health = TcpListener::bind(settings.health).await;
-    let health = health.with_context(|| format!("cannot listen on {} for /health", settings.health))?;
+    let health = bind(settings.health, "/health").await?;
     let health_address = health.local_addr()?;
-    let metrics = metrics::bind(settings.metrics).await?;
+    let metrics = bind_if_named(settings.metrics, "/metrics").await?;
     let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display);
+    let routing = bind_if_named(settings.routing, "/routing/v1").await?;
+    let routing_address = routing.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display);
     let storage = database::open(common).await?;
     let id = folder.id()?;
     for open in folder.open_to_others() {
@@ -48,7 +50,7 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         announce: settings.announce.clone(),
         dial: settings.dial(),
         limits: NodeLimits::default(),
-        routing: settings.routing(),
+        routing: settings.finding(),
     };
     let node = Arc::new(Node::start(options, store).await?);
     let backend: Arc<dyn IpfsBackend> =
@@ -64,9 +66,12 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
     let worker = Worker::new(storage, backend, id, Backend::Embedded, settings.policy(), Box::new(throw_die));
     let answers = Health::new(Arc::clone(&held), asked, id, worker.registered(), stopping.clone());
     tokio::spawn(health::serve(health, answers));
-    info!(health = %health_address, metrics = metrics_address, node = %id, "pinrail-worker is up");
+    info!(health = %health_address, metrics = metrics_address, routing = routing_address, node = %id, "pinrail-worker is up");
     if settings.allow_private {
         warn!("allow-private is on: origins that clients name reach the networks around this machine");
+    }
+    if let Some(listener) = routing {
+        tokio::spawn(routing::serve(listener, routing::router(Arc::clone(&node))));
     }
     if let Some(listener) = metrics {
         tokio::spawn(metrics::serve(listener, Metrics::new(worker.metrics(), node)));
@@ -78,6 +83,19 @@ pub async fn serve(common: &Common, settings: &ServeArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Listens on an address of the settings.
+async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for {what}"))
+}
+
+/// The same, where they name one.
+async fn bind_if_named(address: Option<SocketAddr>, what: &str) -> Result<Option<TcpListener>> {
+    match address {
+        Some(address) => bind(address, what).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Resolves when the worker is told to stop.

@@ -31,6 +31,9 @@ pub struct ServeArgs {
     /// Where /metrics answers, for Prometheus
     #[arg(long, env = "PINRAIL_WORKER_METRICS", value_name = "ADDRESS", value_parser = parse_socket)]
     pub metrics: Option<SocketAddr>,
+    /// Where /routing/v1 answers which blocks the node has, for the Kubos and routers that ask it
+    #[arg(long, env = "PINRAIL_WORKER_ROUTING", value_name = "ADDRESS", value_parser = parse_socket)]
+    pub routing: Option<SocketAddr>,
     /// Where the IPFS node listens, several times for several addresses
     #[arg(
         long,
@@ -138,7 +141,7 @@ impl ServeArgs {
     }
 
     /// How the node finds who has a CID.
-    pub fn routing(&self) -> RoutingOptions {
+    pub fn finding(&self) -> RoutingOptions {
         let dht = self.dht.as_deref().map(|mode| match mode {
             "off" => DhtMode::Off,
             "server" => DhtMode::Server,

@@ -110,7 +110,7 @@ fn the_defaults_are_the_ones_of_the_policy() {
 #[test]
 fn what_is_wrong_in_the_file_is_said_with_its_name_in_one_line() {
     let cases = [
-        ("[worker]\nslot = 3\n", "[worker] slot is no setting, wanted one of health, metrics, listen, "),
+        ("[worker]\nslot = 3\n", "[worker] slot is no setting, wanted one of health, metrics, routing, listen, "),
         ("slots = 3\n", "slots stands above all sections, wanted it under [worker]"),
         ("[ap]\nlisten = 1\n", "line 1: [ap] is no section, wanted [api] or [worker]"),
         ("[worker]\nslots = 0\n", "[worker] slots is \"0\": 0 is not in 1..=4096"),

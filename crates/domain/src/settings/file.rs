@@ -153,7 +153,7 @@ mod tests {
             "listen = ['/ip4/127.0.0.1/tcp/1']\nslots = 3\nallow-private = true\nlease = '60s'\nreserve = '1GiB'";
         for (section, wanted) in [
             (right, None),
-            ("slot = 3", Some("[worker] slot is no setting, wanted one of health, metrics, listen, ")),
+            ("slot = 3", Some("[worker] slot is no setting, wanted one of health, metrics, routing, listen, ")),
             ("slots = 'many'", Some("[worker] slots is \"many\": not a number")),
             ("slots = [1]", Some("[worker] slots is a list, a table or a date, wanted a number")),
             ("lease = 60", Some("[worker] lease is \"60\": not a time, wanted one such as 90s, 5m or 24h")),

@@ -104,6 +104,7 @@ const API: &[Setting] = &[
 const WORKER: &[Setting] = &[
     Setting { name: "health", kind: Kind::Socket },
     Setting { name: "metrics", kind: Kind::Socket },
+    Setting { name: "routing", kind: Kind::Socket },
     Setting { name: "listen", kind: Kind::Listen },
     Setting { name: "announce", kind: Kind::Announce },
     Setting { name: "allow-private", kind: Kind::Bool },
