@@ -54,7 +54,7 @@ async fn providers(
     let store = node.store().clone();
     let looked = tokio::task::spawn_blocking(move || store.size(cid.hash())).await;
     match looked {
-        Ok(Ok(size)) => answer("Providers", size.and_then(|_| filters.apply(Record::of(&node))), &headers),
+        Ok(Ok(size)) => answer("Providers", size.and_then(|_| filters.apply(Record::of(&node))).as_ref(), &headers),
         Ok(Err(error)) => {
             tracing::warn!(error = chain(&error), "whether a block is there is not told");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -74,7 +74,7 @@ async fn peers(
         return (StatusCode::BAD_REQUEST, "not a peer id, wanted one such as 12D3KooW… or k51…").into_response();
     };
     let own = (peer == node.peer_id()).then(|| Record::of(&node));
-    answer("Peers", own.and_then(|record| filters.apply(record)), &headers)
+    answer("Peers", own.and_then(|record| filters.apply(record)).as_ref(), &headers)
 }
 
 /// A peer id as it is, or as a CID.
@@ -87,12 +87,12 @@ fn parse_peer(text: &str) -> Option<PeerId> {
 }
 
 /// The records in the form that was asked for. That there are none is an answer too (IPIP-513).
-fn answer(name: &str, record: Option<Record>, headers: &HeaderMap) -> Response {
+fn answer(name: &str, record: Option<&Record>, headers: &HeaderMap) -> Response {
     let asked = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let (kind, body) = if asked.contains(LINES) {
-        (LINES, record.as_ref().map_or_else(String::new, |record| format!("{}\n", record.to_json())))
+        (LINES, record.map_or_else(String::new, |record| format!("{}\n", record.to_json())))
     } else {
-        let records: Vec<_> = record.iter().map(Record::to_json).collect();
+        let records: Vec<_> = record.into_iter().map(Record::to_json).collect();
         (JSON, serde_json::json!({ name: records }).to_string())
     };
     let kept = if record.is_some() { KEPT } else { KEPT_EMPTY };

@@ -78,7 +78,7 @@ pub struct ServeArgs {
         value_parser = bootstrap_address)]
     pub bootstrap: Vec<Option<Multiaddr>>,
     /// Services that are asked over HTTP who has a CID, or none
-    /// [default: https://delegated-ipfs.dev and https://cid.contact, but none with allow-private]
+    /// [default: two public ones, but none with allow-private]
     #[arg(long, env = "PINRAIL_WORKER_ROUTERS", value_name = "URL", value_delimiter = ',', value_parser = router_url)]
     pub routers: Vec<Option<RouterUrl>>,
     /// How many roots to work on at once

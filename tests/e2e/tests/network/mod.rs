@@ -49,3 +49,23 @@ fn an_origin_without_an_address_is_looked_up() -> Result<()> {
     world.pinrail.client.follow(&request, FOUND, |_| {})?;
     Ok(())
 }
+
+#[test]
+fn a_kubo_that_asks_the_workers_router_finds_what_it_keeps() -> Result<()> {
+    let mut world = World::start(2)?;
+    let text = "told of by a router ".repeat(50_000);
+    let (cid, origin) = (world.kubos[1].repository.add(&text)?, world.kubos[1].address.clone());
+    world.start_pinrail(&["--dht", "off", "--routers", "none", "--routing", "20.1.0.1:7404"])?;
+    let request = world.pinrail.client.add_pin(&cid, "kept", &[origin])?;
+    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    world.kubos[1].repository.stop()?;
+
+    let reader = &mut world.kubos[0].repository;
+    reader.run(&["config", "Routing.Type", "delegated"])?;
+    reader.run(&["config", "--json", "Provide.Enabled", "false"])?;
+    reader.run(&["config", "--json", "Routing.DelegatedRouters", r#"["http://20.1.0.1:7404"]"#])?;
+    reader.stop()?;
+    reader.start()?;
+    ensure!(reader.run(&["cat", &cid])? == format!("{text}\n"), "what came back differs");
+    Ok(())
+}
