@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::announce::AnnounceStats;
 use crate::attempts::DialCounts;
 use crate::routing::FinderStats;
 
@@ -104,6 +105,8 @@ pub struct NodeStats {
     pub wants_kept: usize,
     /// What looking for providers comes to.
     pub finder: FinderStats,
+    /// What was announced in the DHT; nothing while that is off.
+    pub announce: AnnounceStats,
 }
 
 impl Counters {

@@ -2,7 +2,6 @@
 
 mod address_block;
 mod admission;
-#[cfg_attr(not(test), expect(dead_code, reason = "the task that announces is not there yet"))]
 mod announce;
 mod asking;
 mod attempts;
@@ -31,6 +30,7 @@ mod transport;
 mod watch;
 mod web;
 
+pub use announce::AnnounceStats;
 pub use attempts::DialCounts;
 pub use backend::{Clock, EmbeddedBackend};
 pub use counters::{NodeStats, RefusedConnections};

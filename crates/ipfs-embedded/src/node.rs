@@ -10,6 +10,7 @@ use pinrail_domain::DagSize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::announce::{Announcer, Own};
 use crate::bans::Bans;
 use crate::bitswap::{Exchange, ServeBudget, Shared};
 use crate::counters::{Counters, NodeStats};
@@ -43,6 +44,8 @@ pub struct Node {
     fellows: Fellows,
     watch_list: Arc<WatchList>,
     pub(crate) finder: Finder,
+    /// Announces what is pinned, if the node takes part in the DHT.
+    announcer: Option<Announcer>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -59,6 +62,13 @@ impl Node {
         let listening = network.listening();
         let (watch_list, watching) = WatchList::start(&exchange);
         let (dht, keeping_table) = dht.unzip();
+        let own = Own {
+            id: peer_id,
+            announce: options.announce.clone(),
+            listening: listening.clone(),
+            is_public: !options.dial.allow_private,
+        };
+        let (announcer, announcing) = dht.clone().map(|dht| Announcer::start(dht, own, store.clone())).unzip();
         let routers = routing::routers(&options.routing, &dialer.gate)?;
         let (finder, looking_up) = Finder::start(dht, routers, watch_list.clone());
         if finder.is_on() {
@@ -66,7 +76,8 @@ impl Node {
         }
         let (fellows, keeping) = Fellows::start(&exchange, &dialer);
         let running = tokio::spawn(network.run());
-        let tasks = [running, watching, looking_up, keeping].into_iter().chain(keeping_table).collect();
+        let tasks = [running, watching, looking_up, keeping].into_iter();
+        let tasks = tasks.chain(keeping_table).chain(announcing).collect();
         Ok(Self {
             peer_id,
             announce: options.announce,
@@ -77,6 +88,7 @@ impl Node {
             fellows,
             watch_list,
             finder,
+            announcer,
             tasks,
         })
     }
@@ -128,6 +140,7 @@ impl Node {
             dials: self.dialer.attempts.counts(),
             wants_kept: serve_budget.wants_kept(),
             finder: self.finder.stats(),
+            announce: self.announcer.as_ref().map(Announcer::stats).unwrap_or_default(),
         }
     }
 
@@ -157,7 +170,7 @@ impl Node {
         self.fellows.set(self.peer_id, addresses);
     }
 
-    /// Fetch a whole DAG. Dropping the future ends the fetch; what was stored stays for the next one.
+    /// Fetch a whole DAG, and announce its root. Dropping the future ends the fetch; what was stored stays for the next one.
     pub async fn fetch(&self, mut request: FetchRequest) -> Result<DagSize, FetchError> {
         if self.watch_list.was_sighted(&request.root) {
             // The peer that has it may be a slow one.
@@ -165,7 +178,12 @@ impl Node {
         }
         let (fellows, new) = (self.fellows.get(), self.watch_list.is_new(&request.root));
         let (exchange, store, dialer) = (self.exchange.clone(), self.store.clone(), self.dialer.clone());
-        fetch::fetch(exchange, store, dialer, self.finder.clone(), &fellows, new, request).await
+        let root = request.root;
+        let size = fetch::fetch(exchange, store, dialer, self.finder.clone(), &fellows, new, request).await?;
+        if let Some(announcer) = &self.announcer {
+            announcer.pinned(&root);
+        }
+        Ok(size)
     }
 
     /// Go on asking all peers whether they have this root, in rotation, and each that connects.

@@ -9,21 +9,15 @@ const MAX_LOOKUPS: usize = 64;
 /// Look-ups that found too little to be true, after which a region is given up.
 const MAX_POOR_LOOKUPS: usize = 2;
 
-/// A part of the keyspace and all servers in it.
-#[derive(Debug)]
-pub struct Region {
-    /// The part: the wanted one, or a larger one where that has fewer than k servers.
-    pub prefix: Prefix,
-    /// Its servers.
-    pub servers: Vec<(Key, PeerInfo)>,
-}
+/// Servers with their places in the keyspace.
+pub type Servers = Vec<(Key, PeerInfo)>;
 
 /// Finds all servers of a part of the keyspace, and of a larger one if that has fewer than k. None if the network does
 /// not answer well enough to tell.
-pub async fn explore(dht: &Dht, wanted: Prefix) -> Option<Region> {
+pub async fn explore(dht: &Dht, wanted: Prefix) -> Option<Servers> {
     let mut exploration = Exploration::new(wanted);
     for round in 0..MAX_LOOKUPS as u64 {
-        let Some(gap) = exploration.gap() else { return Some(exploration.region()) };
+        let Some(gap) = exploration.gap() else { return Some(exploration.found()) };
         let question = gap.preimage(round)?;
         let closest = dht.find_closest(&question).await;
         if !exploration.learn(Key::of(&question), closest) {
@@ -85,9 +79,8 @@ impl Exploration {
         self.servers.iter().filter(|(key, _)| self.prefix.contains_key(key))
     }
 
-    fn region(&self) -> Region {
-        let servers = self.in_region().map(|(key, server)| (*key, server.clone())).collect();
-        Region { prefix: self.prefix, servers }
+    fn found(&self) -> Servers {
+        self.in_region().map(|(key, server)| (*key, server.clone())).collect()
     }
 }
 
@@ -119,8 +112,8 @@ mod tests {
         closest(target, &keys, K).into_iter().map(|index| network[index].1.clone()).collect()
     }
 
-    /// Explores among servers that answer truly; the region and how many look-ups it took.
-    fn run(wanted: Prefix, network: &[(Key, PeerInfo)]) -> (Region, usize) {
+    /// Explores among servers that answer truly; what is known then and how many look-ups it took.
+    fn run(wanted: Prefix, network: &[(Key, PeerInfo)]) -> (Exploration, usize) {
         let mut exploration = Exploration::new(wanted);
         let mut lookups = 0;
         while let Some(gap) = exploration.gap() {
@@ -129,7 +122,7 @@ mod tests {
             lookups += 1;
             assert!(lookups <= MAX_LOOKUPS);
         }
-        (exploration.region(), lookups)
+        (exploration, lookups)
     }
 
     proptest! {
@@ -141,7 +134,7 @@ mod tests {
             let wanted = Prefix::of(&Key::of(&[seed]), bits);
             let (region, _) = run(wanted, &network);
             prop_assert!(region.prefix.contains(&wanted));
-            let mut found = region.servers.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+            let mut found = region.found().into_iter().map(|(key, _)| key).collect::<Vec<_>>();
             let all = network.iter().map(|(key, _)| *key).filter(|key| region.prefix.contains_key(key));
             let mut all = all.collect::<Vec<_>>();
             found.sort();

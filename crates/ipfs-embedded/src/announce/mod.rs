@@ -5,5 +5,8 @@
 mod explore;
 mod schedule;
 mod send;
+mod task;
 #[cfg(test)]
 mod tests;
+
+pub use task::{AnnounceStats, Announcer, Own};

@@ -1,12 +1,12 @@
 //! Records to the servers that keep them: each server is sent all of its records over one stream.
 
 use std::io;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, stream};
 use libp2p::multihash::Multihash;
 
-use super::explore::Region;
 use crate::dht::{Client, K, Key, PeerInfo, Request, closest};
 
 /// Servers that are sent records at once.
@@ -37,6 +37,16 @@ pub struct Sent {
     pub refused: usize,
 }
 
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.servers += other.servers;
+        self.reached += other.reached;
+        self.records += other.records;
+        self.confirmed += other.confirmed;
+        self.refused += other.refused;
+    }
+}
+
 impl Sent {
     fn note_reached(&mut self, records: usize, is_confirmed: bool) {
         self.reached += 1;
@@ -53,22 +63,23 @@ enum Taken {
     Failed,
 }
 
-/// Sends the servers of a region the records of these keys, each to the k closest; `own` is this node with its announced
+/// Sends these servers the records of these keys, each to the k closest; `own` is this node with its announced
 /// addresses.
-pub async fn send(client: &Client, own: &PeerInfo, keys: &[Multihash<64>], region: &Region) -> Sent {
-    let servers = region.servers.iter().map(|(key, _)| *key).collect::<Vec<_>>();
+pub async fn send(client: &Client, own: &PeerInfo, keys: &[Multihash<64>], servers: &[(Key, PeerInfo)]) -> Sent {
+    let places = servers.iter().map(|(key, _)| *key).collect::<Vec<_>>();
     let mut shares = vec![Vec::new(); servers.len()];
     for key in keys {
         let bytes = key.to_bytes();
-        for server in closest(&Key::of(&bytes), &servers, K) {
+        for server in closest(&Key::of(&bytes), &places, K) {
             shares[server].push(bytes.clone());
         }
     }
-    let shares = region.servers.iter().zip(&shares).filter(|(_, share)| !share.is_empty()).enumerate();
-    let taken = stream::iter(shares).map(|(index, ((_, server), share))| async move {
+    let shares = servers.iter().zip(shares).filter(|(_, share)| !share.is_empty());
+    let shares: Vec<_> = shares.map(|((_, server), share)| (server.clone(), share)).enumerate().collect();
+    let taken = stream::iter(shares).map(|(index, (server, share))| async move {
         let wants_receipt = index % RECEIPT_EVERY == 0;
         let limit = LIMIT + Duration::from_secs((share.len() / RECORDS_A_SECOND) as u64);
-        let sent = tokio::time::timeout(limit, send_share(client, own, server, share, wants_receipt)).await;
+        let sent = tokio::time::timeout(limit, send_share(client, own, &server, &share, wants_receipt)).await;
         sent.unwrap_or_else(|elapsed| Err(elapsed.into())).unwrap_or_else(|error| {
             tracing::debug!(server = %server.id, %error, "a server was not sent its records");
             Taken::Failed

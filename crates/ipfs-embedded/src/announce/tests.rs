@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use libp2p::multihash::Multihash;
 use libp2p::{Multiaddr, PeerId};
 
-use super::explore::{Region, explore};
+use super::explore::explore;
 use super::send::{Sent, send};
 use crate::dht::hostile_tests::{Reply, scripted};
 use crate::dht::tests::{Servers, TestNode, find_providers, key};
@@ -38,7 +38,7 @@ async fn each_record_reaches_the_servers_that_are_to_keep_it() {
     let addresses = servers.run();
     let node = TestNode::start(DhtMode::Client, &addresses[..2]).await;
     let region = explore(node.dht(), Prefix::ALL).await.expect("the network answers");
-    assert_eq!((region.prefix, region.servers.len()), (Prefix::ALL, 50));
+    assert_eq!(region.len(), 50);
     let (client, own) = (node.dht().client(), own(&node));
     let sent = send(client, &own, &keys, &region).await;
     assert_eq!(sent, Sent { servers: 50, reached: 50, records: 30 * K, ..Sent::default() });
@@ -64,7 +64,7 @@ async fn receipts_tell_who_keeps_the_records() {
         (scripted(refusing).await, Sent { refused: 1, ..nothing }),
         (gone, nothing),
     ] {
-        let region = Region { prefix: Prefix::ALL, servers: vec![(server.key(), server)] };
+        let region = [(server.key(), server)];
         assert_eq!(send(node.dht().client(), &own, &keys, &region).await, expected);
     }
 }

@@ -103,12 +103,6 @@ impl Prefix {
         Self { length: self.length.saturating_sub(1), ..*self }.cut()
     }
 
-    /// The other half of its parent; the whole is its own.
-    pub fn sibling(&self) -> Self {
-        let bit = if self.length == 0 { 0 } else { 1 << (64 - self.length) };
-        Self { bits: self.bits ^ bit, ..*self }
-    }
-
     /// Bytes whose key is in this part: `FIND_NODE` carries a preimage, not a key. It takes 2^length hashes on average
     /// (20 us at 9 bits, 20 ms at 16); none for a prefix of more than 24 bits. Another `salt` gives other bytes.
     pub fn preimage(&self, salt: u64) -> Option<Vec<u8>> {
@@ -184,7 +178,7 @@ mod tests {
         fn a_part_is_the_sum_of_its_halves(part in prefix(), key in key()) {
             let [left, right] = part.halves();
             prop_assert!(part.contains(&left) && part.contains(&right) && !left.contains(&part));
-            prop_assert_eq!((left.parent(), left.sibling(), right.sibling()), (part, right, left));
+            prop_assert_eq!((left.parent(), right.parent()), (part, part));
             let held = usize::from(left.contains_key(&key)) + usize::from(right.contains_key(&key));
             prop_assert_eq!(held, usize::from(part.contains_key(&key)));
         }

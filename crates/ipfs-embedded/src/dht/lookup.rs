@@ -45,7 +45,6 @@ impl Dht {
     }
 
     /// What asks single servers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -6,7 +6,6 @@
 mod ask;
 #[cfg(test)]
 pub mod hostile_tests;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing is announced yet"))]
 mod keyspace;
 mod lookup;
 mod maintenance;

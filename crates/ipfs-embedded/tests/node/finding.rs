@@ -99,6 +99,25 @@ async fn what_a_provider_record_names_is_fetched_without_origins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_is_announced_and_found_by_others() {
+    let blocks = flat(20, 1_000, 730);
+    let root = blocks[20].0;
+    let server = server(Vec::new()).await;
+    let origin = TestNode::with(root, &blocks).await;
+    let keeper = node(server.clone()).await;
+    keeper.fetch_patiently(root, &origin.node.addresses()).await.expect("it is fetched");
+    drop(origin);
+    while keeper.node.stats().announce.new_roots == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let reader = node(server).await;
+    let fetched = reader.fetch_patiently(root, &[]).await.expect("the keeper is found");
+    assert_eq!(fetched.blocks, 21);
+    let announced = keeper.node.stats().announce;
+    assert_eq!((announced.new_roots, announced.records, announced.has_no_address), (1, 1, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_the_origin_lacks_is_looked_up_by_its_own_cid() {
     let blocks = flat(5, 1_000, 710);
     let (root, missing) = (blocks[5].0, &blocks[2]);
