@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pinrail_ipfs_embedded::{DialCounts, FinderStats, Node, NodeStats, RefusedConnections};
+use pinrail_ipfs_embedded::{AnnounceStats, DialCounts, FinderStats, Node, NodeStats, RefusedConnections};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -27,7 +27,8 @@ impl Collector for NodeMetrics {
         to.counters("dials", "Dials by how they ended", "outcome", &dials(&stats))?;
         to.counters("connections_refused", "Connections that were refused", "reason", &refused(&stats.refused))?;
         to.memory(&stats)?;
-        to.finding(&stats)
+        to.finding(&stats)?;
+        to.announcing(&stats)
     }
 }
 
@@ -84,6 +85,17 @@ impl Writer<'_> {
         self.counter("providers_found", "Providers that they found", providers)?;
         let behind = usize::try_from(behind.as_secs()).unwrap_or(usize::MAX);
         self.gauge("finder_behind_seconds", "How long the next look-up of a waiting root is late", behind)
+    }
+
+    fn announcing(&mut self, stats: &NodeStats) -> fmt::Result {
+        let AnnounceStats { new_roots, regions, records, refused, behind, has_no_address } = stats.announce;
+        self.counter("announced_roots", "New roots that were announced", new_roots)?;
+        self.counter("announced_regions", "Regions of the keyspace that were announced again", regions)?;
+        self.counter("announced_records", "Provider records that servers took", records)?;
+        self.counter("announce_refused", "Servers that gave no receipt", refused)?;
+        let behind = usize::try_from(behind.as_secs()).unwrap_or(usize::MAX);
+        self.gauge("announce_behind_seconds", "By how much announcing is over its cycle", behind)?;
+        self.gauge("announce_without_address", "1 while no address to announce is known", usize::from(has_no_address))
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
