@@ -6,6 +6,7 @@ mod world;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use pinrail_testbed::stopwatch::Stopwatch;
 use world::World;
 
 /// How long a small pin may take that has to be found first.
@@ -66,6 +67,26 @@ fn a_kubo_that_asks_the_workers_router_finds_what_it_keeps() -> Result<()> {
     reader.run(&["config", "--json", "Routing.DelegatedRouters", r#"["http://20.1.0.1:7404"]"#])?;
     reader.stop()?;
     reader.start()?;
+    ensure!(reader.run(&["cat", &cid])? == format!("{text}\n"), "what came back differs");
+    Ok(())
+}
+
+#[test]
+fn what_is_pinned_is_found_in_the_dht_by_who_is_not_told() -> Result<()> {
+    let mut world = World::start(4)?;
+    let text = "announced by Pinrail ".repeat(50_000);
+    let (cid, origin) = (world.kubos[3].repository.add(&text)?, world.kubos[3].address.clone());
+    let bootstrap = world.kubos[0].address.clone();
+    world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
+    let request = world.pinrail.client.add_pin(&cid, "kept", &[origin])?;
+    let delegates = world.pinrail.client.follow(&request, FOUND, |_| {})?.delegates;
+    let id = delegates.iter().find_map(|address| address.rsplit("/p2p/").next()).unwrap_or_default();
+    world.kubos[3].repository.stop()?;
+    let reader = &world.kubos[2].repository;
+    let watch = Stopwatch::start();
+    while !reader.run(&["routing", "findprovs", "--num-providers=1", &cid])?.contains(id) {
+        ensure!(!watch.passed(FOUND), "nobody is named as a provider of {cid}");
+    }
     ensure!(reader.run(&["cat", &cid])? == format!("{text}\n"), "what came back differs");
     Ok(())
 }

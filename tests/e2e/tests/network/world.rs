@@ -103,6 +103,7 @@ fn server_settings(host: u8, first: Option<String>) -> Vec<(&'static str, Value)
         ("Addresses.Swarm", json!([format!("/ip4/{}/tcp/{PORT}", address(host))])),
         ("Bootstrap", json!(bootstrap)),
         ("Provide.Enabled", json!(true)),
+        ("Provide.Strategy", json!("mfs")),
         ("Routing.Type", json!("dhtserver")),
     ]
 }
