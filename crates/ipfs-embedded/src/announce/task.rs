@@ -8,7 +8,7 @@ use libp2p::multihash::Multihash;
 use libp2p::{Multiaddr, PeerId};
 use pinrail_block_store::{BlockStore, NodeKey, StoreError};
 use pinrail_domain::chain;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +29,8 @@ const FEW: usize = 2;
 const LOOK: Duration = Duration::from_secs(10);
 /// How long what could not be announced waits.
 const RETRY: Duration = Duration::from_mins(5);
+/// How long the size of the network is taken for what it was.
+const BITS_HOLD: Duration = Duration::from_hours(1);
 /// Roots that are read from the store at once.
 const PAGE: usize = 1_000;
 
@@ -80,7 +82,8 @@ impl Announcer {
     pub fn start(dht: Dht, own: Own, store: BlockStore) -> (Self, JoinHandle<()>) {
         let (new, waiting) = mpsc::channel(MAX_NEW);
         let announcer = Self { new, stats: Arc::default() };
-        let task = Task { dht, own, store, stats: announcer.stats.clone(), started: Instant::now() };
+        let (stats, started) = (announcer.stats.clone(), Instant::now());
+        let task = Task { dht, own, store, stats, started, bits: AsyncMutex::default() };
         (announcer, tokio::spawn(task.run(waiting)))
     }
 
@@ -104,6 +107,8 @@ struct Task {
     store: BlockStore,
     stats: Arc<Mutex<AnnounceStats>>,
     started: Instant,
+    /// How many bits make a region of about k servers, and when that was found out.
+    bits: AsyncMutex<Option<(u32, Instant)>>,
 }
 
 impl Task {
@@ -257,9 +262,18 @@ impl Task {
 
     /// How many bits make a region of about k servers, by those closest to this node; none while no server answers.
     async fn region_bits(&self) -> Option<u32> {
+        let mut known = self.bits.lock().await;
+        if let Some((bits, _)) = known.filter(|(_, since)| since.elapsed() < BITS_HOLD) {
+            return Some(bits);
+        }
         let closest = self.dht.find_closest(&self.own.id.to_bytes()).await;
         let keys: Vec<Key> = closest.iter().map(PeerInfo::key).collect();
-        (!keys.is_empty()).then(|| covered(&self.own_key(), &keys, K).length())
+        if keys.is_empty() {
+            return None;
+        }
+        let bits = covered(&self.own_key(), &keys, K).length();
+        *known = Some((bits, Instant::now()));
+        Some(bits)
     }
 
     fn own_key(&self) -> Key {
