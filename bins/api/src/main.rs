@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use commands::{access, account, audit, backup, check, key, migrate, node, restore, token};
 use keys::KeyFolder;
+use pinrail_storage::Storage;
 use settings::{Cli, Command, Common, TokenCommand};
 
 /// How long calls that were begun may take when the program ends.
@@ -54,7 +55,6 @@ fn run() -> Result<()> {
 
 async fn dispatch(command: Command, common: &Common) -> Result<()> {
     let keys = KeyFolder::new(common.keys());
-    let open = || database::open(common, Duration::ZERO);
     match command {
         Command::Serve(settings) => serve::serve(common, &settings).await,
         Command::Migrate { step } => migrate::run(step, common).await,
@@ -62,17 +62,19 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
         Command::Database(command) => commands::database::run(command, common).await,
         Command::Backup { to } => backup::run(&to, common, &keys).await,
         Command::Restore { from } => restore::run(&from, common, &keys).await,
-        Command::Account(command) => account::run(command, open().await?.as_ref()).await,
-        Command::Access(command) => access::run(command, open().await?.as_ref()).await,
-        Command::Audit(command) => audit::run(command, open().await?.as_ref()).await,
-        Command::Key(command) => key::run(command, open().await?.as_ref(), &keys).await,
-        Command::Node(command) => node::run(command, open().await?.as_ref()).await,
-        Command::Token(TokenCommand::Mint(asked)) => token::mint_token(asked, open().await?.as_ref(), &keys).await,
+        Command::Account(command) => on_database(common, async |it| account::run(command, it).await).await,
+        Command::Access(command) => on_database(common, async |it| access::run(command, it).await).await,
+        Command::Audit(command) => on_database(common, async |it| audit::run(command, it).await).await,
+        Command::Key(command) => on_database(common, async |it| key::run(command, it, &keys).await).await,
+        Command::Node(command) => on_database(common, async |it| node::run(command, it).await).await,
+        Command::Token(TokenCommand::Mint(asked)) => {
+            on_database(common, async |it| token::mint_token(asked, it, &keys).await).await
+        }
         Command::Token(TokenCommand::List { account, json }) => {
-            token::list_tokens(&account, json, open().await?.as_ref()).await
+            on_database(common, async |it| token::list_tokens(&account, json, it).await).await
         }
         Command::Token(TokenCommand::Revoke { token, block }) => {
-            token::revoke(&token, block.as_deref(), open().await?.as_ref()).await
+            on_database(common, async |it| token::revoke(&token, block.as_deref(), it).await).await
         }
         Command::Token(TokenCommand::Attenuate(asked)) => token::narrow(asked),
         Command::Token(TokenCommand::Inspect { token, json }) => token::inspect_token(&token, json),
@@ -85,4 +87,12 @@ async fn dispatch(command: Command, common: &Common) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Run a command on the database, and close that: what was written is then in its own file, and no other is left.
+async fn on_database(common: &Common, command: impl AsyncFnOnce(&dyn Storage) -> Result<()>) -> Result<()> {
+    let storage = database::open(common, Duration::ZERO).await?;
+    let outcome = command(storage.as_ref()).await;
+    storage.close().await;
+    outcome
 }

@@ -98,8 +98,10 @@ async fn find_own_worker(common: &Common) -> Result<Vec<Multiaddr>> {
             common.data_dir.display()
         );
     }
-    let nodes = database::open(common).await?.list_nodes().await?;
-    let node = nodes.into_iter().find(|node| node.id == id);
+    let storage = database::open(common).await?;
+    let nodes = storage.list_nodes().await;
+    storage.close().await;
+    let node = nodes?.into_iter().find(|node| node.id == id);
     let node = node.context("the worker of this data folder is not registered, wanted --from MULTIADDR")?;
     let addresses = node.addresses.iter().filter_map(|address| address.as_str().parse().ok());
     Ok(addresses.collect())

@@ -52,7 +52,9 @@ async fn note(to: &Path, common: &Common) {
     let noted = async {
         let storage = database::open(common, Duration::ZERO).await?;
         let now = storage.now().await?;
-        anyhow::Ok(storage.note("backup", &to.display().to_string(), now).await?)
+        let noted = storage.note("backup", &to.display().to_string(), now).await;
+        storage.close().await;
+        anyhow::Ok(noted?)
     };
     if let Err(why) = noted.await {
         eprintln!("warning: the backup is not in the audit log: {why:#}");

@@ -52,7 +52,10 @@ pub async fn run(common: &Common, json: bool) -> Result<()> {
         found.problem(&open);
     }
     match open(common).await {
-        Ok(storage) => check_database(storage.as_ref(), &KeyFolder::new(common.keys()), &mut found).await,
+        Ok(storage) => {
+            check_database(storage.as_ref(), &KeyFolder::new(common.keys()), &mut found).await;
+            storage.close().await;
+        }
         Err(problem) => found.problem(&format!("{problem:#}")),
     }
     if json {

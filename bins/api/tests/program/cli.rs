@@ -148,6 +148,18 @@ fn what_it_creates_is_for_its_owner_alone() {
     assert!(open.is_empty() && closed.iter().any(|path| path.ends_with("pinrail.db.lock")), "{open:?} {closed:?}");
 }
 
+/// Who copies the file then has all of it.
+#[test]
+fn a_command_leaves_everything_in_the_file_of_the_database() {
+    let api = Api::migrated();
+    for number in 0..10 {
+        api.prints(&["account", "add", &format!("user-{number}")]);
+        assert!(!api.path("pinrail.db-wal").exists(), "after {} accounts", number + 1);
+    }
+    api.check();
+    assert!(!api.path("pinrail.db-wal").exists());
+}
+
 #[test]
 fn files_that_others_can_read_are_named_with_what_closes_them() {
     let api = Api::migrated();
