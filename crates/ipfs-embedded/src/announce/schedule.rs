@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::dht::{Key, Prefix};
+use crate::dht::{K, Key, Prefix, covered};
 
 /// All regions are announced once in this many milliseconds: addresses of provider records live for 24 hours.
 pub const CYCLE_MS: u64 = 22 * 3_600 * 1_000;
@@ -14,7 +14,13 @@ const SERVERS_OF_REGION: u64 = 20;
 /// Regions are no smaller than this, in bits; a preimage of it is found in milliseconds.
 const MAX_BITS: u32 = 16;
 
-/// The regions of one cycle. Times are milliseconds since 1970.
+/// How many bits make a region of about k servers, by the keys of those closest to our own. Servers that crowd around us
+/// on purpose make no more regions than [`MAX_BITS`] allows.
+pub fn region_bits(own: &Key, closest: &[Key]) -> u32 {
+    covered(own, closest, K).length().min(MAX_BITS)
+}
+
+/// The regions of one cycle. Times are milliseconds of one clock.
 #[derive(Debug)]
 pub struct Schedule {
     own: Key,
@@ -75,10 +81,6 @@ mod tests {
     const START: u64 = 1_796_000_000_000;
     const MINUTE: u64 = 60_000;
 
-    fn all(bits: u32) -> Vec<Prefix> {
-        (0..bits).fold(vec![Prefix::ALL], |regions, _| regions.iter().flat_map(Prefix::halves).collect())
-    }
-
     fn schedule(servers: u64, own: u8) -> Schedule {
         Schedule::new(Key::of(&[own]), servers, START, [])
     }
@@ -91,8 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_crowd_around_us_do_not_make_regions_without_number() {
+        let own = Key::of(b"own");
+        let crowd: Vec<Key> = (60..).take(K).map(|bit| own.flip(bit)).collect();
+        assert!(covered(&own, &crowd, K).length() > MAX_BITS);
+        assert_eq!(region_bits(&own, &crowd), MAX_BITS);
+        assert_eq!(region_bits(&own, &crowd[1..]), 0, "with fewer than k there are no others");
+    }
+
+    #[test]
     fn a_cycle_announces_each_region_once_and_evenly() {
-        let (mut schedule, regions) = (schedule(3_500, 7), all(7));
+        let (mut schedule, regions) = (schedule(3_500, 7), Prefix::all(7));
         for region in &regions {
             schedule.announced(*region, START);
         }
@@ -115,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_caught_up_with_and_nothing_is_done_twice() {
-        let (mut first, regions) = (schedule(3_500, 7), all(7));
+        let (mut first, regions) = (schedule(3_500, 7), Prefix::all(7));
         for region in &regions {
             first.announced(*region, START);
         }
@@ -134,7 +145,7 @@ mod tests {
 
     #[test]
     fn regions_without_a_success_are_due_at_once_and_count_as_late() {
-        let (mut schedule, regions) = (schedule(80, 7), all(2));
+        let (mut schedule, regions) = (schedule(80, 7), Prefix::all(2));
         let later = START + 5 * MINUTE;
         assert_eq!(schedule.behind_ms(regions.iter().copied(), later), 5 * MINUTE);
         for region in &regions {
@@ -149,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_turn_comes_once_a_cycle(own: u8, index in 0..128_usize, now in START..START * 2) {
-            let (schedule, region) = (schedule(3_500, own), all(7)[index]);
+            let (schedule, region) = (schedule(3_500, own), Prefix::all(7)[index]);
             let slot = schedule.slot(&region, now);
             prop_assert!(slot <= now && now - slot < CYCLE_MS);
             prop_assert_eq!(schedule.slot(&region, slot), slot);

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::explore::explore;
-use super::schedule::{CYCLE_MS, Schedule};
+use super::schedule::{CYCLE_MS, Schedule, region_bits};
 use super::send::{Sent, send};
 use crate::bitswap::lock;
-use crate::dht::{Dht, K, Key, PeerInfo, Prefix, covered};
+use crate::dht::{Dht, K, Key, PeerInfo, Prefix};
 use crate::reach::to_tell;
 
 /// New roots are gathered for so long, so that those of one region are announced together.
@@ -256,8 +256,7 @@ impl Task {
 
     fn plan(&self, bits: u32) -> (Schedule, Vec<Prefix>) {
         let servers = (K as u64) << bits;
-        let regions = (0..bits).fold(vec![Prefix::ALL], |parts, _| parts.iter().flat_map(Prefix::halves).collect());
-        (Schedule::new(self.own_key(), servers, self.now_ms(), []), regions)
+        (Schedule::new(self.own_key(), servers, self.now_ms(), []), Prefix::all(bits))
     }
 
     /// How many bits make a region of about k servers, by those closest to this node; none while no server answers.
@@ -271,7 +270,7 @@ impl Task {
         if keys.is_empty() {
             return None;
         }
-        let bits = covered(&self.own_key(), &keys, K).length();
+        let bits = region_bits(&self.own_key(), &keys);
         *known = Some((bits, Instant::now()));
         Some(bits)
     }

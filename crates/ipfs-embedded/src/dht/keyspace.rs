@@ -92,6 +92,11 @@ impl Prefix {
         self.length <= other.length && Self { bits: other.bits, ..*self }.cut() == *self
     }
 
+    /// All parts of this length, in their order.
+    pub fn all(length: u32) -> Vec<Self> {
+        (0..length).fold(vec![Self::ALL], |parts, _| parts.iter().flat_map(Self::halves).collect())
+    }
+
     /// The two halves.
     pub fn halves(&self) -> [Self; 2] {
         let length = self.length + 1;
