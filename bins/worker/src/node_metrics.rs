@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pinrail_ipfs_embedded::{AnnounceStats, DialCounts, FinderStats, Node, NodeStats, RefusedConnections};
 use prometheus_client::collector::Collector;
@@ -83,8 +84,7 @@ impl Writer<'_> {
         let FinderStats { lookups, providers, behind } = stats.finder;
         self.counter("lookups", "Look-ups of who has a CID", lookups)?;
         self.counter("providers_found", "Providers that they found", providers)?;
-        let behind = usize::try_from(behind.as_secs()).unwrap_or(usize::MAX);
-        self.gauge("finder_behind_seconds", "How long the next look-up of a waiting root is late", behind)
+        self.seconds("finder_behind_seconds", "How long the next look-up of a waiting root is late", behind)
     }
 
     fn announcing(&mut self, stats: &NodeStats) -> fmt::Result {
@@ -93,9 +93,12 @@ impl Writer<'_> {
         self.counter("announced_regions", "Regions of the keyspace that were announced again", regions)?;
         self.counter("announced_records", "Provider records that servers took", records)?;
         self.counter("announce_refused", "Servers that gave no receipt", refused)?;
-        let behind = usize::try_from(behind.as_secs()).unwrap_or(usize::MAX);
-        self.gauge("announce_behind_seconds", "By how much announcing is over its cycle", behind)?;
+        self.seconds("announce_behind_seconds", "By how much announcing is over its cycle", behind)?;
         self.gauge("announce_without_address", "1 while no address to announce is known", usize::from(has_no_address))
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, time: Duration) -> fmt::Result {
+        self.gauge(name, help, usize::try_from(time.as_secs()).unwrap_or(usize::MAX))
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
