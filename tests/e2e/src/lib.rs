@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use pinrail_chaos::Kind;
 use pinrail_testbed::postgres::{Server, ServerOptions};
 use pinrail_testbed::signals;
+use pinrail_testbed::stopwatch::Stopwatch;
 
 pub use fixture::{ACCOUNT, Fixture};
 pub use outcomes::Outcomes;
@@ -35,6 +36,19 @@ pub fn turn() -> Result<Turn> {
     listening.as_ref().map_err(|error| anyhow!("{error}"))?;
     signals::check()?;
     Ok(turn)
+}
+
+/// Asks until it holds; an error if it does not within `bound`.
+pub fn eventually(bound: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let watch = Stopwatch::start();
+    while !holds()? {
+        signals::check()?;
+        if watch.passed(bound) {
+            bail!("no {what} within {} s", bound.as_secs());
+        }
+        thread::sleep(Duration::from_millis(250));
+    }
+    Ok(())
 }
 
 /// Returns how a PostgreSQL server is made that waits for its disk, as an operator's does.

@@ -1,11 +1,9 @@
 //! What people do with `ipfs pin remote`, each scenario with a Kubo and a Pinrail of its own.
 
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use pinrail_testbed::signals;
-use pinrail_testbed::stopwatch::Stopwatch;
+use anyhow::{Context, Result, ensure};
+use pinrail_e2e::eventually;
 use serde_json::json;
 
 use super::{Service, World};
@@ -91,7 +89,7 @@ fn add_in_the_background_is_listed_as_queued_or_pinning() -> Result<()> {
     ensure!(pinned.is_empty(), "listed as pinned: {pinned}");
     let cid = world.kubo.add("pinned in the background")?;
     world.remote(&service, "add", &["--background", "--name=back", &cid])?;
-    eventually("pinned", || Ok(world.remote(&service, "ls", &["--name=back"])?.contains("\tpinned\t")))?;
+    eventually(PATIENCE, "pinned", || Ok(world.remote(&service, "ls", &["--name=back"])?.contains("\tpinned\t")))?;
     let all = world.remote(&service, "ls", &[ALL_STATUSES])?;
     ensure!(all.lines().count() == 2, "{all}");
     Ok(())
@@ -223,7 +221,7 @@ fn the_mfs_root_is_pinned_by_name_and_again_on_change() -> Result<()> {
         world.kubo.run(&["files", "mkdir", &format!("/{folder}")])?;
         let root = world.kubo.run(&["files", "stat", "--hash", "/"])?.trim().to_owned();
         let wanted = format!("{root}\tpinned\tmfs-root\n");
-        eventually("a pin of the MFS root", || {
+        eventually(PATIENCE, "a pin of the MFS root", || {
             Ok(world.remote(&service, "ls", &["--name=mfs-root", ALL_STATUSES])? == wanted)
         })
     });
@@ -259,18 +257,5 @@ fn add_while_offline_warns() -> Result<()> {
     world.kubo.start()?;
     let list = world.remote(&service, "ls", &[ALL_STATUSES])?;
     ensure!(list.starts_with(&cid), "{list}");
-    Ok(())
-}
-
-/// Ask until it holds, at most for as long as a small pin may take.
-fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let watch = Stopwatch::start();
-    while !holds()? {
-        signals::check()?;
-        if watch.passed(PATIENCE) {
-            bail!("no {what} within {} s", PATIENCE.as_secs());
-        }
-        thread::sleep(Duration::from_millis(250));
-    }
     Ok(())
 }

@@ -3,14 +3,9 @@
 mod namespace;
 mod world;
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
-use pinrail_testbed::stopwatch::Stopwatch;
-use world::World;
-
-/// How long a small pin may take that has to be found first.
-const FOUND: Duration = Duration::from_secs(10);
+use anyhow::{Context, Result, ensure};
+use pinrail_e2e::eventually;
+use world::{FOUND, World};
 
 #[test]
 fn content_that_nobody_brings_is_found_in_the_dht() -> Result<()> {
@@ -20,8 +15,7 @@ fn content_that_nobody_brings_is_found_in_the_dht() -> Result<()> {
     holder.run(&["routing", "provide", &cid])?;
     let bootstrap = world.kubos[0].address.clone();
     world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
-    let request = world.pinrail.client.add_pin(&cid, "found", &[])?;
-    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    world.pin(&cid, &[])?;
     Ok(())
 }
 
@@ -32,8 +26,7 @@ fn a_peer_with_an_rsa_identity_is_a_source() -> Result<()> {
     let (cid, origin) = (kubo.repository.add("held by a peer with an RSA identity")?, kubo.address.clone());
     ensure!(origin.contains("/p2p/Qm"), "{origin} is no peer id of RSA");
     world.start_pinrail(&["--dht", "off", "--routers", "none"])?;
-    let request = world.pinrail.client.add_pin(&cid, "rsa", &[origin])?;
-    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    world.pin(&cid, &[origin])?;
     Ok(())
 }
 
@@ -46,8 +39,7 @@ fn an_origin_without_an_address_is_looked_up() -> Result<()> {
     let origin = format!("/p2p/{id}");
     let bootstrap = world.kubos[0].address.clone();
     world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
-    let request = world.pinrail.client.add_pin(&cid, "bare", &[origin])?;
-    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    world.pin(&cid, &[origin])?;
     Ok(())
 }
 
@@ -57,8 +49,7 @@ fn a_kubo_that_asks_the_workers_router_finds_what_it_keeps() -> Result<()> {
     let text = "told of by a router ".repeat(50_000);
     let (cid, origin) = (world.kubos[1].repository.add(&text)?, world.kubos[1].address.clone());
     world.start_pinrail(&["--dht", "off", "--routers", "none", "--routing", "20.1.0.1:7404"])?;
-    let request = world.pinrail.client.add_pin(&cid, "kept", &[origin])?;
-    world.pinrail.client.follow(&request, FOUND, |_| {})?;
+    world.pin(&cid, &[origin])?;
     world.kubos[1].repository.stop()?;
 
     let reader = &mut world.kubos[0].repository;
@@ -78,15 +69,12 @@ fn what_is_pinned_is_found_in_the_dht_by_who_is_not_told() -> Result<()> {
     let (cid, origin) = (world.kubos[3].repository.add(&text)?, world.kubos[3].address.clone());
     let bootstrap = world.kubos[0].address.clone();
     world.start_pinrail(&["--bootstrap", &bootstrap, "--routers", "none"])?;
-    let request = world.pinrail.client.add_pin(&cid, "kept", &[origin])?;
-    let delegates = world.pinrail.client.follow(&request, FOUND, |_| {})?.delegates;
-    let id = delegates.iter().find_map(|address| address.rsplit("/p2p/").next()).unwrap_or_default();
+    let delegates = world.pin(&cid, &[origin])?.delegates;
+    let id = delegates.iter().find_map(|address| Some(address.rsplit_once("/p2p/")?.1)).context("no peer id")?;
     world.kubos[3].repository.stop()?;
     let reader = &world.kubos[2].repository;
-    let watch = Stopwatch::start();
-    while !reader.run(&["routing", "findprovs", "--num-providers=1", &cid])?.contains(id) {
-        ensure!(!watch.passed(FOUND), "nobody is named as a provider of {cid}");
-    }
+    let find = ["routing", "findprovs", "--num-providers=1", &cid];
+    eventually(FOUND, "provider record", || Ok(reader.run(&find)?.contains(id)))?;
     ensure!(reader.run(&["cat", &cid])? == format!("{text}\n"), "what came back differs");
     Ok(())
 }

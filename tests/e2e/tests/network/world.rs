@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use pinrail_chaos::Kind;
-use pinrail_e2e::Fixture;
+use pinrail_e2e::{Fixture, eventually};
 use pinrail_testbed::environment::Environment;
+use pinrail_testbed::instance::pins::Pinned;
 use pinrail_testbed::kubo::{self, Repository};
 use pinrail_testbed::programs;
-use pinrail_testbed::stopwatch::Stopwatch;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,6 +20,8 @@ use super::namespace::{address, enter};
 const PORT: u16 = 4001;
 /// The host of Pinrail.
 const PINRAIL: u8 = 1;
+/// How long a small pin may take that has to be found first.
+pub const FOUND: Duration = Duration::from_secs(10);
 /// How long the Kubos may take to know each other.
 const MEETING: Duration = Duration::from_secs(30);
 
@@ -72,14 +73,16 @@ impl World {
 
     /// Wait until each Kubo but a single one is connected to some other.
     fn wait_until_met(&self) -> Result<()> {
-        let watch = Stopwatch::start();
-        for kubo in self.kubos.iter().filter(|_| self.kubos.len() > 1) {
-            while kubo.repository.run(&["swarm", "peers"])?.trim().is_empty() {
-                ensure!(!watch.passed(MEETING), "{} is connected to nobody", kubo.address);
-                thread::sleep(Duration::from_millis(100));
-            }
-        }
-        Ok(())
+        self.kubos.iter().filter(|_| self.kubos.len() > 1).try_for_each(|kubo| {
+            let what = format!("peer of {}", kubo.address);
+            eventually(MEETING, &what, || Ok(!kubo.repository.run(&["swarm", "peers"])?.trim().is_empty()))
+        })
+    }
+
+    /// Have a CID pinned, within the time for a small one that has to be found first.
+    pub fn pin(&self, cid: &str, origins: &[String]) -> Result<Pinned> {
+        let client = &self.pinrail.client;
+        client.follow(&client.add_pin(cid, "network", origins)?, FOUND, |_| {})
     }
 }
 
